@@ -1,0 +1,1 @@
+"""The client: loads directories into a running daemon and writes manifests of URLs."""

@@ -1,0 +1,85 @@
+"""Which directories are loaded, and until when. Decides; stores and serves nothing.
+
+Deadlines are on a monotonic clock that the caller owns: ``now`` is always an argument, in its
+seconds. Wall time is only carried along, to be shown and stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+CURRENT: Final = "current"  # the name of the collection that is loaded without one
+SECONDS_PER_MINUTE: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A loaded directory.
+
+    ``directory`` is its real path, ``loaded_at`` wall seconds since the epoch, ``timeout_minutes``
+    what its timer was last started with (0: never), ``deadline`` monotonic seconds or None.
+    """
+
+    name: str
+    directory: str
+    recursive: bool
+    image_count: int
+    loaded_at: float
+    timeout_minutes: int
+    deadline: float | None
+
+    def with_timer(self, minutes: int, now: float) -> Collection:
+        """The same collection with its timer started at ``now``; 0 minutes stop it."""
+        deadline = now + minutes * SECONDS_PER_MINUTE if minutes else None
+        return replace(self, timeout_minutes=minutes, deadline=deadline)
+
+
+class Catalog:
+    """The collections by name, at most one for each; one named ``current`` is behind /images/."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Collection] = {}
+
+    def __iter__(self) -> Iterator[Collection]:
+        """Sorted by name."""
+        return iter(sorted(self._by_name.values(), key=lambda collection: collection.name))
+
+    def get(self, name: str) -> Collection | None:
+        """The collection of this name."""
+        return self._by_name.get(name)
+
+    def put(self, collection: Collection) -> None:
+        """Add a collection, in place of the one that had its name."""
+        self._by_name[collection.name] = collection
+
+    def remove(self, name: str) -> Collection | None:
+        """Take a collection out; None where there was none."""
+        return self._by_name.pop(name, None)
+
+    def next_deadline(self) -> float | None:
+        """When the first timer runs out, or None where none runs."""
+        return min(
+            (c.deadline for c in self._by_name.values() if c.deadline is not None), default=None
+        )
+
+    def take_expired(self, now: float) -> list[Collection]:
+        """Take out every collection whose deadline has come, and no other."""
+        expired = [c for c in self if c.deadline is not None and c.deadline <= now]
+        for collection in expired:
+            del self._by_name[collection.name]
+        return expired
+
+    def restarted(self, minutes: int, now: float) -> list[Collection]:
+        """Every collection whose timer runs, as it would be with ``minutes`` from ``now`` on."""
+        return [c.with_timer(minutes, now) for c in self if c.deadline is not None]
+
+
+def time_left(expires_at: float, wall_now: float, timeout_minutes: int) -> float:
+    """Seconds left of a timer that was stored as wall time, 0 or less where it ran out.
+
+    Never more than the timer's whole length: a wall clock that was set back while the daemon was
+    down does not prolong it.
+    """
+    return min(expires_at - wall_now, timeout_minutes * SECONDS_PER_MINUTE)

@@ -1,0 +1,47 @@
+"""The sorted names of a collection's images, held in little more than their bytes."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+
+
+class Names:
+    """An immutable sorted sequence of names, by the order of their bytes.
+
+    One block of bytes and eight bytes a name beside it: 1,000,000 names of 16 characters take
+    24 MB, where a list of ``str`` takes 73 MB.
+    """
+
+    __slots__ = ("_block", "_ends")
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        encoded = sorted(name.encode("utf-8", "surrogateescape") for name in names)
+        self._block = b"".join(encoded)
+        self._ends = array("Q", [0])
+        end = 0
+        for name in encoded:
+            end += len(name)
+            self._ends.append(end)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def _raw(self, index: int) -> bytes:
+        return self._block[self._ends[index] : self._ends[index + 1]]
+
+    def page(self, start: int, limit: int) -> list[str]:
+        """At most ``limit`` names from number ``start`` (0 is the first) on."""
+        stop = min(len(self), start + limit)
+        return [self._raw(i).decode("utf-8", "surrogateescape") for i in range(start, stop)]
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), 1_000):
+            yield from self.page(start, 1_000)
+
+    def place_after(self, name: str) -> int:
+        """The number of the first name that sorts after ``name``, which need not be here."""
+        return bisect_right(
+            range(len(self)), name.encode("utf-8", "surrogateescape"), key=self._raw
+        )

@@ -1,0 +1,1 @@
+"""The machine underneath: files served, state kept, certificates, addresses."""

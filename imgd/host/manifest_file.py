@@ -1,0 +1,159 @@
+"""Manifests on the disk: written in one step however long they are, and read back to be resumed."""
+
+from __future__ import annotations
+
+import heapq
+import mmap
+import os
+import re
+import secrets
+import tempfile
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from hashlib import blake2b
+from typing import IO, Final
+
+import msgspec
+
+from imgd.errors import BadRequest
+from imgd.host.atomic import sync_folder
+
+IN_MEMORY: Final = 50_000  # lines, of some 130 bytes each with Python's own
+MAX_SMALL: Final = 1 << 20  # bytes
+_STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
+class SortedLines:
+    """Lines, kept in little memory however many they are, and given back sorted.
+
+    Past ``in_memory`` they are sorted and put into an unnamed temporary file, and the files merged
+    when they are read. A line holds no newline.
+    """
+
+    def __init__(self, in_memory: int = IN_MEMORY) -> None:
+        self._in_memory = in_memory
+        self._lines: list[str] = []
+        self._runs: list[IO[str]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, line: str) -> None:
+        """Keep a line."""
+        self._lines.append(line)
+        self._count += 1
+        if len(self._lines) >= self._in_memory:
+            self._spill()
+
+    def __iter__(self) -> Iterator[str]:
+        for run in self._runs:
+            run.seek(0)
+        self._lines.sort()
+        stripped = ((line[:-1] for line in run) for run in self._runs)
+        return heapq.merge(*stripped, self._lines)
+
+    def close(self) -> None:
+        """Give the disk's space back; every line is forgotten."""
+        for run in self._runs:
+            run.close()
+        self._runs, self._lines, self._count = [], [], 0
+
+    def _spill(self) -> None:
+        self._lines.sort()
+        run = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+        run.writelines(f"{line}\n" for line in self._lines)
+        self._runs.append(run)
+        self._lines = []
+
+
+def write_chunks(path: str, chunks: Iterable[bytes], mode: int = 0o644) -> None:
+    """Put the chunks together at ``path`` in one step, as :func:`imgd.host.atomic.write_file` does.
+
+    Missing folders are made. An OSError, or an error in ``chunks``, leaves what was there.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f".imgd-{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(temporary, _CREATE, mode)
+    try:
+        with open(descriptor, "wb") as file:
+            file.writelines(chunks)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_folder(folder)
+
+
+class Done:
+    """Which URLs a manifest holds, in eight bytes each.
+
+    They are known by hash: of a million URLs, the chance that one more is taken for one of them is
+    one in 10^13.
+    """
+
+    def __init__(self, urls: Iterable[bytes]) -> None:
+        self._hashes = array("Q", map(_hash, urls))
+        self._is_sorted = False
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def __contains__(self, url: object) -> bool:
+        if not self._is_sorted:  # not before: it takes five times the memory for a moment
+            self._hashes = array("Q", sorted(self._hashes))
+            self._is_sorted = True
+        wanted = _hash(str(url).encode("utf-8"))
+        place = bisect_left(self._hashes, wanted)
+        return place < len(self._hashes) and self._hashes[place] == wanted
+
+
+class Unfinished(msgspec.Struct, kw_only=True):
+    """Of a manifest, what is needed to go on with it."""
+
+    directory: str
+    collection: str
+    server: str
+    image_urls: msgspec.Raw
+
+
+def read_manifest(path: str) -> tuple[Unfinished, Done]:
+    """A manifest and its URLs; BadRequest where it cannot be read or is none."""
+    try:
+        with ExitStack() as opened:
+            file = opened.enter_context(open(path, "rb"))
+            content = opened.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            view = opened.enter_context(memoryview(content))
+            return _parsed(view)
+    except OSError as error:
+        raise BadRequest(f"The manifest {path} cannot be read: {error.strerror}.") from None
+    except ValueError:  # msgspec's errors, and mmap's for an empty file
+        raise BadRequest(f"{path} is no manifest of imgd load.") from None
+
+
+def _parsed(view: memoryview) -> tuple[Unfinished, Done]:
+    found = msgspec.json.decode(view, type=Unfinished)
+    with memoryview(found.image_urls) as urls:
+        done = Done(match[1] for match in _STRING.finditer(urls))
+    found.image_urls = msgspec.Raw()
+    return found, done
+
+
+def read_small(path: str) -> bytes:
+    """A small file, such as a CA certificate; BadRequest where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_SMALL)
+    except OSError as error:
+        raise BadRequest(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _hash(url: bytes) -> int:
+    return int.from_bytes(blake2b(url, digest_size=8).digest(), "big")

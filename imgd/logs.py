@@ -1,0 +1,77 @@
+"""The log: structured events, each on one line that nobody outside can forge."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from twisted.logger import LogEvent, LogLevel, formatEvent
+from twisted.logger import Logger as TwistedLogger
+from twisted.python.failure import Failure
+from twisted.python.reflect import safe_str
+
+# C0, DEL and C1 controls, line separators, marks that turn the direction of text (Unicode
+# UAX #9: ALM, LRM, RLM, embeddings, overrides, isolates), and lone surrogates (PEP 383).
+_UNSAFE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def escape(text: str) -> str:
+    r"""The text on one line: what could end it, hide it or turn it becomes ``\n``, ``\x1b``…
+
+    Escaping twice is the same as once: a backslash stands for itself.
+    """
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+class Logger(TwistedLogger):
+    """Twisted's logger, with every value shown as escaped text, so that an event is one line.
+
+    Numbers keep their type, and format specifications with it. A failure's traceback is part of the
+    line. It is not under ``log_failure``, from which Twisted's text formatter makes further lines;
+    the older keys ``failure`` and ``isError`` tell trial's ``flushLoggedErrors`` of it.
+    """
+
+    def emit(self, level: LogLevel, format: str | None = None, **fields: object) -> None:
+        """Send an event to the observers; called by ``info``, ``failure`` and the others."""
+        failure = fields.pop("log_failure", None)
+        shown = {key: _shown(key, value) for key, value in fields.items()}
+        line = None if format is None else escape(format)
+        if isinstance(failure, Failure):
+            line = "{log_traceback}" if line is None else line + ": {log_traceback}"
+            shown |= {"log_traceback": _traceback(failure), "failure": failure, "isError": 1}
+        super().emit(level, line, **shown)
+
+
+def one_line(event: LogEvent) -> None:
+    """An observer that makes other packages' events one line each, for the observers after it.
+
+    To be added to the publisher before any other observer: it changes the event itself.
+    """
+    text = escape(formatEvent(event))
+    failure = event.pop("log_failure", None)
+    if isinstance(failure, Failure):
+        text = ": ".join(filter(None, (text, _traceback(failure))))
+        event.update(failure=failure, isError=1)
+    event.pop("log_flattened", None)
+    event.update(log_text=text, log_format="{log_text}")
+    if isinstance(system := event.get("log_system"), str):
+        event["log_system"] = escape(system)
+
+
+def _shown(key: str, value: object) -> object:
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, bytes):
+        return escape(value.decode("utf-8", "backslashreplace"))
+    if key.startswith("log_") and not isinstance(value, str):
+        return value  # Twisted's own: log_trace, log_source
+    return escape(safe_str(value))
+
+
+def _traceback(failure: Failure) -> str:
+    try:
+        return escape(failure.getTraceback().rstrip())
+    except Exception as error:  # an exception that cannot even be shown must not stop the log
+        return escape(f"(no traceback: {safe_str(error)})")

@@ -1,0 +1,142 @@
+"""Certificates of a running daemon: renewed or replaced, and used by new connections at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+
+from imgd.errors import ImgdError
+from imgd.host import certificates
+from imgd.host.certificate_files import read_chain
+from imgd.host.certificates import CertificateFiles, Names
+from imgd.logs import Logger
+from imgd.net.tls import SwappableContext, build_context
+
+Pairs = Sequence[tuple[str, str]]
+CHECK_EVERY: Final = (
+    60  # seconds: a certificate that a user's tool renewed is in use a minute later
+)
+
+
+class OwnCertificates:
+    """The user's ``--cert`` and ``--key``: used again when they change on disk."""
+
+    def __init__(self, cert: str, key: str) -> None:
+        self._pair = (cert, key)
+        self._seen = self._stamps()
+
+    made: CertificateFiles | None = None
+    ca_pem: bytes | None = None
+
+    def pairs(self) -> Pairs:
+        """What to serve with."""
+        return [self._pair]
+
+    def renewed(self) -> Pairs | None:
+        """The pair, where it changed since the last time; None where it did not. Blocks."""
+        stamps = self._stamps()
+        if stamps == self._seen or certificates.check_pair(*self._pair):
+            return None  # half written: the next check will find it whole
+        self._seen = stamps
+        return self.pairs()
+
+    def _stamps(self) -> list[tuple[int, int, int]]:
+        found = (os.stat(path) for path in self._pair)
+        return [(st.st_mtime_ns, st.st_size, st.st_ino) for st in found]
+
+
+class MadeCertificates:
+    """imgd's own: made where missing, renewed where due."""
+
+    log = Logger()
+
+    def __init__(self, state_dir: str, names: Callable[[], Names], *, force_leaf: bool) -> None:
+        self._state_dir = state_dir
+        self._names = names
+        self.files = self._ensure(force_leaf=force_leaf)
+
+    def _ensure(self, *, force_leaf: bool = False) -> CertificateFiles:
+        now = datetime.now(UTC)
+        files = certificates.ensure(self._state_dir, self._names(), now, force_leaf=force_leaf)
+        for made in files.made:
+            self.log.info("Made the certificate {made}", made=made)
+        for problem in files.problems:
+            self.log.error("{problem}", problem=problem)
+        return files
+
+    @property
+    def made(self) -> CertificateFiles | None:
+        """The files as they are now."""
+        return self.files
+
+    def pairs(self) -> Pairs:
+        """What to serve with."""
+        return self.files.pairs
+
+    @property
+    def ca_pem(self) -> bytes | None:
+        """The CA's certificate, to be trusted by clients."""
+        return read_chain(self.files.ca_pem)[0].public_bytes(Encoding.PEM)
+
+    def renewed(self) -> Pairs | None:
+        """The pairs, where one was made anew; None where nothing was due. Blocks."""
+        self.files = self._ensure()
+        return self.pairs() if self.files.made else None
+
+
+class CertificateWatch:
+    """Looks every minute, on another thread, whether new connections need another certificate."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        source: OwnCertificates | MadeCertificates,
+        run_blocking: Callable[..., Deferred[Any]],
+        clock: IReactorTime,
+    ) -> None:
+        self._source = source
+        self._run = run_blocking
+        self.context = SwappableContext(build_context(source.pairs()))
+        self._loop = LoopingCall(self.check)
+        self._loop.clock = clock
+
+    @property
+    def made(self) -> CertificateFiles | None:
+        """imgd's own certificates, None where the user's are served."""
+        return self._source.made
+
+    def ca_pem(self) -> bytes | None:
+        """The local CA's certificate; None where the user's own certificate is served."""
+        return self._source.ca_pem
+
+    def start(self) -> None:
+        """Check from now on."""
+        self._loop.start(CHECK_EVERY, now=False)
+
+    def stop(self) -> None:
+        """Check no more."""
+        if self._loop.running:
+            self._loop.stop()
+
+    def check(self) -> Deferred[None]:
+        """Check now; a failure is logged, the present certificate stays, and checking goes on."""
+        return Deferred.fromCoroutine(self._check())
+
+    async def _check(self) -> None:
+        try:
+            pairs = await self._run(self._source.renewed)
+            if pairs is not None:
+                self.context.swap(build_context(pairs))
+                self.log.info("New connections use the new certificate")
+        except (ImgdError, OSError) as error:
+            self.log.error("The certificate stays as it is: {error}", error=error)  # noqa: TRY400
+        except Exception:
+            self.log.failure("Checking the certificate failed, and goes on")

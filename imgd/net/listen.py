@@ -1,0 +1,96 @@
+"""Listeners that fail loudly: a daemon that cannot listen does not live on deaf."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, Final, cast
+
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IProtocolFactory,
+    IReactorTCP,
+)
+from twisted.internet.protocol import ServerFactory
+
+from imgd.errors import StartError
+
+# Connections that the kernel holds until they are accepted: a page of thumbnails opens dozens.
+BACKLOG: Final = 1024
+_NO_SUCH_FAMILY: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_TRIES: Final = 16
+
+
+class Doorway(ServerFactory):
+    """Stands at a port that was bound before what answers there was made.
+
+    Ports are bound while the daemon may still have the privilege to; its files are made after it
+    gave that up. No connection is accepted in between, for the reactor does not run yet.
+    """
+
+    noisy = False
+
+    def __init__(self) -> None:
+        self.behind: IProtocolFactory | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A protocol for a new connection, from the factory behind."""
+        return None if self.behind is None else self.behind.buildProtocol(cast(IAddress, addr))
+
+
+def bind(reactor: IReactorTCP, host: str, port: int, door: Doorway) -> list[IListeningPort]:
+    """Listen on every address of ``host``, all with one port number; StartError says why not.
+
+    ``localhost`` is 127.0.0.1, and ::1 where the machine has it. Port 0 takes a free one.
+    """
+    if host.lower() != "localhost":
+        return [_bind_one(reactor, host, port, door)]
+    for tries_left in reversed(range(_TRIES)):
+        first = _bind_one(reactor, "127.0.0.1", port, door)
+        number = number_of(first)
+        try:
+            return [first, reactor.listenTCP(number, door, BACKLOG, "::1")]
+        except CannotListenError as error:
+            if _errno(error) in _NO_SUCH_FAMILY:
+                return [first]
+            first.stopListening()
+            if port or not tries_left:
+                raise _explained(error, "::1", number) from None
+    raise StartError("No port is free on both 127.0.0.1 and ::1.")
+
+
+def number_of(port: IListeningPort) -> int:
+    """The port's number, as the system gave it."""
+    number: int = port.getHost().port  # type: ignore[attr-defined]  # of an IPv4 or IPv6Address
+    return number
+
+
+def address_of(port: IListeningPort) -> str:
+    """The address that the port is bound to."""
+    address: str = port.getHost().host  # type: ignore[attr-defined]
+    return address
+
+
+def _bind_one(reactor: IReactorTCP, address: str, port: int, door: Doorway) -> IListeningPort:
+    try:
+        return reactor.listenTCP(port, door, BACKLOG, address)
+    except CannotListenError as error:
+        raise _explained(error, address, port) from None
+
+
+def _errno(error: CannotListenError) -> int | None:
+    return getattr(error.socketError, "errno", None)
+
+
+def _explained(error: CannotListenError, address: str, port: int) -> StartError:
+    match _errno(error):
+        case errno.EADDRINUSE:
+            what = "it is in use: stop what holds it, or choose another port"
+        case errno.EACCES:
+            what = "this user may not: choose a port from 1024 on"
+        case errno.EADDRNOTAVAIL:
+            what = "this machine has no such address"
+        case _:
+            what = str(error.socketError)
+    return StartError(f"Cannot listen on port {port} of {address}: {what}.")

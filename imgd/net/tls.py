@@ -1,0 +1,90 @@
+"""The TLS context: what imgd speaks, with which certificates, exchanged while it runs."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+from OpenSSL import SSL
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from imgd.errors import StartError
+from imgd.host import certificate_files
+
+# Mozilla's intermediate list (guidelines 5.7) without DHE, whose parameters would have to be made.
+CIPHERS: Final = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    b"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    b"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
+HTTP_1_1: Final = b"http/1.1"
+# pyOpenSSL does not name this bit of SSL_OP_*; the standard library has it from the same header.
+_OPTIONS: Final = SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET | int(ssl.OP_NO_RENEGOTIATION)
+
+
+def build_context(pairs: Sequence[tuple[str, str]]) -> SSL.Context:
+    """A server's context with the certificates (chain allowed) and keys at these paths.
+
+    Pairs of different kinds, RSA and P-256, stand beside each other: OpenSSL gives each client one
+    that it can use. TLS 1.2 and 1.3, and the client chooses among the ciphers, as Mozilla advises
+    (a phone without AES hardware picks ChaCha20). ``StartError`` names what cannot be used.
+    """
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_max_proto_version(SSL.TLS1_3_VERSION)
+    context.set_options(_OPTIONS)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_cipher_list(CIPHERS)
+    # HTTP/1.1 alone (RFC 7301); a client that does not offer it is served all the same.
+    context.set_alpn_select_callback(
+        lambda _connection, offered: (
+            HTTP_1_1 if HTTP_1_1 in offered else SSL.NO_OVERLAPPING_PROTOCOLS
+        )
+    )
+    for certificate, key in pairs:
+        _use(context, certificate, key)
+    return context
+
+
+def _use(context: SSL.Context, certificate: str, key: str) -> None:
+    """Install one pair; OpenSSL keeps the chain of each kind of certificate apart."""
+    try:
+        leaf, secret = certificate_files.read_chain(certificate)[0], certificate_files.read_key(key)
+        if certificate_files.belong_together(leaf, secret):
+            context.use_certificate_chain_file(certificate)
+            context.use_privatekey(secret)
+            return
+        reason = "the key does not match the certificate"
+    except (SSL.Error, OSError, ValueError, TypeError) as error:
+        reason = _reason(error)
+    raise StartError(f"Cannot serve with {certificate} and {key}: {reason}")
+
+
+def _reason(error: Exception) -> str:
+    """The last reason of OpenSSL's queue (library, function, reason), or what the system said."""
+    if isinstance(error, SSL.Error) and error.args and error.args[0]:
+        return str(error.args[0][-1][-1])
+    return getattr(error, "strerror", None) or str(error)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class SwappableContext:
+    """What a TLS listener takes its connections from.
+
+    A context cannot change once it has been used; another is put in its place. Connections that
+    are open keep theirs.
+    """
+
+    def __init__(self, context: SSL.Context) -> None:
+        self._context = context
+
+    def swap(self, context: SSL.Context) -> None:
+        """New connections use ``context`` from now on."""
+        self._context = context
+
+    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """The OpenSSL end of a new connection, over memory."""
+        return SSL.Connection(self._context, None)

@@ -1,0 +1,237 @@
+"""Settings to the running daemon: the one place where everything meets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Final
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import globalLogPublisher
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from imgd import __version__
+from imgd.errors import StartError
+from imgd.host import running, token
+from imgd.host.access_log import AccessLog
+from imgd.host.atomic import make_private_folder
+from imgd.host.certificates import names_wanted
+from imgd.host.clock import MonotonicClock
+from imgd.host.directories import Policy
+from imgd.host.disk import Root, hidden_by
+from imgd.host.state import Store
+from imgd.keeper import Keeper
+from imgd.logs import Logger, one_line
+from imgd.net.certificate_watch import CertificateWatch, MadeCertificates, OwnCertificates
+from imgd.net.listen import Doorway, address_of, bind, number_of
+from imgd.settings import Settings
+from imgd.web.access import Access
+from imgd.web.headers import HeaderPolicy
+from imgd.web.site import RESERVED, Parts, Site
+from imgd.web.views import Urls
+
+_EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
+
+
+def make(settings: Settings, reactor: Any) -> Daemon:
+    """The daemon for these settings, not yet started; every log line is one line from here on."""
+    globalLogPublisher.addObserver(one_line)  # type: ignore[arg-type]  # a plain function
+    return Daemon(settings, reactor)
+
+
+class Daemon(Service):
+    """imgd as twistd runs it. A start that fails raises StartError, in one sentence.
+
+    Ports are bound first, while there may be the privilege to; files are touched in
+    ``startService``, by the user that twistd changed to.
+    """
+
+    log = Logger()
+
+    def __init__(self, settings: Settings, reactor: Any) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._started = time.monotonic()
+        self._main, self._plain = Doorway(), Doorway()
+        self._main_ports: list[IListeningPort] = []
+        self._plain_ports: list[IListeningPort] = []
+        self._undo = ExitStack()
+        self._keeper: Keeper | None = None
+
+    @property
+    def url(self) -> str:
+        """Where this daemon is reached on its main port, with a slash at the end."""
+        return self._url_of(self._main_ports[0], "https" if self._settings.tls else "http")
+
+    def privilegedStartService(self) -> None:
+        """Bind every port."""
+        wanted = self._settings
+        self._main_ports = bind(self._reactor, wanted.host, wanted.port, self._main)
+        if wanted.http_port is not None:
+            self._plain_ports = bind(self._reactor, wanted.host, wanted.http_port, self._plain)
+
+    def startService(self) -> None:
+        """Take the state folder, bring back what was loaded, and open the doors."""
+        wanted = self._settings
+        state_dir = os.path.realpath(wanted.state_dir)
+        hold = self._take_state_folder(state_dir)
+        secret = wanted.token or token.read_or_make(state_dir)
+        keeper = self._keeper = self._make_keeper(state_dir)
+        keeper.restore()
+        watch = self._make_certificates(state_dir) if wanted.tls else None
+        site = self._make_site(state_dir, secret, keeper, watch)
+        self._plain.behind = site
+        self._main.behind = TLSMemoryBIOFactory(watch.context, False, site) if watch else site
+        made = watch.made if watch else None
+        hold.announce(self._urls(), made.ca_pem if made else None)
+        self._say_where(state_dir, watch)
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, let the last change be stored, and give the state folder back."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        ports = [*self._main_ports, *self._plain_ports]
+        await gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        if self._keeper is not None:
+            await self._keeper.close()
+        self._undo.close()
+
+    # The parts
+
+    def _run_blocking(self, f: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), f, *args)
+
+    def _take_state_folder(self, state_dir: str) -> running.Hold:
+        try:
+            make_private_folder(state_dir)
+        except OSError as error:
+            raise StartError(
+                f"Cannot make the state folder {state_dir}: {error.strerror}."
+            ) from None
+        hold = running.hold(state_dir)
+        self._undo.callback(hold.release)
+        return hold
+
+    def _make_keeper(self, state_dir: str) -> Keeper:
+        wanted = self._settings
+        policy = Policy(
+            base=wanted.frame_base_dir,
+            allowed=wanted.allow_roots,
+            forbidden=(state_dir,),
+            follow_symlinks=wanted.follow_symlinks,
+        )
+        return Keeper(
+            store=Store.open(os.path.join(state_dir, "catalog.sqlite3")),
+            policy=policy,
+            clock=MonotonicClock(self._reactor),
+            wall=time.time,
+            run_blocking=self._run_blocking,
+            default_minutes=wanted.timeout_minutes,
+        )
+
+    def _make_certificates(self, state_dir: str) -> CertificateWatch:
+        wanted = self._settings
+        source: OwnCertificates | MadeCertificates
+        if wanted.cert and wanted.key:
+            source = OwnCertificates(wanted.cert, wanted.key)
+        else:
+            source = MadeCertificates(
+                state_dir,
+                lambda: names_wanted(wanted.host, wanted.tls_names),
+                force_leaf=wanted.generate_certs,
+            )
+        watch = CertificateWatch(source, self._run_blocking, self._reactor)
+        watch.start()
+        self._undo.callback(watch.stop)
+        return watch
+
+    def _make_site(
+        self, state_dir: str, secret: str, keeper: Keeper, watch: CertificateWatch | None
+    ) -> Site:
+        wanted = self._settings
+        parts = Parts(
+            document_root=self._document_root(state_dir),
+            keeper=keeper,
+            urls=Urls(self.url, wanted.public_url),
+            access=Access(secret, wanted.allow_hosts),
+            headers=HeaderPolicy(wanted.cors_origins),
+            run_blocking=self._run_blocking,
+            uptime=lambda: time.monotonic() - self._started,
+            ca_pem=lambda: watch.ca_pem() if watch else None,
+        )
+        return Site(parts, self._reactor, self._access_log(watch))
+
+    def _document_root(self, state_dir: str) -> Root:
+        wanted = self._settings
+        if wanted.images_dir_is_default:
+            os.makedirs(wanted.images_dir, exist_ok=True)
+        root = Root(
+            os.path.realpath(wanted.images_dir),
+            follow_symlinks=wanted.follow_symlinks,
+            forbidden=(state_dir,),
+            hidden=RESERVED,
+        )
+        for name in hidden_by(root):
+            self.log.warn("{path} is not served: /{name} is imgd's own", path=root.path, name=name)
+        return root
+
+    def _access_log(self, watch: CertificateWatch | None) -> Callable[[str], None] | None:
+        path = self._settings.access_log
+        if path == "-":
+            return lambda line: self.log.info("{line}", line=line)
+        if not path:
+            self._on_hangup(watch.check if watch else lambda: None)
+            return None
+        access_log = AccessLog(path)
+        self._undo.callback(access_log.close)
+        self._on_hangup(access_log.reopen)
+        return access_log.write
+
+    def _on_hangup(self, act: Callable[[], object]) -> None:
+        """Act on SIGHUP, on the reactor's thread, where the platform has it."""
+        if hasattr(signal, "SIGHUP"):
+            before = signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(act))
+            self._undo.callback(signal.signal, signal.SIGHUP, before)
+
+    # What is told
+
+    def _url_of(self, port: IListeningPort, scheme: str) -> str:
+        host = self._settings.host
+        host = "localhost" if host in _EVERYWHERE else host
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{number_of(port)}/"
+
+    def _urls(self) -> list[str]:
+        return [self.url, *(self._url_of(port, "http") for port in self._plain_ports[:1])]
+
+    def _say_where(self, state_dir: str, watch: CertificateWatch | None) -> None:
+        scheme = "https" if self._settings.tls else "http"
+        for port in self._main_ports:
+            self._say_listening(port, scheme)
+        for port in self._plain_ports:
+            self._say_listening(port, "http")
+        self.log.info("Serving {path}", path=os.path.realpath(self._settings.images_dir))
+        if watch is not None and watch.made is not None:
+            self.log.info(
+                "The CA certificate to trust is {path} (SHA-256 {fingerprint})",
+                path=watch.made.ca_pem,
+                fingerprint=watch.made.ca_fingerprint,
+            )
+        if not self._settings.token:
+            self.log.info("The token is in {path}", path=token.path(state_dir))
+        self.log.info("imgd {version} is ready: open {url}", version=__version__, url=self.url)
+
+    def _say_listening(self, port: IListeningPort, scheme: str) -> None:
+        self.log.info(
+            "Listening on {url} ({address})",
+            url=self._url_of(port, scheme),
+            address=address_of(port),
+        )

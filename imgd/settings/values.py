@@ -1,0 +1,222 @@
+"""From what people write to values. ``ValueError`` says what is wrong, to follow the value itself:
+"is not a port; ..."."""
+
+from __future__ import annotations
+
+import os
+import re
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from imgd.core.gate import Authority, parse_authority
+from imgd.core.messages import MAX_MINUTES
+
+MAX_PORT: Final = 65535
+TOKEN_LENGTH: Final = 16  # characters; of base64, they hold 96 bits
+STREAM: Final = "-"  # stands for a stream where a path is asked for
+
+_YES: Final = frozenset(("1", "true", "yes", "on"))
+_NO: Final = frozenset(("0", "false", "no", "off"))
+_WHOLE: Final = re.compile(r"[0-9]{1,9}")
+_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+# RFC 1123 section 2.1, with underscores, which container networks have in their names; a last label
+# of digits would be read as an IPv4 address by some and not by others.
+_NAME: Final = re.compile(rf"(?!.{{254}})(?:{_LABEL}\.)*(?![0-9]+\.?$){_LABEL}\.?")
+_ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([^/]+)/?")  # RFC 6454 section 6.1
+_VISIBLE: Final = re.compile(r"[!-~]+")
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # b64token, RFC 6750 section 2.1
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+
+
+def boolean(text: str) -> bool:
+    """Yes or no, in the words that people use."""
+    word = text.lower()
+    if word not in _YES | _NO:
+        raise ValueError("is neither yes nor no; give 1 or 0, true or false, yes or no, on or off")
+    return word in _YES
+
+
+def whole(text: str, most: int, meaning: str) -> int:
+    """A whole number from 0 to ``most``."""
+    if not _WHOLE.fullmatch(text) or int(text) > most:
+        raise ValueError(f"is not {meaning}; give a whole number from 0 to {most}")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port; 0 takes a free one."""
+    return whole(text, MAX_PORT, "a port")
+
+
+def minutes(text: str) -> int:
+    """The length of a timer in minutes; 0 never."""
+    return whole(text, MAX_MINUTES, "a number of minutes")
+
+
+def host(text: str) -> str:
+    """A name or an address, in lower case, without the brackets of a URL."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        pass
+    if not _NAME.fullmatch(text):
+        raise ValueError("is not a host name or an address; 0.0.0.0 and :: mean every address")
+    return text.lower().removesuffix(".")
+
+
+def allowed_host(text: str) -> str:
+    """What a ``Host`` header may name; its port, if one is written, does not matter."""
+    try:
+        authority = parse_authority(text)
+        return host(authority.host if authority else text)
+    except ValueError:
+        raise ValueError("is not a host name or an address") from None
+
+
+def certificate_name(text: str) -> str:
+    """A name, one with ``*`` for its first label (RFC 6125 section 6.4.3), or an address."""
+    try:
+        found = host(text.removeprefix("*."))
+    except ValueError:
+        found = ""
+    if not found or (text.startswith("*.") and ("." not in found or not _NAME.fullmatch(found))):
+        raise ValueError("is not a name or an address that a certificate can hold")
+    return f"*.{found}" if text.startswith("*.") else found
+
+
+def origin(text: str) -> str:
+    """An origin as browsers write it, without the port that its scheme has anyway, or ``*``."""
+    if text == "*":
+        return text
+    match = _ORIGIN.fullmatch(text.lower())
+    if match is None or _authority(match[2]) is None:
+        raise ValueError("is not an origin; give SCHEME://HOST or SCHEME://HOST:PORT, or *")
+    return f"{match[1]}://{match[2].removesuffix(':' + _DEFAULT_PORTS.get(match[1], ''))}"
+
+
+def url(text: str) -> str:
+    """A base to put paths behind: http or https with a host, without a slash at its end."""
+    if not _VISIBLE.fullmatch(text) or not _is_base(text):
+        raise ValueError("is not a URL to build on; give http://HOST or https://HOST")
+    return text.rstrip("/")
+
+
+def _is_base(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    known = parts.scheme in _DEFAULT_PORTS and not {"?", "#"} & set(text)
+    return known and _authority(parts.netloc) is not None
+
+
+def _authority(text: str) -> Authority | None:
+    """``HOST[:PORT]`` with a host that can be, else None."""
+    authority = parse_authority(text)
+    if authority is None or (authority.port or 0) > MAX_PORT:
+        return None
+    try:
+        host(authority.host)
+    except ValueError:
+        return None
+    return authority
+
+
+def token(text: str) -> str:
+    """A bearer token that nobody guesses. The message does not repeat it."""
+    if len(text) < TOKEN_LENGTH or not _BEARER.fullmatch(text):
+        raise ValueError(
+            f"must be {TOKEN_LENGTH} characters or more of A-Z a-z 0-9 - . _ ~ + / (= at its end)"
+        )
+    return text
+
+
+def absolute(text: str, folder: str) -> str:
+    """A path as people write it, below ``folder`` where it is relative; ``-`` stays as it is."""
+    if "\0" in text:
+        raise ValueError("holds a NUL character")
+    return (
+        text if text == STREAM else os.path.abspath(os.path.join(folder, os.path.expanduser(text)))
+    )
+
+
+def folder(path: str) -> str:
+    """A folder that is there and can be listed."""
+    if not os.path.lexists(path):
+        raise ValueError("does not exist")
+    if not os.path.isdir(path):
+        raise ValueError("is not a folder")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise ValueError("cannot be read; check its permissions")
+    return path
+
+
+def root(path: str) -> str:
+    """The real path of a folder that is there: what loads are compared with."""
+    return os.path.realpath(folder(path))
+
+
+def place(path: str) -> str:
+    """A folder that is there or can be made later."""
+    if path == STREAM or (os.path.lexists(path) and not os.path.isdir(path)):
+        raise ValueError("is not a folder")
+    return path
+
+
+def file(path: str) -> str:
+    """A file that is there and can be read."""
+    if not os.path.exists(path):
+        raise ValueError("does not exist")
+    if os.path.isdir(path):
+        raise ValueError("is a folder, not a file")
+    if not os.access(path, os.R_OK):
+        raise ValueError("cannot be read; check its permissions")
+    return path
+
+
+def log_file(path: str) -> str:
+    """A file in a folder that is there, or ``-``."""
+    if path != STREAM and os.path.isdir(path):
+        raise ValueError("is a folder, not a file")
+    if path != STREAM and not os.path.isdir(os.path.dirname(path)):
+        raise ValueError("lies in a folder that does not exist")
+    return path
+
+
+def port_of(text: str) -> str | None:
+    """The port of a server's address, ``http://HOST:PORT`` or ``HOST:PORT``, where it has one."""
+    number = parse_authority(_server(text)[1])
+    return None if number is None or number.port is None else str(number.port)
+
+
+def host_of(text: str) -> str | None:
+    """The host of a server's address."""
+    authority = parse_authority(_server(text)[1])
+    return None if authority is None else authority.host
+
+
+def tls_of(text: str) -> str | None:
+    """Whether a server's address asks for TLS, where it has a scheme."""
+    return {"http": "no", "https": "yes"}.get(_server(text)[0])
+
+
+def _server(text: str) -> tuple[str, str]:
+    """Scheme ("" without) and authority of a server's address; what follows does not matter."""
+    scheme, mark, rest = text.rpartition("://")
+    authority = rest.split("/", 1)[0]
+    known = not mark or scheme.lower() in _DEFAULT_PORTS
+    if not known or parse_authority(authority) is None:
+        raise ValueError("is not a server's address; give http://HOST:PORT or https://HOST:PORT")
+    return scheme.lower(), authority
+
+
+def with_scheme(text: str) -> str:
+    """A URL, where perhaps only its domain was given."""
+    return text if "://" in text else f"https://{text}"
+
+
+def first_of_many(text: str) -> str:
+    """The first of the folders that systemd gives, colon-separated (systemd.exec(5))."""
+    return text.split(":", 1)[0]

@@ -1,0 +1,142 @@
+"""``twistd imgd``: its options, and the service they make."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Final, NoReturn, TextIO
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from imgd import __version__
+from imgd.errors import StartError
+from imgd.settings import Settings, SettingsError, load
+from imgd.settings.table import TABLE, Setting
+
+EXAMPLES: Final = """
+Examples:
+  twistd -n imgd                          serve ./output at https://localhost:8888/
+  twistd -n imgd -d /data/volumes --host 0.0.0.0 --timeout 0
+  twistd --pidfile imgd.pid --logfile imgd.log imgd --access-log access.log
+"""
+
+ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
+
+
+def _help(setting: Setting) -> str:
+    keys = ", ".join(key.describe() for key in setting.keys)
+    again = " May be repeated." if setting.many else ""
+    environment = f" [environment: {keys}]" if keys else ""
+    return f"{setting.help}{again} [default: {setting.shown}]{environment}"
+
+
+def _rows(*, flags: bool) -> Iterator[list[Any]]:
+    """Rows as usage.Options takes them, aliases too, of settings that are given once."""
+    for setting in TABLE:
+        if setting.many or bool(setting.flag) != flags:
+            continue
+        for option in setting.options:
+            is_name = option == setting.options[0]
+            text = _help(setting) if is_name else f"The same as --{setting.options[0]}."
+            default = () if flags else (None,)
+            yield [option, (is_name and setting.short) or None, *default, text]
+
+
+class Options(usage.Options):
+    """The options of ``twistd imgd``, from the table of settings: texts as they were given."""
+
+    optFlags = list(_rows(flags=True))
+    optParameters = list(_rows(flags=False))
+    longdesc = (
+        "Settings are taken from options, then the environment, then .env in the working folder. "
+        "All problems in them are reported together."
+    )
+
+    def getSynopsis(self) -> str:
+        """How the command is written."""
+        return "Usage: twistd [twistd options] imgd [options]"
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The options, and examples."""
+        return super().getUsage(width) + EXAMPLES
+
+    def opt_version(self) -> NoReturn:
+        """Show imgd's version and exit."""
+        sys.stdout.write(f"imgd {__version__}\n")
+        raise SystemExit(0)
+
+
+def _repeatable(option: str, text: str) -> Callable[[Options, str], None]:
+    def keep(self: Options, value: str) -> None:
+        self.setdefault(option, []).append(value)
+
+    keep.__doc__ = text
+    return keep
+
+
+for _setting in TABLE:
+    if _setting.many:
+        for _option in _setting.options:
+            _method = f"opt_{_option.replace('-', '_')}"
+            setattr(Options, _method, _repeatable(_option, _help(_setting)))
+
+
+def makeService(options: Options) -> IService:
+    """The daemon as these options, the environment and ``.env`` want it.
+
+    Problems in the settings are told on stderr, a line each, and end the process with status 1.
+    """
+    log_file = options.parent["logfile"] if options.parent else None
+    terminal = sys.stderr if log_file not in (None, "-") else None
+    sys.excepthook = one_line_excepthook(sys.excepthook, terminal)
+    settings = _settings(options)
+    from twisted.internet import reactor
+
+    from imgd import service
+
+    return service.make(settings, reactor)
+
+
+def _settings(options: Mapping[str, object]) -> Settings:
+    try:
+        return load(options, os.environ, os.getcwd(), (certificate_problems,))
+    except SettingsError as error:
+        count = len(error.problems)
+        lines = [f"imgd: {count} problem{'s' if count > 1 else ''} in the settings:"]
+        lines += [f"  {problem}" for problem in error.problems]
+        sys.stderr.write("\n".join(lines) + "\n")
+        raise SystemExit(1) from None
+
+
+def certificate_problems(settings: Settings) -> Iterator[str]:
+    """Why the user's own certificate and key cannot serve."""
+    from imgd.net.tls import build_context
+
+    if settings.tls and settings.cert and settings.key:
+        try:
+            build_context([(settings.cert, settings.key)])
+        except StartError as error:
+            yield f"--cert, --key: {error.detail}"
+
+
+def one_line_excepthook(previous: ExceptHook, terminal: TextIO | None = None) -> ExceptHook:
+    """A ``sys.excepthook`` that tells a StartError in one line, and leaves others to ``previous``.
+
+    The line goes to ``sys.stderr``, which is the log once twistd has begun one, and to ``terminal``
+    as well, for whoever logs to a file. The interpreter exits with status 1 after either.
+    """
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not isinstance(error, StartError):
+            previous(kind, error, trace)
+            return
+        shown = (c if c.isprintable() else ascii(c)[1:-1] for c in error.detail)
+        line = f"imgd: {''.join(shown)}\n"
+        sys.stderr.write(line)
+        if terminal is not None and terminal is not sys.stderr:
+            terminal.write(line)
+
+    return hook

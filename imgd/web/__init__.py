@@ -1,0 +1,1 @@
+"""What answers a request: the URL map, files, the listing, control."""

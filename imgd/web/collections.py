@@ -1,0 +1,80 @@
+"""``/images/`` and ``/collections``: what is loaded, and the files of it."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from imgd.core import messages, paths
+from imgd.core.catalog import CURRENT
+from imgd.errors import BadRequest, NotFound
+from imgd.keeper import Keeper, Shelf
+from imgd.web.access import Access
+from imgd.web.endpoint import Endpoint, respond_json
+from imgd.web.files import Files
+from imgd.web.folders import Folders
+from imgd.web.images import ImageLists
+from imgd.web.request import Request
+from imgd.web.views import Views
+
+Work = Coroutine[Any, Any, None] | None
+
+
+class CurrentImages(Endpoint):
+    """``/images/NAME``: the collection loaded last without a name."""
+
+    def __init__(self, keeper: Keeper, folders: Folders) -> None:
+        super().__init__()
+        self._keeper = keeper
+        self._folders = folders
+
+    def answer(self, request: Request) -> Work:
+        """A file or folder of the current collection."""
+        shelf = self._keeper.get(CURRENT)
+        if shelf is None:
+            raise BadRequest("No directory loaded")
+        return Files(shelf.root, self._folders, "/images/").answer(request)
+
+
+class Collections(Endpoint):
+    """``/collections``, ``/collections/NAME`` and what is below."""
+
+    def __init__(
+        self, keeper: Keeper, views: Views, access: Access, folders: Folders, images: ImageLists
+    ) -> None:
+        super().__init__()
+        self._keeper = keeper
+        self._views = views
+        self._access = access
+        self._folders = folders
+        self._images = images
+
+    def answer(self, request: Request) -> Work:
+        """The collection is looked up once: the answer is of one load."""
+        match [paths.decode(segment) for segment in request.path.split(b"/")[2:]]:
+            case [] | [""]:
+                return self._all(request)
+            case [name] | [name, ""]:
+                return self._one(request, self._find(name))
+            case [name, "images"] | [name, "images", ""]:
+                return self._images.answer(request, self._find(name))
+            case [name, "files", *_]:
+                base = f"/collections/{name}/files/"
+                return Files(self._find(name).root, self._folders, base).answer(request)
+        raise NotFound
+
+    def _find(self, name: str) -> Shelf:
+        """The collection of this name as it is now, or NotFound."""
+        if not messages.COLLECTION_NAME.fullmatch(name):
+            raise NotFound
+        return self._keeper.find(name)
+
+    async def _all(self, request: Request) -> None:
+        full = self._access.is_controller(request)
+        told = await self._views.collections(full=full)
+        respond_json(request, messages.Collections(collections=told))
+
+    async def _one(self, request: Request, shelf: Shelf) -> None:
+        full = self._access.is_controller(request)
+        [told] = await self._views.some([shelf], full=full)
+        respond_json(request, told)

@@ -1,0 +1,141 @@
+"""What every resource of imgd has in common: methods, answers, and errors as a user meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from imgd.core import messages
+from imgd.errors import ImgdError, NotFound
+from imgd.logs import Logger
+from imgd.web import pages
+from imgd.web.headers import PREFLIGHT, READ_METHODS
+from imgd.web.request import Request
+
+JSON: Final = b"application/json"
+HTML: Final = b"text/html; charset=utf-8"
+
+
+def respond(request: Request, body: bytes, media_type: bytes, status: int = 200) -> None:
+    """Answer in full. HEAD gets the headers alone."""
+    if request.is_gone:
+        return
+    request.setResponseCode(status)
+    if body:
+        request.setHeader(b"Content-Type", media_type)
+    request.setHeader(b"Content-Length", b"%d" % len(body))
+    request.write(body)
+    request.finish()
+
+
+def respond_json(request: Request, message: object, status: int = 200) -> None:
+    """Answer with a message of ``imgd.core.messages``."""
+    request.setHeader(b"Cache-Control", b"no-store")
+    respond(request, messages.encode(message), JSON, status)
+
+
+def respond_page(request: Request, body: bytes, status: int = 200) -> None:
+    """Answer with a page for people, under the policy that lets it load imgd's own assets alone."""
+    request.setHeader(b"Content-Security-Policy", pages.CSP.encode("ascii"))
+    request.setHeader(b"Referrer-Policy", b"no-referrer")
+    request.setHeader(b"Cache-Control", b"no-cache")
+    respond(request, body, HTML, status)
+
+
+def redirect(request: Request, location: str) -> None:
+    """308 to a relative place, with the query that came."""
+    _, question, query = request.uri.partition(b"?")
+    request.setHeader(b"Location", location.encode("ascii") + question + query)
+    respond(request, b"", b"", 308)
+
+
+class Endpoint(Resource):
+    """A resource that answers for its path and everything below it.
+
+    ``answer`` responds through the request, at once or as a coroutine, or raises ImgdError.
+    """
+
+    isLeaf = True
+    log = Logger()
+    methods: tuple[bytes, ...] = (b"GET", b"HEAD")
+    answer: Callable[[Request], Coroutine[Any, Any, None] | None]
+
+    def render(self, request: Request) -> int:
+        """Called by twisted.web."""
+        if request.method in self.methods:
+            self._begin(request)
+        elif request.method == b"OPTIONS":
+            for name, value in PREFLIGHT:
+                request.setHeader(name, value)
+            request.setResponseCode(204)
+            request.finish()
+        else:
+            self._refuse_method(request)
+        return NOT_DONE_YET
+
+    def _refuse_method(self, request: Request) -> None:
+        allowed = (*self.methods, b"OPTIONS")
+        request.setHeader(b"Allow", b", ".join(allowed))
+        names = ", ".join(method.decode("ascii") for method in allowed)
+        respond_json(request, messages.Problem(detail=f"Use one of {names} here."), 405)
+
+    def _begin(self, request: Request) -> None:
+        try:
+            work = self.answer(request)
+        except Exception:
+            self._fail(Failure(), request)
+        else:
+            if work is not None:
+                Deferred.fromCoroutine(work).addErrback(self._fail, request)
+
+    def _fail(self, failure: Failure, request: Request) -> None:
+        error = failure.value
+        if not isinstance(error, ImgdError):
+            self.log.failure(
+                "Could not answer {method} {uri}", failure, method=request.method, uri=request.uri
+            )
+            error = ImgdError("imgd could not do this; its log says why.")
+        if request.startedWriting:
+            request.abort()
+        elif request.prefers(b"text/html") and request.method in READ_METHODS:
+            respond_page(request, pages.error_page(error.status, error.detail), error.status)
+        else:
+            if error.status == 401:
+                request.setHeader(b"WWW-Authenticate", b"Bearer")
+            respond_json(request, messages.Problem(detail=error.detail), error.status)
+
+
+class Reply(Endpoint):
+    """An endpoint whose answer is a function. Unless ``deep``, nothing is below its own path."""
+
+    def __init__(
+        self,
+        answer: Callable[[Request], Coroutine[Any, Any, None] | None],
+        methods: tuple[bytes, ...] = (b"GET", b"HEAD"),
+        *,
+        deep: bool = False,
+    ) -> None:
+        super().__init__()
+        self.answer = answer if deep else _only_here(answer)
+        self.methods = methods
+
+
+def _only_here(
+    answer: Callable[[Request], Coroutine[Any, Any, None] | None],
+) -> Callable[[Request], Coroutine[Any, Any, None] | None]:
+    def checked(request: Request) -> Coroutine[Any, Any, None] | None:
+        if any(request.postpath):
+            raise NotFound
+        return answer(request)
+
+    return checked
+
+
+def vary_by_accept(request: Request) -> None:
+    """Tell caches that the answer depends on ``Accept``, besides what it depends on already."""
+    request.responseHeaders.addRawHeader(b"Vary", b"Accept")

@@ -1,0 +1,70 @@
+"""Files and folders of one root: static.File, with resolution, rendering and bodies replaced.
+
+twisted.web's own (26.10) opens a FIFO and waits, serves ``x.nii.gz`` as HTML with a
+Content-Encoding, reads to the end of the file instead of Content-Length, and knows no ETag. What is
+kept of it is its place in the resource tree.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from twisted.web import static
+
+from imgd.core import media, paths
+from imgd.core.plan import Representation, plan
+from imgd.errors import BadRequest, NotFound
+from imgd.host import disk
+from imgd.host.disk import Root
+from imgd.web.endpoint import Endpoint, redirect
+from imgd.web.folders import Folders
+from imgd.web.request import Request
+from imgd.web.send import send
+
+
+class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children`
+    """The files and folders of ``root``, mounted at ``base``, which begins and ends in a slash."""
+
+    isLeaf = True
+
+    def __init__(self, root: Root, folders: Folders, base: str = "/") -> None:
+        static.File.__init__(self, root.path)
+        self._root = root
+        self._folders = folders
+        self._base = base
+        self._depth = base.count("/")
+
+    def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
+        """A file, a folder's listing, or a redirect to the folder; else NotFound."""
+        *_, last = mounted = request.path.split(b"/", self._depth)
+        if len(mounted) <= self._depth:  # the mount itself, without its slash
+            redirect(request, paths.encode(paths.decode(last)) + "/")
+            return None
+        asked = paths.parse(b"/" + last)
+        if asked is None:
+            raise NotFound
+        if not asked.is_folder:
+            self._file(request, asked.names)
+            return None
+        if not disk.is_folder(self._root, asked.names):
+            raise NotFound
+        return self._folders.listing(request, self._root, self._base, asked.names)
+
+    def _file(self, request: Request, names: tuple[str, ...]) -> None:
+        try:
+            self._send(request, names)
+        except (NotFound, BadRequest):
+            if not disk.is_folder(self._root, names):
+                raise
+            # Relative, so that it holds behind any tunnel; encoded, so that no name is a scheme.
+            redirect(request, paths.encode(names[-1]) + "/")
+
+    def _send(self, request: Request, names: tuple[str, ...]) -> None:
+        if self._root.images_only and not media.is_image(names[-1]):
+            raise BadRequest(f"Not an image: {paths.display(names[-1])}")
+        now = time.time()
+        file = disk.open_file(self._root, names)
+        representation = Representation.of(file.name, file.facts, now)
+        send(request, plan(representation, request.conditions(), now), file)

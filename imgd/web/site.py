@@ -1,0 +1,199 @@
+"""The URL map, on one screen, and the site that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import Resource
+from twisted.web.server import Site as TwistedSite
+
+from imgd import __version__
+from imgd.core import messages
+from imgd.errors import NotFound
+from imgd.host.access_log import combined
+from imgd.host.disk import Root
+from imgd.keeper import Keeper, RunBlocking
+from imgd.web import pages
+from imgd.web.access import Access
+from imgd.web.collections import Collections, CurrentImages
+from imgd.web.control import Actions, control
+from imgd.web.endpoint import Endpoint, Reply, respond, respond_json, vary_by_accept
+from imgd.web.files import Files
+from imgd.web.folders import Folders
+from imgd.web.headers import HeaderPolicy
+from imgd.web.images import ImageLists
+from imgd.web.request import Request
+from imgd.web.views import Urls, Views
+
+# First segments that are imgd's own: the document root's file or folder of such a name is hidden.
+RESERVED: Final = frozenset(
+    ("images", "collections", "health", "timeout", "load-directory", "unload", "public-url", "-")
+)
+IDLE_TIMEOUT: Final = 75  # seconds that a connection may wait for its next request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a site is made of. ``ca_pem`` is the local CA's certificate, where imgd made one;
+    ``uptime`` gives seconds.
+    """
+
+    document_root: Root
+    keeper: Keeper
+    urls: Urls
+    access: Access
+    headers: HeaderPolicy
+    run_blocking: RunBlocking
+    uptime: Callable[[], float]
+    ca_pem: Callable[[], bytes | None]
+
+
+def url_map(parts: Parts) -> Resource:
+    """Which path leads where."""
+    keeper, access = parts.keeper, parts.access
+    views = Views(keeper, parts.urls)
+    folders = Folders(views, access, parts.run_blocking)
+    images = ImageLists(keeper, parts.urls, parts.run_blocking)
+    actions = Actions(keeper, views, parts.urls)
+    documents = Files(parts.document_root, folders)
+
+    root = Tree(otherwise=documents)
+    root.putChild(b"", Front(documents, views, access))
+    root.putChild(b"images", CurrentImages(keeper, folders))
+    root.putChild(b"collections", Collections(keeper, views, access, folders, images))
+    root.putChild(b"health", Reply(health(parts.uptime)))
+    root.putChild(b"timeout", Timeout(keeper, control(access, actions.timeout, deep=True)))
+    root.putChild(b"load-directory", control(access, actions.load))
+    root.putChild(b"unload", control(access, actions.unload))
+    root.putChild(b"public-url", control(access, actions.public_url))
+    root.putChild(b"-", assets(parts.ca_pem))
+    return root
+
+
+class Tree(Resource):
+    """A resource with named children, and one that takes every other name."""
+
+    def __init__(self, otherwise: Resource) -> None:
+        super().__init__()
+        self._otherwise = otherwise
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        """Called by twisted.web for a name that is no child's."""
+        request.postpath.insert(0, request.prepath.pop())
+        return self._otherwise
+
+
+class Front(Endpoint):
+    """``/``: the status for programs, the document root's page for people."""
+
+    def __init__(self, documents: Files, views: Views, access: Access) -> None:
+        super().__init__()
+        self._documents = documents
+        self._views = views
+        self._access = access
+
+    def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
+        """The listing where HTML is named, or a format; else the status."""
+        if request.path != b"/":  # "//x" comes here too
+            raise NotFound
+        if request.prefers(b"text/html") or b"format" in request.args:
+            return self._documents.answer(request)
+        vary_by_accept(request)
+        return self._status(request)
+
+    async def _status(self, request: Request) -> None:
+        full = self._access.is_controller(request)
+        respond_json(request, await self._views.status(full=full))
+
+
+class Timeout(Tree):
+    """``GET /timeout`` tells, ``POST /timeout/MINUTES`` sets."""
+
+    def __init__(self, keeper: Keeper, setting: Reply) -> None:
+        super().__init__(setting)
+        telling = Reply(self._tell)
+        self.putChild(b"", telling)
+        self.render = telling.render  # type: ignore[method-assign]
+        self._keeper = keeper
+
+    def _tell(self, request: Request) -> None:
+        minutes = self._keeper.default_minutes
+        respond_json(
+            request, messages.Timeout(timeout_minutes=minutes, timeout_enabled=minutes > 0)
+        )
+
+
+def health(uptime: Callable[[], float]) -> Callable[[Request], None]:
+    """``GET /health``."""
+
+    def answer(request: Request) -> None:
+        seconds = round(uptime(), 3)
+        respond_json(request, messages.Health(version=__version__, uptime_seconds=seconds))
+
+    return answer
+
+
+def assets(ca_pem: Callable[[], bytes | None]) -> Reply:
+    """``/-/``: imgd's own files, and the certificate of its CA."""
+
+    def answer(request: Request) -> None:
+        name = b"/".join(request.postpath).decode("ascii", "replace")
+        if name == "ca.pem" and (pem := ca_pem()) is not None:
+            request.setHeader(b"Content-Disposition", b'attachment; filename="imgd-ca.pem"')
+            respond(request, pem, b"application/x-pem-file")
+        elif name in pages.ASSETS:
+            media_type, body = pages.ASSETS[name]
+            request.setHeader(b"Cache-Control", b"max-age=3600")
+            respond(request, body, media_type.encode("ascii"))
+        else:
+            raise NotFound
+
+    return Reply(answer, deep=True)
+
+
+class Site(TwistedSite):
+    """Serves the URL map over HTTP/1.1 alone. Time is the reactor's."""
+
+    requestFactory = Request
+    protocol = HTTPChannel  # type: ignore[assignment]  # stock: one that could turn into HTTP/2
+
+    def __init__(
+        self,
+        parts: Parts,
+        reactor: IReactorTime,
+        access_log: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(
+            url_map(parts), reactor=reactor, timeout=IDLE_TIMEOUT, parsePOSTFormSubmission=False
+        )
+        self.header_policy = parts.headers
+        self._access_log = access_log
+
+    def startFactory(self) -> None:
+        """The stock site would write every request into the daemon's own log."""
+
+    def stopFactory(self) -> None:
+        """Nothing was started."""
+
+    def log(self, request: Request) -> None:  # type: ignore[override]  # it makes no others
+        """Called once for each request, when it is answered."""
+        if self._access_log is not None:
+            self._access_log(access_line(request, self.reactor.seconds()))
+
+
+def access_line(request: Request, when: float) -> str:
+    """A request as a line of the access log."""
+    return combined(
+        peer=getattr(request.getClientAddress(), "host", None),
+        user=None,
+        when=when,
+        request=b" ".join((request.method, request.uri, request.clientproto)),
+        status=request.code,
+        size=request.sentLength,
+        referer=request.getHeader(b"referer"),
+        agent=request.getHeader(b"user-agent"),
+    )

@@ -1,0 +1,113 @@
+"""Collections as they are told to whoever asks: URLs that work, and paths only for controllers."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from imgd import __version__
+from imgd.core import messages, paths
+from imgd.core.catalog import CURRENT, Collection
+from imgd.keeper import Keeper, Shelf
+
+MAX_STATUS_NAMES: Final = 10_000
+
+
+class Urls:
+    """The URLs that imgd hands out, below a base that can be changed while it runs."""
+
+    def __init__(self, own: str, public: str | None = None) -> None:
+        self.own = own
+        self.public = public
+
+    @property
+    def base(self) -> str:
+        """The base of every URL handed out, without a slash at its end."""
+        return (self.public or self.own).rstrip("/")
+
+    def image(self, collection: str, name: str) -> str:
+        """The URL of one image; ``name`` has slashes where it lies in a folder."""
+        place = "images" if collection == CURRENT else f"collections/{collection}/files"
+        return f"{self.base}/{place}/{paths.encode(*name.split('/'))}"
+
+    def images(self, collection: str) -> str:
+        """The URL of the list of a collection's images."""
+        return f"{self.base}/collections/{collection}/images"
+
+
+class Views:
+    """Makes messages of collections. ``full``: the asker may control, and so may see paths."""
+
+    def __init__(self, keeper: Keeper, urls: Urls) -> None:
+        self._keeper = keeper
+        self._urls = urls
+
+    async def collections(self, *, full: bool) -> list[messages.Collection]:
+        """Every loaded collection, sorted by name."""
+        return await self.some(self._keeper.shelves(), full=full)
+
+    async def some(self, shelves: list[Shelf], *, full: bool) -> list[messages.Collection]:
+        """These collections, each asked whether its directory is there."""
+        available = await self._keeper.available(shelves)
+        return [
+            self.collection(shelf.collection, full=full, available=is_there)
+            for shelf, is_there in zip(shelves, available, strict=True)
+        ]
+
+    def collection(
+        self, collection: Collection, *, full: bool, available: bool = True
+    ) -> messages.Collection:
+        """One collection as COLLECTION of the contract."""
+        expires_at = self._keeper.expires_at(collection)
+        return messages.Collection(
+            name=collection.name,
+            directory=directory_name(collection.directory, full=full),
+            recursive=collection.recursive,
+            image_count=collection.image_count,
+            loaded_at=messages.utc(collection.loaded_at),
+            expires_at=None if expires_at is None else messages.utc(expires_at),
+            url=self._urls.images(collection.name),
+            current=collection.name == CURRENT,
+            available=available,
+        )
+
+    async def status(self, *, full: bool) -> messages.Status:
+        """``GET /``: the current collection, and all of them."""
+        shelf = self._keeper.get(CURRENT)
+        if shelf is None:
+            return await self._nothing_loaded(full=full)
+        names = await self._keeper.names(shelf)
+        collection = shelf.collection
+        expires_at = self._keeper.expires_at(collection)
+        left = self._keeper.seconds_left(collection)
+        return messages.Status(
+            current_directory=directory_name(collection.directory, full=full),
+            image_count=len(names),
+            image_list=[paths.display(name) for name in names.page(0, MAX_STATUS_NAMES)],
+            image_list_truncated=len(names) > MAX_STATUS_NAMES,
+            load_time=messages.local(collection.loaded_at),
+            auto_unload_at=None if expires_at is None else messages.local(expires_at),
+            timeout_minutes=collection.timeout_minutes or None,
+            time_remaining=None if left is None else messages.remaining(left),
+            collections=await self.collections(full=full),
+            version=__version__,
+        )
+
+    async def _nothing_loaded(self, *, full: bool) -> messages.Status:
+        return messages.Status(
+            current_directory=None,
+            image_count=0,
+            image_list=[],
+            image_list_truncated=False,
+            load_time=None,
+            auto_unload_at=None,
+            timeout_minutes=self._keeper.default_minutes or None,
+            time_remaining=None,
+            collections=await self.collections(full=full),
+            version=__version__,
+        )
+
+
+def directory_name(directory: str, *, full: bool) -> str:
+    """A directory as this asker may see it: its path, or its last name only."""
+    return paths.display(directory if full else os.path.basename(directory) or os.sep)

@@ -1,0 +1,393 @@
+"""The listing's model: order, filter, pages, and the JSON view."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.core import folder_json, listing, messages
+from imgd.core.listing import Entry, Page, Query, Sort, parse_query, query_string, select
+from imgd.errors import BadRequest
+
+# Names as os.fsdecode gives them: any bytes but NUL and the slash.
+names = (
+    st.one_of(
+        st.binary(min_size=1, max_size=12).map(lambda raw: raw.decode("utf-8", "surrogateescape")),
+        st.text("aAbBß.*[?10", min_size=1, max_size=6),
+        st.sampled_from(
+            ["a.nii.gz", "b.NII", "c.png", "d.\udcff", "\u017f.dcm", "c.PNG", "c", "d&e=f#g%h+i j"]
+        ),
+    )
+    .map(lambda name: name.replace("\0", "0").replace("/", "1"))
+    .filter(lambda name: name not in {"", ".", ".."})
+)
+entries = st.lists(
+    st.builds(
+        Entry,
+        name=names,
+        is_folder=st.booleans(),
+        size=st.integers(0, 3) | st.integers(0, 2**63),
+        mtime_ns=st.integers(-2, 2) | st.integers(-(2**63), 2**63),
+    ),
+    max_size=30,
+    unique_by=lambda entry: entry.name,
+)
+queries = st.builds(
+    Query,
+    sort=st.sampled_from(Sort),
+    descending=st.booleans(),
+    contains=st.sampled_from(["", "a", "B", "*", "?", "*.n*", "c.*", "[", "[a]*", ".", "ß"]),
+    limit=st.integers(1, 12),
+)
+cheap = settings(deadline=None, max_examples=150)
+
+
+def over_the_wire(query: Query) -> Query:
+    """A query as it comes back from a URL."""
+    pairs = parse_qsl(query_string(query), encoding="utf-8", errors="surrogateescape")
+    return parse_query(dict(pairs))
+
+
+def in_order(found: list[Entry], query: Query) -> list[Entry]:
+    """The whole of what should be listed, the simple way: three stable sorts."""
+    column = {
+        Sort.NAME: lambda e: e.name.casefold(),
+        Sort.SIZE: lambda e: e.size,
+        Sort.MODIFIED: lambda e: e.mtime_ns,
+        Sort.KIND: listing.kind,
+    }[query.sort]
+    everything = select(found, Query(contains=query.contains, limit=1_000)).entries
+    by_name = sorted(everything, key=lambda e: (e.name.casefold(), e.name))
+    if query.descending:
+        by_name.reverse()
+    by_column = sorted(by_name, key=column, reverse=query.descending)
+    return sorted(by_column, key=lambda e: not e.is_folder)
+
+
+def file(name: str, size: int = 1, mtime_ns: int = 0) -> Entry:
+    return Entry(name, False, size, mtime_ns)
+
+
+def folder(name: str) -> Entry:
+    return Entry(name, True, 0, 0)
+
+
+def named(page: Page) -> list[str]:
+    return [entry.name for entry in page.entries]
+
+
+class PagingTests(SynchronousTestCase):
+    @given(entries, queries)
+    @cheap
+    def test_forward(self, found: list[Entry], query: Query) -> None:
+        """From the first page on, ``next`` leads through everything that matches, in order."""
+        expected, seen = in_order(found, query), []
+        while True:
+            page = select(iter(found), query)
+            self.assertEqual(page.start, len(seen))
+            self.assertEqual((page.matching, page.total), (len(expected), len(found)))
+            self.assertEqual(page.size, sum(entry.size for entry in expected))
+            self.assertEqual(bool(page.previous), bool(seen))
+            seen += page.entries
+            self.assertEqual(bool(page.next), len(seen) < len(expected))
+            if not page.next:
+                break
+            self.assertEqual(len(page.entries), query.limit)
+            query = over_the_wire(listing.at(query, after=page.next))
+        self.assertEqual(seen, expected)
+
+    @given(entries, queries)
+    @cheap
+    def test_backward(self, found: list[Entry], query: Query) -> None:
+        """From the last entry back, ``previous`` leads through everything before it, in order."""
+        expected = in_order(found, query)
+        if len(expected) < 2:
+            return
+        ahead = select(found, replace(query, limit=len(expected) - 1))
+        last = select(found, replace(query, after=ahead.next))
+        seen, cursor = last.entries, last.previous
+        while cursor:
+            page = select(iter(found), over_the_wire(listing.at(query, before=cursor)))
+            self.assertEqual(page.matching, len(expected))
+            self.assertTrue(page.next)
+            seen, cursor = page.entries + seen, page.previous
+            self.assertEqual(page.start, len(expected) - len(seen))
+        self.assertEqual(seen, expected)
+
+    def test_only_a_page_is_held(self) -> None:
+        """Of 20,000 entries no more than one page and the one in hand are alive at once."""
+
+        class Watched(Entry):
+            alive = 0
+            most = 0
+
+            def __new__(cls, name: str) -> Watched:
+                cls.alive += 1
+                cls.most = max(cls.most, cls.alive)
+                return super().__new__(cls, name, False, 0, 0)
+
+            def __del__(self) -> None:
+                type(self).alive -= 1
+
+        def scan() -> Iterator[Entry]:
+            for number in range(20_000, 0, -1):
+                yield Watched(f"{number:06}")
+
+        page = select(scan(), Query(limit=10))
+        self.assertEqual(named(page)[:2], ["000001", "000002"])
+        self.assertEqual(page.matching, 20_000)
+        self.assertLess(Watched.most, 20)
+
+    def test_the_entry_of_a_cursor_may_go(self) -> None:
+        """A page begins behind its cursor's place, whether or not its entry is still there."""
+        found = [file(name) for name in "abcdef"]
+        first = select(found, Query(limit=2))
+        del found[1]
+        found.insert(0, file("aa"))
+        second = select(found, Query(limit=2, after=first.next))
+        self.assertEqual((named(first), named(second)), (["a", "b"], ["c", "d"]))
+        self.assertEqual(second.start, 2)
+
+    def test_everything_after_a_cursor_may_go(self) -> None:
+        """A page behind the last entry is empty, and leads nowhere."""
+        after = select([file("a"), file("b")], Query(limit=1)).next
+        page = select([file("a")], Query(after=after))
+        self.assertEqual((page.entries, page.start, page.next, page.previous), ([], 1, "", ""))
+
+    def test_everything_before_a_cursor_may_go(self) -> None:
+        """A page ahead of the first entry is empty, and leads nowhere."""
+        before = select([file("a"), file("b")], Query(limit=1, after="f0.a")).previous
+        page = select([file("b"), file("c")], Query(before=before))
+        self.assertEqual((page.entries, page.start, page.next, page.previous), ([], 0, "", ""))
+
+
+class OrderTests(SynchronousTestCase):
+    found = (
+        file("b.png", 3, 20),
+        file("A.nii", 1, 30),
+        file("c.dcm", 2, 10),
+        folder("z"),
+        folder("Y"),
+    )
+
+    def test_each_column_both_ways(self) -> None:
+        """Folders come first in every order; names ignore case; ties go by the name."""
+        for sort, descending, expected in [
+            (Sort.NAME, False, "Y z A.nii b.png c.dcm"),
+            (Sort.NAME, True, "z Y c.dcm b.png A.nii"),
+            (Sort.SIZE, False, "Y z A.nii c.dcm b.png"),
+            (Sort.SIZE, True, "z Y b.png c.dcm A.nii"),
+            (Sort.MODIFIED, False, "Y z c.dcm b.png A.nii"),
+            (Sort.MODIFIED, True, "z Y A.nii b.png c.dcm"),
+            (Sort.KIND, False, "Y z c.dcm A.nii b.png"),
+            (Sort.KIND, True, "z Y b.png A.nii c.dcm"),
+        ]:
+            page = select(self.found, Query(sort=sort, descending=descending))
+            self.assertEqual(" ".join(named(page)), expected, (sort, descending))
+
+    def test_names_that_differ_in_case_alone(self) -> None:
+        """They stand side by side, each once, over every page."""
+        found = [file(name) for name in ("a", "A", "b", "B")]
+        self.assertEqual(named(select(found, Query(limit=3))), ["A", "a", "B"])
+        self.assertEqual(
+            named(select(found, Query(after=select(found, Query(limit=3)).next))), ["b"]
+        )
+
+
+class FilterTests(SynchronousTestCase):
+    found = (
+        file("Brain.nii.gz"),
+        file("brain[1].NII"),
+        file("line\nbreak.nii"),
+        file("notes.txt"),
+        folder("brains"),
+    )
+
+    def test_filter(self) -> None:
+        """Plain text is looked for anywhere; ``*`` and ``?`` make a glob of the whole name."""
+        for contains, expected in [
+            ("", 5),
+            ("BRAIN", 3),
+            (".nii", 3),
+            ("*.nii", 2),
+            ("*.NII*", 3),
+            ("brain", 3),
+            ("brain?", 1),
+            ("brain*", 3),
+            ("brain[1]", 1),
+            ("brain[1]*", 1),
+            ("*[!1]*", 0),
+            ("nothing", 0),
+            (".*", 0),
+        ]:
+            self.assertEqual(
+                select(self.found, Query(contains=contains)).matching, expected, contains
+            )
+
+    def test_a_costly_glob_is_cheap(self) -> None:
+        """A glob made to backtrack is answered, and not in the age of the universe."""
+        page = select([file("a" * 250)], Query(contains="*a" * 120 + "*b"))
+        self.assertEqual(page.matching, 0)
+
+
+class QueryTests(SynchronousTestCase):
+    def test_defaults(self) -> None:
+        """No query, empty values and unknown keys are the first 1,000 by name."""
+        for args in ({}, {"sort": "", "after": "", "limit": "", "filter": " "}, {"format": "json"}):
+            self.assertEqual(parse_query(args), Query())
+        self.assertEqual(Query().limit, 1_000)
+
+    def test_all_keys(self) -> None:
+        """Every key is read."""
+        args = {"sort": "size", "order": "desc", "filter": " x ", "after": "f1.a", "limit": "10000"}
+        self.assertEqual(
+            parse_query(args),
+            Query(Sort.SIZE, descending=True, contains="x", after="f1.a", limit=10_000),
+        )
+        self.assertEqual(parse_query({"before": "d-5.a"}).before, "d-5.a")
+
+    def test_wrong_values(self) -> None:
+        """A value that cannot be meant is a BadRequest that names its key."""
+        for key, value in [
+            ("sort", "colour"),
+            ("sort", "NAME"),
+            ("order", "up"),
+            ("limit", "0"),
+            ("limit", "10001"),
+            ("limit", "-1"),
+            ("limit", "1.5"),
+            ("limit", "\u0661"),
+            ("limit", "9" * 5_000),
+            ("after", "frame.png"),
+            ("after", "f.png"),
+            ("after", "f1."),
+            ("before", "x1.a"),
+            ("before", f"f{'9' * 5_000}.a"),
+            ("filter", "x" * 256),
+        ]:
+            error = self.assertRaises(BadRequest, parse_query, {key: value})
+            self.assertIn(f"'{key}'", error.detail)
+
+    def test_two_cursors(self) -> None:
+        """A page cannot lie behind one cursor and ahead of another."""
+        error = self.assertRaises(BadRequest, parse_query, {"after": "f0.a", "before": "f0.b"})
+        self.assertIn("'after' or 'before'", error.detail)
+
+    @given(
+        st.builds(
+            Query,
+            sort=st.sampled_from(Sort),
+            descending=st.booleans(),
+            contains=names.map(str.strip),
+            limit=st.integers(1, 10_000),
+        )
+    )
+    @cheap
+    def test_survives_a_url(self, query: Query) -> None:
+        """A query is the same after it has been in a URL, and the URL is plain ASCII."""
+        self.assertEqual(over_the_wire(query), query)
+        self.assertRegex(query_string(query), r"\A[A-Za-z0-9%&=._~-]*\Z")
+
+    @given(names, names, st.sampled_from(Sort))
+    @cheap
+    def test_cursors_survive_a_url(self, one: str, other: str, sort: Sort) -> None:
+        """A cursor is ASCII, whatever the name, and the next page begins right behind it."""
+        if one == other:
+            return
+        query = Query(sort, limit=1)
+        found = [Entry(one, True, 0, 0), file(other)]
+        page = select(found, query)
+        self.assertTrue(page.next.isascii())
+        following = select(found, over_the_wire(listing.at(query, after=page.next)))
+        self.assertEqual(named(page) + named(following), [one, other])
+
+    def test_default_query_string(self) -> None:
+        """What has its default is not written; more keys may follow."""
+        self.assertEqual(query_string(Query()), "")
+        self.assertEqual(
+            query_string(Query(Sort.KIND, contains="a b&c", limit=5), format="json"),
+            "sort=kind&filter=a%20b%26c&limit=5&format=json",
+        )
+
+    def test_a_column_turns_round(self) -> None:
+        """The sorted column turns its order round, another begins ascending, both at page one."""
+        query = Query(contains="x", after="f0.a", limit=7)
+        turned = listing.sorted_by(query, Sort.NAME)
+        self.assertEqual(turned, Query(descending=True, contains="x", limit=7))
+        self.assertEqual(listing.sorted_by(turned, Sort.NAME), Query(contains="x", limit=7))
+        self.assertEqual(
+            listing.sorted_by(turned, Sort.SIZE), Query(Sort.SIZE, contains="x", limit=7)
+        )
+
+
+class JsonTests(SynchronousTestCase):
+    def test_view(self) -> None:
+        """Files and folders with their types, times and URLs; ``next`` is a path that works."""
+        found = [
+            folder("a: b"),
+            file("bytes\udcff.nii.gz", 5, 1_772_000_000_000_000_000),
+            file("c"),
+        ]
+        query = Query(limit=2)
+        page = select(found, query)
+        answer = json.loads(messages.encode(folder_json.view(page, query, "/x%20y/")))
+        self.assertEqual(
+            answer,
+            {
+                "path": "/x%20y/",
+                "entries": [
+                    {
+                        "name": "a: b",
+                        "type": "folder",
+                        "size": None,
+                        "modified": "1970-01-01T00:00:00Z",
+                        "media_type": None,
+                        "kind": "Folder",
+                        "url": "a%3A%20b/",
+                    },
+                    {
+                        "name": "bytes\ufffd.nii.gz",
+                        "type": "file",
+                        "size": 5,
+                        "modified": "2026-02-25T06:13:20Z",
+                        "media_type": "application/gzip",
+                        "kind": "NIfTI volume",
+                        "url": "bytes%FF.nii.gz",
+                    },
+                ],
+                "count": 3,
+                "total": 3,
+                "next": "/x%20y/?limit=2&after=f0.bytes%25FF.nii.gz&format=json",
+            },
+        )
+        rest = parse_query(dict(parse_qsl(answer["next"].partition("?")[2])))
+        self.assertEqual(named(select(found, rest)), ["c"])
+        self.assertIsNone(folder_json.view(select(found, rest), rest, "/").next)
+
+    def test_any_suffix(self) -> None:
+        """A suffix is a kind of its own only where it can be shown."""
+        for name, expected in [("a.xyz", "XYZ"), ("a.\udcff", "File"), ("a.\u202e", "File")]:
+            self.assertEqual(listing.kind(file(name)), expected)
+
+    @given(entries)
+    @cheap
+    def test_any_entries(self, found: list[Entry]) -> None:
+        """Whatever there is can be told in JSON."""
+        page = select(found, Query())
+        answer = json.loads(messages.encode(folder_json.view(page, Query(), "/")))
+        self.assertEqual(len(answer["entries"]), len(found))
+
+    def test_any_time(self) -> None:
+        """Times that no date can say become the nearest that one can."""
+        for nanoseconds, expected in [
+            (-1, "1969-12-31T23:59:59Z"),
+            (-(2**80), "0001-01-01T00:00:00Z"),
+            (2**80, "9999-12-31T23:59:59Z"),
+        ]:
+            self.assertEqual(listing.modified(file("a", 1, nanoseconds)), expected)

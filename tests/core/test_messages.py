@@ -1,0 +1,209 @@
+"""The JSON vocabulary."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import msgspec
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.core import messages
+from imgd.core.messages import LoadRequest, UnloadRequest
+from imgd.errors import BadRequest
+
+
+class DecodeTests(SynchronousTestCase):
+    """What a body may say."""
+
+    def detail(self, body: bytes, kind: type = LoadRequest) -> str:
+        return self.assertRaises(BadRequest, messages.decode, body, kind).detail
+
+    def test_load(self) -> None:
+        """A load names its directory; the rest has defaults, and unknown fields are let be."""
+        request = messages.decode(b'{"directory": "/a", "more": [1]}', LoadRequest)
+        self.assertEqual(request.wanted, "/a")
+        self.assertEqual(
+            (request.timeout_minutes, request.name, request.recursive), (None, None, False)
+        )
+        self.assertEqual(messages.decode(b'{"path": "~/b"}', LoadRequest).wanted, "~/b")
+        both = messages.decode(b'{"path": "/b", "directory": "/a"}', LoadRequest)
+        self.assertEqual(both.wanted, "/a")
+
+    def test_no_directory(self) -> None:
+        """A load without a directory, or with one that can be none, names the field."""
+        for body in (
+            b"{}",
+            b'{"directory": ""}',
+            b'{"path": " "}',
+            b'{"directory": "", "path": "/a"}',
+            b'{"directory": "a\\u0000b"}',
+        ):
+            request = messages.decode(body, LoadRequest)
+            error = self.assertRaises(BadRequest, getattr, request, "wanted")
+            self.assertIn("'directory'", error.detail)
+
+    def test_wrong_shape_names_the_field(self) -> None:
+        """The field of the wrong type is named, and what was expected of it."""
+        for body, field in (
+            (b'{"directory": 5}', "directory"),
+            (b'{"directory": null}', "directory"),
+            (b'{"directory": "a", "timeout_minutes": "5"}', "timeout_minutes"),
+            (b'{"timeout_minutes": 1.5}', "timeout_minutes"),
+            (b'{"timeout_minutes": true}', "timeout_minutes"),
+            (b'{"timeout_minutes": 1e999}', "timeout_minutes"),
+            (b'{"timeout_minutes": ' + b"9" * 5_000 + b"}", "timeout_minutes"),
+            (b'{"recursive": "yes"}', "recursive"),
+            (b'{"name": ["a"]}', "name"),
+        ):
+            detail = self.detail(body)
+            self.assertTrue(detail.startswith(f"Field '{field}' is of the wrong shape: "), detail)
+        self.assertIn(
+            "'images[0].size'",
+            self.detail(
+                b'{"images": [{"name": "", "url": "", "size": ""}],"count": 1, "next": null}',
+                messages.ImagePage,
+            ),
+        )
+
+    def test_wrong_body(self) -> None:
+        """A body that is JSON but no object says so of the body."""
+        for body in (b"[]", b"null", b'"a"', b"5", b"[" * 100_000):
+            self.assertTrue(self.detail(body).startswith("The body is of the wrong shape"), body)
+
+    def test_no_json(self) -> None:
+        """What is no JSON, or no text, gets an example of what is."""
+        for body in (
+            *(b"", b" ", b"{", b"{'directory': 1}", b'{"directory": "/a"} x', b"directory=/a"),
+            *(b'{"directory": "\xff"}', b'{"directory": "\\ud800"}', b'{"timeout_minutes": NaN}'),
+        ):
+            self.assertIn('{"directory": "DIR"}', self.detail(body))
+
+    def test_depth(self) -> None:
+        """A body nested without end is refused like any other."""
+        self.detail(b'{"x": ' + b"[" * 100_000)
+
+    def test_unload(self) -> None:
+        """An unload may name a collection."""
+        self.assertIsNone(messages.decode(b"{}", UnloadRequest).name)
+        self.assertEqual(messages.decode(b'{"name": "a"}', UnloadRequest).name, "a")
+
+
+class ValidTests(SynchronousTestCase):
+    """Names and minutes."""
+
+    def test_names(self) -> None:
+        """1 to 64 plain characters without a dot first are a name."""
+        for name in ("a", "A.b_c-9", "-", "_", "0", "a" * 64, "a..b"):
+            self.assertEqual(messages.valid_name(name), name)
+        for name in ("", ".", "..", ".a", "a" * 65, "a/b", "a b", "a\n", "é", "a%20", "a\0"):
+            self.assertRaises(BadRequest, messages.valid_name, name)
+
+    def test_minutes(self) -> None:
+        """Minutes run from 0 to ten years; beyond, the field is named."""
+        for minutes in (0, 1, messages.MAX_MINUTES):
+            self.assertEqual(messages.valid_minutes(minutes), minutes)
+        for minutes in (-1, messages.MAX_MINUTES + 1, 10**30):
+            error = self.assertRaises(BadRequest, messages.valid_minutes, minutes, "minutes")
+            self.assertTrue(error.detail.startswith("minutes must"), error.detail)
+
+
+class BaseUrlTests(SynchronousTestCase):
+    """The base of the URLs that are handed out."""
+
+    def test_bases(self) -> None:
+        """An http or https URL with a host is kept, without its last slash."""
+        for url, expected in (
+            ("https://example.org", "https://example.org"),
+            (" http://example.org:8080/imgd/ ", "http://example.org:8080/imgd"),
+            ("https://[::1]:8888/", "https://[::1]:8888"),
+            ("HTTPS://Example.org/a@b", "HTTPS://Example.org/a@b"),
+        ):
+            self.assertEqual(messages.valid_base_url(url), expected)
+
+    def test_no_bases(self) -> None:
+        """Whatever no path can be written behind, or holds a secret, is refused by its field."""
+        for url in (
+            *("", "example.org", "ftp://example.org", "//example.org", "https://", "https:///a"),
+            *("https://example.org?", "https://example.org/?a=b", "https://example.org/#"),
+            *(
+                "https://user:pass@example.org",
+                "https://exa\nmple.org",
+                "https://example.org/\ta",
+                "https://exa mple.org",
+                "https://bücher.example",
+                "https://example.org:0",
+            ),
+            *("https://example.org:99999", "https://example.org:x", "https://[::1", "javascript:x"),
+        ):
+            error = self.assertRaises(BadRequest, messages.valid_base_url, url, "Key")
+            self.assertTrue(error.detail.startswith("Key must be"), url)
+
+
+class EncodeTests(SynchronousTestCase):
+    """What the daemon says."""
+
+    def test_health(self) -> None:
+        """A message becomes the JSON object of its fields, those with defaults too."""
+        health = messages.Health(version="1", uptime_seconds=0.5)
+        self.assertEqual(
+            json.loads(messages.encode(health)),
+            {
+                "status": "healthy",
+                "service": "image-server",
+                "version": "1",
+                "uptime_seconds": 0.5,
+            },
+        )
+
+    def test_round_trip(self) -> None:
+        """What one end says, the other reads: nulls, nesting and characters of every kind."""
+        collection = messages.Collection(
+            name="a",
+            directory="/é\n\"'<>\u202e",
+            recursive=True,
+            image_count=2,
+            loaded_at=messages.utc(0),
+            expires_at=None,
+            url="https://localhost/images/",
+            current=False,
+        )
+        told = messages.Collections(collections=[collection])
+        self.assertEqual(messages.decode(messages.encode(told), messages.Collections), told)
+
+    def test_every_message_takes_names_only(self) -> None:
+        """No message can be built by position, so that no two fields are swapped unseen."""
+        kinds = [k for k in vars(messages).values() if isinstance(k, type)]
+        for kind in kinds:
+            if issubclass(kind, msgspec.Struct) and kind is not msgspec.Struct:
+                self.assertRaises(TypeError, kind, "by position")
+
+
+class TimeTests(SynchronousTestCase):
+    """Dates and spans as they are written."""
+
+    def test_utc(self) -> None:
+        """RFC 3339, in UTC, cut to the second."""
+        self.assertEqual(messages.utc(0), "1970-01-01T00:00:00Z")
+        self.assertEqual(messages.utc(784_111_777.9), "1994-11-06T08:49:37Z")
+
+    def test_local(self) -> None:
+        """The machine's own time, as its clock on the wall shows it."""
+        expected = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(784_111_777))
+        self.assertEqual(messages.local(784_111_777), expected)
+
+    def test_the_longest_timer_can_be_written(self) -> None:
+        """A date that lies ten years ahead of a far future is still a date."""
+        self.assertEqual(messages.utc(4_000_000_000 + messages.MAX_MINUTES * 60)[:3], "210")
+
+    def test_remaining(self) -> None:
+        """Minutes and seconds, rounded down, and never below nothing."""
+        for seconds, expected in (
+            (1_799.99, "29m 59s"),
+            (0, "0m 0s"),
+            (-5, "0m 0s"),
+            (59.9, "0m 59s"),
+            (60, "1m 0s"),
+            (360_000, "6000m 0s"),
+        ):
+            self.assertEqual(messages.remaining(seconds), expected)

@@ -1,0 +1,211 @@
+"""The answer to a GET or HEAD of a file, decided."""
+
+from __future__ import annotations
+
+from email import message_from_bytes
+from email.message import Message
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.core import conditional
+from imgd.core.conditional import FileFacts
+from imgd.core.plan import CONDITIONS, SANDBOX, Plan, Representation, plan
+from imgd.core.ranges import Slice
+
+PROPERTY = settings(deadline=None, database=None, max_examples=300)
+NOW = 1_700_000_000.0
+MTIME = 1_600_000_000
+DATE = conditional.http_date(MTIME)
+
+
+def represent(size: int, name: str = "a.png") -> Representation:
+    return Representation.of(name, FileFacts(size, MTIME * 10**9 + 5, 0, 42), NOW)
+
+
+def body(answer: Plan, content: bytes) -> bytes:
+    """The bytes that a sender of this plan would send."""
+    return b"".join(
+        content[p.offset :][: p.length] if isinstance(p, Slice) else p for p in answer.parts
+    )
+
+
+def parse(answer: Plan, content: bytes) -> Message:
+    """The answer as the email package reads it."""
+    kind = dict(answer.headers)[b"Content-Type"]
+    return message_from_bytes(b"Content-Type: " + kind + b"\r\n\r\n" + body(answer, content))
+
+
+class WholeTests(SynchronousTestCase):
+    """200: all of it."""
+
+    def test_headers(self) -> None:
+        """A whole file carries its type, length, validators and the offer of ranges."""
+        rep = represent(10)
+        answer = plan(rep, {}, NOW)
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.parts, (Slice(0, 10),))
+        self.assertEqual(
+            dict(answer.headers),
+            {
+                b"Content-Type": b"image/png",
+                b"Content-Length": b"10",
+                b"ETag": rep.etag,
+                b"Last-Modified": DATE,
+                b"Accept-Ranges": b"bytes",
+                b"Cache-Control": b"no-cache",
+            },
+        )
+
+    def test_no_header_twice_and_no_encoding(self) -> None:
+        """No answer repeats a header, and none ever names a Content-Encoding."""
+        for name in ("a.nii.gz", "a.svg", "a"):
+            for conditions in ({}, {b"range": b"bytes=0-0"}, {b"range": b"bytes=0-0,2-3"}):
+                names = [n.lower() for n, _ in plan(represent(10, name), conditions, NOW).headers]
+                self.assertEqual(len(names), len(set(names)))
+                self.assertNotIn(b"content-encoding", names)
+
+    def test_active_documents_are_sandboxed(self) -> None:
+        """A document that could run scripts carries the sandbox, on 206, 304 and 416 as well."""
+        for conditions in (
+            {},
+            {b"range": b"bytes=0-0"},
+            {b"range": b"bytes=0-0,2-3"},
+            {b"range": b"bytes=10-"},
+            {b"if-none-match": b"*"},
+        ):
+            answer = plan(represent(10, "a.svg"), conditions, NOW)
+            self.assertIn((b"Content-Security-Policy", SANDBOX), answer.headers)
+
+    def test_ranges_that_do_not_count(self) -> None:
+        """A malformed Range, or one whose If-Range fails, gets the whole file."""
+        for conditions in (
+            {b"range": b"bytes=x"},
+            {b"range": b"lines=0-1"},
+            {b"range": b"bytes=0-0", b"if-range": b'"other"'},
+            {b"range": b"bytes=10-", b"if-range": b'"other"'},
+            {b"range": b"bytes=" + b",".join([b"0-0"] * 17)},
+            {b"if-range": b'"other"'},
+        ):
+            answer = plan(represent(10), conditions, NOW)
+            self.assertEqual((answer.status, answer.parts), (200, (Slice(0, 10),)), conditions)
+
+    def test_empty_file(self) -> None:
+        """An empty file is answered with no byte, and its last bytes with all of it."""
+        for conditions in ({}, {b"range": b"bytes=-5"}):
+            answer = plan(represent(0), conditions, NOW)
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(dict(answer.headers)[b"Content-Length"], b"0")
+            self.assertEqual(body(answer, b""), b"")
+
+    def test_times_that_no_date_can_say(self) -> None:
+        """A file of any time of change can be answered with."""
+        for mtime_ns in (-(10**26), 10**26, -1):
+            facts = FileFacts(1, mtime_ns, 0, 1)
+            self.assertEqual(plan(Representation.of("a", facts, NOW), {}, NOW).status, 200)
+
+
+class PreconditionTests(SynchronousTestCase):
+    """304, 412, and what goes before what."""
+
+    def test_not_modified(self) -> None:
+        """304 has the validators, and neither a body nor a length."""
+        rep = represent(10)
+        answer = plan(rep, {b"if-none-match": rep.etag, b"range": b"bytes=99-"}, NOW)
+        self.assertEqual((answer.status, answer.parts), (304, ()))
+        headers = dict(answer.headers)
+        self.assertEqual((headers[b"ETag"], headers[b"Last-Modified"]), (rep.etag, DATE))
+        self.assertNotIn(b"Content-Length", headers)
+
+    def test_precondition_failed(self) -> None:
+        """412 is sent whole, with no byte of the file, before a Range is looked at."""
+        answer = plan(represent(10), {b"if-match": b'"a"', b"range": b"bytes=99-"}, NOW)
+        self.assertEqual((answer.status, answer.parts), (412, ()))
+        self.assertEqual(dict(answer.headers)[b"Content-Length"], b"0")
+
+    def test_range_after_the_preconditions(self) -> None:
+        """Where the preconditions hold and If-Range does, the range is served."""
+        rep = represent(10)
+        for validator in (rep.etag, DATE):
+            conditions = {
+                b"if-match": rep.etag,
+                b"if-none-match": b'"a"',
+                b"if-range": validator,
+                b"range": b"bytes=2-3",
+            }
+            answer = plan(rep, conditions, NOW)
+            self.assertEqual((answer.status, answer.parts), (206, (Slice(2, 2),)))
+
+
+class PartialTests(SynchronousTestCase):
+    """206 and 416."""
+
+    def test_single(self) -> None:
+        """One range says where it lies, in the file's own type."""
+        for conditions in ({b"range": b"bytes=-4"}, {b"range": b"bytes=6-,10-"}):
+            answer = plan(represent(10), conditions, NOW)
+            headers = dict(answer.headers)
+            self.assertEqual((answer.status, answer.parts), (206, (Slice(6, 4),)))
+            self.assertEqual(headers[b"Content-Range"], b"bytes 6-9/10")
+            self.assertEqual(headers[b"Content-Length"], b"4")
+            self.assertEqual(headers[b"Content-Type"], b"image/png")
+
+    def test_unsatisfiable(self) -> None:
+        """416 says how long the file is."""
+        for size, header in ((10, b"bytes=10-"), (10, b"bytes=-0"), (0, b"bytes=0-0")):
+            answer = plan(represent(size), {b"range": header}, NOW)
+            headers = dict(answer.headers)
+            self.assertEqual((answer.status, answer.parts), (416, ()))
+            self.assertEqual(headers[b"Content-Range"], b"bytes */%d" % size)
+            self.assertEqual(headers[b"Content-Length"], b"0")
+
+    def test_boundary(self) -> None:
+        """The boundary is within the 70 characters of RFC 2046, for the largest 64-bit facts."""
+        top = 2**64 - 1
+        rep = Representation.of("a", FileFacts(top, 2**63, 0, top), NOW)
+        answer = plan(rep, {b"range": b"bytes=0-0,2-2"}, NOW)
+        boundary = dict(answer.headers)[b"Content-Type"].partition(b"boundary=")[2]
+        self.assertRegex(boundary, rb"\A[0-9A-Za-z'()+_,./:=?-]{1,70}\Z")
+
+
+SPECS = st.lists(
+    st.builds("{}-{}".format, st.integers(0, 60), st.just("") | st.integers(0, 60))
+    | st.builds("-{}".format, st.integers(0, 60)),
+    min_size=1,
+    max_size=18,
+).map(lambda specs: ("bytes=" + ", ".join(specs)).encode())
+TAGS = st.sampled_from((b"*", b'"a"', represent(1).etag, b'W/"a", ' + represent(50).etag))
+DATES = st.sampled_from((DATE, b"x", conditional.http_date(MTIME - 1)))
+VALUES = {b"range": SPECS, b"if-match": TAGS, b"if-none-match": TAGS, b"if-range": TAGS | DATES}
+REQUESTS = st.fixed_dictionaries({}, optional={n: VALUES.get(n, DATES) for n in CONDITIONS})
+
+
+class PropertyTests(SynchronousTestCase):
+    """What holds of every answer."""
+
+    @PROPERTY
+    @given(REQUESTS, st.integers(0, 50))
+    def test_parts_add_up(self, conditions: dict[bytes, bytes], size: int) -> None:
+        """The parts of every answer that has a Content-Length add up to it."""
+        answer = plan(represent(size), conditions, NOW)
+        self.assertIn(answer.status, (200, 206, 304, 412, 416))
+        length = dict(answer.headers).get(b"Content-Length", b"0")
+        self.assertEqual(len(body(answer, bytes(size))), int(length))
+
+    @PROPERTY
+    @given(
+        st.binary(min_size=20, max_size=50), st.lists(st.integers(0, 18), min_size=2, max_size=9)
+    )
+    def test_multipart(self, content: bytes, starts: list[int]) -> None:
+        """Another implementation reads the right bytes, and their places, out of the parts."""
+        wanted = [(first, first + first % 2) for first in starts]
+        header = b"bytes=" + b",".join(b"%d-%d" % pair for pair in wanted)
+        message = parse(plan(represent(len(content)), {b"range": header}, NOW), content)
+        self.assertEqual(message.get_content_type(), "multipart/byteranges")
+        parts = message.get_payload()
+        self.assertEqual(message.defects, [])
+        self.assertEqual(
+            [(p["Content-Range"], p.get_content_type(), p.get_payload(decode=True)) for p in parts],
+            [(f"bytes {a}-{b}/{len(content)}", "image/png", content[a : b + 1]) for a, b in wanted],
+        )

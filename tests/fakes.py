@@ -1,0 +1,265 @@
+"""A whole site in memory: real files and the real URL map; no sockets, threads or waiting."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from imgd.host.directories import Policy
+from imgd.host.disk import Root
+from imgd.host.state import StoredCollection
+from imgd.keeper import Keeper, Order, Shelf
+from imgd.web.access import Access
+from imgd.web.headers import HeaderPolicy
+from imgd.web.site import RESERVED, Parts, Site
+from imgd.web.views import Urls
+
+TOKEN = "a-token-for-the-tests"
+WALL = 1_800_000_000.0  # the wall clock's start, seconds since the epoch
+
+
+class MemoryStore:
+    """What ``imgd.host.state.Store`` does, in a dict. ``fail`` makes every change raise it."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, StoredCollection] = {}
+        self.fail: Exception | None = None
+
+    def collections(self) -> list[StoredCollection]:
+        return [self.rows[name] for name in sorted(self.rows)]
+
+    def put(self, collection: StoredCollection) -> None:
+        self._check()
+        self.rows[collection.name] = collection
+
+    def remove(self, name: str) -> None:
+        self._check()
+        self.rows.pop(name, None)
+
+    def reschedule(self, rows: Iterable[tuple[str, float | None, int]]) -> None:
+        self._check()
+        for name, expires_at, minutes in rows:
+            if name in self.rows:
+                self.rows[name] = replace(
+                    self.rows[name], expires_at=expires_at, timeout_minutes=minutes
+                )
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _check(self) -> None:
+        if self.fail is not None:
+            raise self.fail
+
+
+class Wall:
+    """A wall clock that goes with a monotonic one, and can be set like any wall clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.offset = WALL
+
+    def __call__(self) -> float:
+        return self._clock.seconds() + self.offset
+
+
+class Blocking:
+    """Runs blocking work at once, or, while ``held``, when it is let go."""
+
+    def __init__(self) -> None:
+        self.held = False
+        self._waiting: list[tuple[Deferred[Any], Any]] = []
+
+    def __call__(self, f: Any, *args: Any) -> Deferred[Any]:
+        if not self.held:
+            return execute(f, *args)
+        done: Deferred[Any] = Deferred()
+        self._waiting.append((done, lambda: execute(f, *args)))
+        return done
+
+    def release(self) -> None:
+        """Do what waits now, in order."""
+        waiting, self._waiting = self._waiting, []
+        for done, work in waiting:
+            work().chainDeferred(done)
+
+    @property
+    def waiting(self) -> int:
+        """How many pieces of work wait."""
+        return len(self._waiting)
+
+
+class Transport(StringTransport):
+    """A connection in memory, which notes how it ended and can be slow."""
+
+    aborted = False
+    protocol: Any = None
+
+    def __init__(self, peer: str) -> None:
+        super().__init__(
+            hostAddress=IPv4Address("TCP", "127.0.0.1", 8888),
+            peerAddress=IPv4Address("TCP", peer, 50000),
+        )
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        self.disconnecting = True
+        if self.protocol is not None:
+            protocol, self.protocol = self.protocol, None
+            protocol.connectionLost(Failure(ConnectionAborted()))
+
+    def getTcpKeepAlive(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: ``headers`` by lower-case name, repeated ones joined by commas."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    aborted: bool = False
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class _Socket:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self._data)
+
+
+def parse_answer(raw: bytes, method: str = "GET", *, aborted: bool = False) -> Answer:
+    """The first answer in what a server sent."""
+    response = http.client.HTTPResponse(_Socket(raw), method=method)  # type: ignore[arg-type]
+    response.begin()
+    headers: dict[str, str] = {}
+    for name, value in response.getheaders():
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    try:
+        body = response.read()
+    except http.client.IncompleteRead as error:
+        body = error.partial
+    return Answer(response.status, headers, body, aborted)
+
+
+class House:
+    """A site over a document root and a keeper, with every clock in the test's hands."""
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        cors_origins: tuple[str, ...] = ("*",),
+        follow_symlinks: bool = False,
+        allowed: tuple[str, ...] = (),
+        store: MemoryStore | None = None,
+        minutes: int = 30,
+        public_url: str | None = None,
+    ) -> None:
+        self.state_dir = os.path.join(folder, "state")
+        self.documents = os.path.join(folder, "documents")
+        for path in (self.state_dir, self.documents):
+            os.makedirs(path, exist_ok=True)
+        self.clock = Clock()
+        self.wall = Wall(self.clock)
+        self.store = store if store is not None else MemoryStore()
+        self.blocking = Blocking()
+        self.keeper = Keeper(
+            store=self.store,  # type: ignore[arg-type]
+            policy=Policy(
+                base=folder,
+                allowed=allowed,
+                forbidden=(os.path.realpath(self.state_dir),),
+                follow_symlinks=follow_symlinks,
+            ),
+            clock=self.clock,
+            wall=self.wall,
+            run_blocking=self.blocking,
+            default_minutes=minutes,
+        )
+        self.urls = Urls("https://localhost:8888/", public_url)
+        self.access_lines: list[str] = []
+        parts = Parts(
+            document_root=Root(
+                os.path.realpath(self.documents),
+                follow_symlinks=follow_symlinks,
+                forbidden=(os.path.realpath(self.state_dir),),
+                hidden=RESERVED,
+            ),
+            keeper=self.keeper,
+            urls=self.urls,
+            access=Access(TOKEN, ("localhost", "127.0.0.1", "::1")),
+            headers=HeaderPolicy(cors_origins),
+            run_blocking=self.blocking,
+            uptime=lambda: 12.5,
+            ca_pem=lambda: b"-----BEGIN CERTIFICATE-----\n",
+        )
+        self.site = Site(parts, self.clock, self.access_lines.append)  # type: ignore[arg-type]
+
+    def connect(self, peer: str = "127.0.0.1") -> Transport:
+        """A new connection: write to its protocol with ``transport.protocol.dataReceived``."""
+        transport = Transport(peer)
+        protocol = self.site.buildProtocol(transport.getPeer())
+        transport.protocol = protocol
+        protocol.makeConnection(transport)
+        return transport
+
+    def ask(
+        self,
+        path: str | bytes,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        peer: str = "127.0.0.1",
+    ) -> Answer:
+        """One request over a new connection, to its end."""
+        target = path if isinstance(path, bytes) else path.encode("ascii")
+        given = {"Host": "localhost:8888", **(headers or {})}
+        if body:
+            given.setdefault("Content-Length", str(len(body)))
+        lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), target)]
+        lines += [f"{name}: {value}".encode("latin-1") for name, value in given.items()]
+        transport = self.connect(peer)
+        transport.protocol.dataReceived(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        return parse_answer(transport.value(), method, aborted=transport.aborted)
+
+    def post(self, path: str, message: object = None, **more: Any) -> Answer:
+        """A control request, with this JSON."""
+        headers = {"Content-Type": "application/json", **more.pop("headers", {})}
+        body = b"" if message is None else json.dumps(message).encode("ascii")
+        return self.ask(path, "POST", headers, body, **more)
+
+    def load(self, directory: str, **order: Any) -> Shelf:
+        """Load a directory without the API."""
+        result: list[Shelf] = []
+        work = Deferred.fromCoroutine(self.keeper.load(Order(directory, **order)))
+        work.addCallback(result.append)
+        return result[0]
+
+
+def write(path: str, data: bytes = b"data") -> str:
+    """A file, with the folders on its way."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(data)
+    return path

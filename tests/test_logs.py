@@ -1,0 +1,177 @@
+"""The log: one line for each event, whatever is in it."""
+
+import io
+import os
+from pathlib import Path
+
+from twisted.logger import Logger as TwistedLogger
+from twisted.logger import LogPublisher, eventAsJSON, formatEvent, textFileLogObserver
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.logs import Logger, escape, one_line
+
+FORGERY = "scan\n2026-01-01T00:00:00+0000 [imgd#info] Unloaded everything"
+
+
+class Nasty:
+    """An object of another package, in an event."""
+
+    def __str__(self):
+        return "first\nsecond"
+
+
+class Declaring:
+    """A class that declares its logger as Twisted's documentation does."""
+
+    events: list = []
+    log = Logger(observer=events.append)
+
+
+class TextLogTests(SynchronousTestCase):
+    """What twistd's log file gets."""
+
+    def setUp(self):
+        self.file = io.StringIO()
+        self.events = []
+        self.publisher = LogPublisher(textFileLogObserver(self.file), self.events.append)
+        self.log = Logger(observer=self.publisher)
+
+    def line(self):
+        """The log's text, which is one line with its end."""
+        text = self.file.getvalue()
+        self.assertEqual(text.count("\n"), 1)
+        self.assertTrue(text.endswith("\n"))
+        self.assertTrue(text.strip().isprintable(), text)
+        return text.strip()
+
+    def test_forgery(self):
+        """A newline in a value does not begin a line."""
+        self.log.info("Loaded {name}", name=FORGERY)
+        self.assertIn("Loaded scan\\n2026-01-01", self.line())
+
+    def test_bytes_paths_and_exceptions(self):
+        """Bytes, paths, exceptions and other objects are escaped text as well."""
+        self.log.warn(
+            "{raw} {path} {error} {names} {other}",
+            raw=b"a\r\xff",
+            path=Path("/data/b\x1b[2J"),
+            error=ValueError("c\x85"),
+            names=["d\n"],
+            other=Nasty(),
+        )
+        self.assertIn(
+            "a\\r\\xff /data/b\\x1b[2J c\\x85 ['d\\n'] first\\nsecond",
+            self.line(),
+        )
+
+    def test_undecodable_name(self):
+        """A file name that is not UTF-8 is told, and the line can be written as UTF-8."""
+        self.log.info("{name}", name=os.fsdecode(b"caf\xe9"))
+        self.line().encode("utf-8")
+        self.assertIn("caf\\udce9", self.line())
+
+    def test_format_itself(self):
+        """A newline in the format is escaped too."""
+        self.log.info("one\ntwo")
+        self.assertIn("one\\ntwo", self.line())
+
+    def test_numbers_keep_their_type(self):
+        """A number can be given a format, and is a number in structured logs."""
+        self.log.info("{seconds:.1f} s, {count:,}", seconds=1.25, count=10000)
+        self.assertIn("1.2 s, 10,000", self.line())
+        self.assertIn('"count": 10000', eventAsJSON(self.events[0]))
+
+    def test_failure(self):
+        """An exception in flight is logged with its traceback on the same line."""
+        try:
+            raise ValueError(FORGERY)  # noqa: TRY301
+        except ValueError:
+            self.log.failure("While loading {name}", name="a\n")
+        line = self.line()
+        self.assertIn("#critical] While loading a\\n: Traceback (most recent call last):\\n", line)
+        self.assertIn("Unloaded everything", line)
+
+    def test_failure_by_hand(self):
+        """A Failure that is given is logged, also by Twisted's context managers."""
+        with self.log.failuresHandled("Trying") as operation:
+            raise KeyError("x")
+        self.assertTrue(operation.failed)
+        self.assertIn("Trying: Traceback", self.line())
+
+    def test_failure_that_cannot_be_shown(self):
+        """An exception whose own text raises does not stop the log."""
+
+        class MuteError(Exception):
+            def __str__(self):
+                raise RuntimeError
+
+        self.log.failure("Odd", Failure(MuteError()))
+        self.assertIn("Odd: ", self.line())
+
+    def test_other_packages(self):
+        """With ``one_line`` added first, events of other packages are one line each."""
+        publisher = LogPublisher(one_line, textFileLogObserver(self.file))
+        TwistedLogger(observer=publisher).failure(
+            "From {who}", Failure(ValueError("a\nb")), who=FORGERY
+        )
+        self.assertIn("From scan\\n2026", self.line())
+        self.assertIn("a\\nb", self.line())
+
+    def test_one_line_leaves_the_rest(self):
+        """An event that is one line already says the same after ``one_line``."""
+        self.log.info("{count} {name}", count=3, name="a\nb")
+        before = formatEvent(self.events[0])
+        one_line(self.events[0])
+        self.assertEqual(formatEvent(self.events[0]), before)
+        self.assertEqual(self.events[0]["count"], 3)
+
+
+class LoggerTests(SynchronousTestCase):
+    """The logger as an attribute, and in tests."""
+
+    def test_module(self):
+        """A logger made in a module bears its name."""
+        self.assertEqual(Logger().namespace, __name__)
+
+    def test_class_attribute(self):
+        """A logger declared on a class bears the class's name and the instance."""
+        declaring = Declaring()
+        declaring.log.info("Hello {name}", name="a\nb")
+        event = Declaring.events.pop()
+        self.assertEqual(event["log_namespace"], f"{__name__}.Declaring")
+        self.assertIs(event["log_source"], declaring)
+        self.assertIsInstance(declaring.log, Logger)
+        self.assertEqual(formatEvent(event), "Hello a\\nb")
+
+    def test_unexpected_errors_fail_tests(self):
+        """A failure that is logged comes to trial's ``flushLoggedErrors``, with its type."""
+        Logger().failure("Unexpected", Failure(ZeroDivisionError("x")))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_errors_that_were_handled_do_not(self):
+        """``error`` tells of what was handled: no failure for trial."""
+        Logger().error("The disk is full")
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class EscapeTests(SynchronousTestCase):
+    """What is escaped and what is not."""
+
+    def test_unsafe(self):
+        """Controls, separators, marks of direction and lone surrogates become escapes."""
+        cases = {
+            "\0\t\n\x1b\x7f": "\\x00\\t\\n\\x1b\\x7f",
+            "\x80\x85\x9f": "\\x80\\x85\\x9f",
+            "\u2028\u2029": "\\u2028\\u2029",
+            "\u202e\u2066\u200f\u061c": "\\u202e\\u2066\\u200f\\u061c",
+            "\ud800\udce9": "\\ud800\\udce9",
+        }
+        for text, escaped in cases.items():
+            self.assertEqual(escape(text), escaped)
+            self.assertEqual(escape(escaped), escaped)
+
+    def test_safe(self):
+        """Text in any script, emoji and backslashes stay as they are."""
+        for text in ("Gehirn é 脳 мозг दिमाग", "\U0001f9e0", "C:\\scans", '"quoted"'):
+            self.assertEqual(escape(text), text)

@@ -1,0 +1,210 @@
+"""Settings: what each of them may be."""
+
+import os
+from dataclasses import replace
+
+from twisted.trial.unittest import SkipTest
+
+from imgd.core.messages import MAX_MINUTES
+from imgd.settings import load
+from imgd.settings.table import TABLE
+from tests.test_settings import TOKEN, Folders
+
+
+class Values(Folders):
+    def assert_values(self, field: str, option: str, *pairs: tuple[str, object]) -> None:
+        for text, value in pairs:
+            self.assertEqual(getattr(self.load({option: text}), field), value, text)
+
+    def assert_refused(self, option: str, *texts: str) -> None:
+        is_list = any(option in setting.options and setting.many for setting in TABLE)
+        for text in texts:
+            problems = self.problems({option: [text] if is_list else text})
+            self.assert_told(problems, f"--{option}: {text!r} ")
+
+    def test_ports(self) -> None:
+        """A port is a whole number from 0 to 65535, in plain digits."""
+        self.assert_values("port", "port", ("0", 0), ("65535", 65535))
+        self.assert_values("http_port", "http-port", ("0", 0), ("8080", 8080))
+        for option in ("port", "http-port"):
+            self.assert_refused(option, "65536", "-1", "1.5", "0x1", "٣", "1_0", "9" * 5000)
+
+    def test_minutes(self) -> None:
+        """A timeout is a whole number of minutes, 0 for never, ten years at most."""
+        self.assert_values("timeout_minutes", "timeout", ("0", 0), (str(MAX_MINUTES), MAX_MINUTES))
+        self.assert_refused("timeout", str(MAX_MINUTES + 1), "-1", "never", "1.0", "30m")
+
+    def test_hosts(self) -> None:
+        """A host is a name or an address."""
+        self.assert_values(
+            "host",
+            "host",
+            ("LOCALHOST", "localhost"),
+            ("0.0.0.0", "0.0.0.0"),
+            ("::", "::"),
+            ("[::1]", "::1"),
+            ("box.example.", "box.example"),
+            ("my_service", "my_service"),
+        )
+        self.assert_refused("host", "*", "a b", "1.2.3", "8888", "http://x", "x:1", "-a", "[x]")
+        self.assert_refused("host", "a" * 64, ".".join(["a" * 60] * 5), "a..b", "bücher.example")
+
+    def test_certificate_names(self) -> None:
+        """A certificate's name is a host, or one with * for its first label."""
+        given = ["*.Example.org", "192.168.1.20", "fe80::1", "box"]
+        self.assertEqual(
+            self.load({"tls-name": given}).tls_names,
+            ("*.example.org", "192.168.1.20", "fe80::1", "box"),
+        )
+        self.assert_refused("tls-name", "*", "*.org", "*.1.2.3.4", "a.*.org", "a,b", "https://x")
+
+    def test_allowed_hosts(self) -> None:
+        """Allowed hosts are this machine's own names, the bound one, and the user's."""
+        own = ("localhost", "127.0.0.1", "::1")
+        self.assertEqual(
+            self.load({"host": "10.0.0.5", "allow-host": ["Box.local:8888", "[::2]", "box.local"]}),
+            replace(
+                self.load({"host": "10.0.0.5"}),
+                allow_hosts=(*own, "10.0.0.5", "box.local", "::2"),
+            ),
+        )
+        self.assertEqual(self.load({}, {"IMGD_ALLOW_HOSTS": "a, b"}).allow_hosts, (*own, "a", "b"))
+        self.assert_refused("allow-host", "*", "*.example.org", "http://x", "a b", "x:y")
+
+    def test_origins(self) -> None:
+        """An origin is written as a browser sends it, or is * for all."""
+        given = ["https://A.example/", "http://localhost:3000", "https://b:443", "app://x", "*"]
+        self.assertEqual(
+            self.load({"cors-origin": given}).cors_origins,
+            ("https://a.example", "http://localhost:3000", "https://b", "app://x", "*"),
+        )
+        self.assert_refused(
+            "cors-origin", "a.example", "null", "https://a/b", "https://a?b", "https://u@a"
+        )
+        self.assert_refused("cors-origin", "https://*.a", "https://a:99999", "https://a b", "//a")
+
+    def test_public_url(self) -> None:
+        """A public URL is http or https with a host, and loses its last slash."""
+        self.assert_values(
+            "public_url",
+            "public-url",
+            ("https://images.example.org/", "https://images.example.org"),
+            ("http://[::1]:8080/imgd/", "http://[::1]:8080/imgd"),
+        )
+        self.assert_refused("public-url", "images.example.org", "ftp://x", "https://", "https:///x")
+        self.assert_refused(
+            "public-url", "https://x?y", "https://x#", "https://u:p@x", "http://x:y"
+        )
+        self.assert_refused(
+            "public-url", "http://a b", "http://x\ny", "http://[::1", "http://x:65536"
+        )
+
+    def test_booleans(self) -> None:
+        """A yes or no is one of eight words, in any case."""
+        for words, expected in ((("1", "true", "Yes", "ON"), True), (("0", "False", "no"), False)):
+            for word in words:
+                settings = self.load({}, {"IMGD_FOLLOW_SYMLINKS": word})
+                self.assertIs(settings.follow_symlinks, expected, word)
+        self.assert_told(
+            self.problems({}, {"IMGD_FOLLOW_SYMLINKS": "maybe"}),
+            "IMGD_FOLLOW_SYMLINKS: 'maybe' is neither yes nor no",
+        )
+        self.assertTrue(self.load({"follow-symlinks": 1}).follow_symlinks)
+        self.assertFalse(self.load({"follow-symlinks": 0}).follow_symlinks)
+        self.assertTrue(self.load({"generate-certs": 1}).generate_certs)
+
+    def test_tokens(self) -> None:
+        """A token is one of RFC 6750, of 16 characters or more, and no message repeats it."""
+        self.assertEqual(self.load({}, {"IMGD_TOKEN": TOKEN}).token, TOKEN)
+        for text in (
+            "short",
+            "has spaces in its midst",
+            "naïve-but-long-enough",
+            "a" * 20 + "\x7f",
+        ):
+            (problem,) = self.problems({"token": text})
+            self.assertTrue(problem.startswith("--token: it must be 16 characters"))
+            self.assertNotIn(text, problem)
+
+
+class Paths(Folders):
+    def test_relative_and_home(self) -> None:
+        """Paths are made absolute from the working folder, and ~ is the user's own."""
+        settings = self.load(
+            {"state-dir": "~/state", "frame-base-dir": ".", "access-log": "a/../access.log"}
+        )
+        self.assertEqual(settings.state_dir, os.path.expanduser("~/state"))
+        self.assertEqual(settings.frame_base_dir, str(self.cwd))
+        self.assertEqual(settings.access_log, str(self.cwd / "access.log"))
+
+    def test_document_root(self) -> None:
+        """A named document root must be a folder that can be read; the default may be missing."""
+        self.write("file")
+        for text, why in (
+            ("gone", "does not exist"),
+            ("file", "is not a folder"),
+            ("-", "does not"),
+        ):
+            for option in ("images-dir", "output-dir", "outputs-dir"):
+                self.assert_told(self.problems({option: text}), f"--{option}: {text!r} {why}")
+        self.make("output")
+        settings = self.load({"images-dir": "output"})
+        self.assertFalse(settings.images_dir_is_default)
+
+    def test_default_document_root_is_a_file(self) -> None:
+        """A default that is there and no folder is a problem too."""
+        name = self.write("output")
+        self.assert_told(self.problems(), f"--images-dir: its default {name!r} is not a folder")
+
+    def test_unreadable_document_root(self) -> None:
+        """A document root without permission is a problem."""
+        folder = self.make("closed")
+        os.chmod(folder, 0)
+        self.addCleanup(os.chmod, folder, 0o700)
+        if os.access(folder, os.R_OK):
+            raise SkipTest("this user may read every folder")
+        self.assert_told(self.problems({"images-dir": folder}), f"--images-dir: {folder!r} cannot")
+
+    def test_roots(self) -> None:
+        """Allowed roots are the real paths of folders that are there."""
+        real = self.make("real")
+        os.symlink(real, self.cwd / "link")
+        environ = {"IMGD_ALLOW_ROOTS": os.pathsep.join(["link", real, str(self.cwd)])}
+        self.assertEqual(self.load({}, environ).allow_roots, (real, str(self.cwd)))
+        self.assertEqual(self.load({"allow-root": ["link"]}, environ).allow_roots, (real,))
+        self.assert_told(
+            self.problems({}, {"IMGD_ALLOW_ROOTS": os.pathsep.join(["gone", "link", "lost"])}),
+            "IMGD_ALLOW_ROOTS: 'gone' does not exist",
+            "IMGD_ALLOW_ROOTS: 'lost' does not exist",
+        )
+
+    def test_frame_base_dir(self) -> None:
+        """The base of relative directories must be there."""
+        self.assert_told(
+            self.problems({}, {"FRAME_BASE_DIR": "gone"}), "FRAME_BASE_DIR: 'gone' does not exist"
+        )
+
+    def test_state_directory_of_systemd(self) -> None:
+        """The first of systemd's folders is taken, after imgd's own key."""
+        environ = {"STATE_DIRECTORY": f"{self.state}:/elsewhere"}
+        self.assertEqual(load({}, environ, str(self.cwd)).state_dir, str(self.state))
+        both = {**environ, "IMGD_STATE_DIR": str(self.state / "own")}
+        self.assertEqual(load({}, both, str(self.cwd)).state_dir, str(self.state / "own"))
+
+    def test_state_folder_is_a_file(self) -> None:
+        """A state folder may be missing, and may be nothing but a folder."""
+        name = self.write("file")
+        self.assert_told(
+            self.problems({"state-dir": name}), f"--state-dir: {name!r} is not a folder"
+        )
+
+    def test_access_log(self) -> None:
+        """The access log is - or a file in a folder that is there."""
+        self.assertEqual(self.load({"access-log": "-"}).access_log, "-")
+        folder = self.make("logs")
+        self.assert_told(self.problems({"access-log": folder}), "--access-log: ")
+        self.assert_told(self.problems({"access-log": "gone/a.log"}), "--access-log: 'gone/a.log' ")
+
+    def test_nul(self) -> None:
+        """A NUL in a path is a problem like others."""
+        self.assert_told(self.problems({"images-dir": "a\0b"}), "--images-dir: 'a\\x00b' holds")

@@ -1,0 +1,168 @@
+"""The options of ``twistd imgd``, and how a start that cannot be ends."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd import __version__
+from imgd.errors import NotFound, StartError
+from imgd.settings import load
+from imgd.settings.table import TABLE
+from imgd.tap import Options, makeService, one_line_excepthook
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def parse(*words: str) -> Options:
+    options = Options()
+    options.parseOptions(words)
+    return options
+
+
+class ParsingOptions(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.cwd = str(Path(self.mktemp()).resolve())
+        os.mkdir(self.cwd)
+
+    def test_every_option(self) -> None:
+        """Every option of the table, and every alias, is understood under its own name."""
+        for setting in TABLE:
+            for option in setting.options:
+                if setting.flag:
+                    self.assertTrue(parse(f"--{option}")[option])
+                    self.assertFalse(parse()[option])
+                else:
+                    given = parse(f"--{option}", "x")[option]
+                    self.assertEqual(given, ["x"] if setting.many else "x")
+                    self.assertIsNone(parse().get(option))
+
+    def test_to_settings(self) -> None:
+        """Options as they are typed become settings."""
+        os.mkdir(os.path.join(self.cwd, "images"))
+        words = "-p 0 -d images --tls-name a.example --no-tls --tls-name b.example --timeout=0"
+        settings = load(parse(*words.split()), {}, self.cwd)
+        self.assertEqual(settings.port, 0)
+        self.assertEqual(settings.images_dir, os.path.join(self.cwd, "images"))
+        self.assertEqual(settings.tls_names, ("a.example", "b.example"))
+        self.assertEqual((settings.tls, settings.timeout_minutes), (False, 0))
+
+    def test_nothing_given(self) -> None:
+        """Without options, the environment and defaults speak."""
+        settings = load(parse(), {"IMAGE_SERVER_PORT": "1"}, self.cwd)
+        self.assertEqual((settings.port, settings.tls, settings.timeout_minutes), (1, True, 30))
+
+    def test_repeated_options_are_each_ones_own(self) -> None:
+        """What one command line repeats is not there in the next."""
+        parse("--allow-host", "a")
+        self.assertEqual(parse("--allow-host", "b")["allow-host"], ["b"])
+
+    def test_usage_errors(self) -> None:
+        """Unknown options, missing values and stray words are refused."""
+        for words in (["--ports", "1"], ["--port"], ["folder"]):
+            with self.assertRaises(UsageError):
+                parse(*words)
+
+    def test_help(self) -> None:
+        """The help shows each option with its default and its keys, how to call, and examples."""
+        text = str(Options())
+        self.assertTrue(text.startswith("Usage: twistd [twistd options] imgd [options]\n"))
+        flat = " ".join(text.split())
+        for setting in TABLE:
+            self.assertIn(f"[default: {setting.shown}]", flat)
+            self.assertIn(setting.help, flat)
+            for name in (*setting.options, *(key.name for key in setting.keys)):
+                self.assertIn(name, text)
+        self.assertIn("-p, --port=", text)
+        self.assertIn("\nExamples:\n  twistd -n imgd ", text)
+
+    def test_version(self) -> None:
+        """--version shows imgd's version, and ends well."""
+        out = io.StringIO()
+        self.patch(sys, "stdout", out)
+        with self.assertRaises(SystemExit) as caught:
+            parse("--version")
+        self.assertEqual((caught.exception.code, out.getvalue()), (0, f"imgd {__version__}\n"))
+
+
+class Starting(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.cwd = self.mktemp()
+        os.mkdir(self.cwd)
+        self.err = io.StringIO()
+        self.patch(sys, "stderr", self.err)
+        self.patch(sys, "excepthook", sys.excepthook)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.cwd)
+
+    def refuse(self, *words: str) -> list[str]:
+        with self.assertRaises(SystemExit) as caught:
+            makeService(parse(*words))
+        self.assertEqual(caught.exception.code, 1)
+        return self.err.getvalue().splitlines()
+
+    def test_problems(self) -> None:
+        """Problems are told on stderr, one line each, and the status is 1."""
+        self.assertEqual(
+            self.refuse("--port", "x", "--images-dir", "gone"),
+            [
+                "imgd: 2 problems in the settings:",
+                "  --port: 'x' is not a port; give a whole number from 0 to 65535",
+                "  --images-dir: 'gone' does not exist",
+            ],
+        )
+
+    def test_a_problem(self) -> None:
+        """One problem is counted as one."""
+        self.assertEqual(self.refuse("--timeout", "x")[0], "imgd: 1 problem in the settings:")
+
+    def test_certificates_are_read_with_the_rest(self) -> None:
+        """A certificate that cannot be used is told together with other problems."""
+        for name in ("cert.pem", "key.pem"):
+            Path(name).write_text("nothing")
+        lines = self.refuse("--cert", "cert.pem", "--key", "key.pem", "--timeout", "x")
+        self.assertEqual(len(lines), 3)
+        self.assertTrue(lines[2].startswith("  --cert, --key: "), lines)
+
+    def test_the_excepthook_tells_a_start_error(self) -> None:
+        """An uncaught StartError is one printable line on stderr."""
+        error = StartError("Port 1 is taken\nby \x1b[31manother")
+        one_line_excepthook(self.fail)(StartError, error, None)
+        self.assertEqual(self.err.getvalue(), "imgd: Port 1 is taken\\nby \\x1b[31manother\n")
+
+    def test_the_excepthook_tells_the_terminal_as_well(self) -> None:
+        """Who logs to a file is told on the terminal, too, and once where both are one."""
+        terminal = io.StringIO()
+        one_line_excepthook(self.fail, terminal)(StartError, StartError("Taken"), None)
+        self.assertEqual((self.err.getvalue(), terminal.getvalue()), ("imgd: Taken\n",) * 2)
+        one_line_excepthook(self.fail, self.err)(StartError, StartError("Again"), None)
+        self.assertEqual(self.err.getvalue(), "imgd: Taken\nimgd: Again\n")
+
+    def test_the_excepthook_leaves_others(self) -> None:
+        """Other exceptions go to the hook that was there before."""
+        seen: list[BaseException] = []
+
+        def before(_kind: type[BaseException], e: BaseException, _t: TracebackType | None) -> None:
+            seen.append(e)
+
+        error = NotFound()
+        one_line_excepthook(before)(NotFound, error, None)
+        self.assertEqual((seen, self.err.getvalue()), ([error], ""))
+
+
+class Importing(SynchronousTestCase):
+    def test_no_reactor(self) -> None:
+        """Importing the module and showing its help installs no reactor."""
+        code = (
+            "import sys, imgd.tap; str(imgd.tap.Options());"
+            "print('twisted.internet.reactor' in sys.modules)"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True
+        )
+        self.assertEqual((ran.stdout, ran.stderr), ("False\n", ""))
