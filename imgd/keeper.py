@@ -9,57 +9,24 @@ whole of a change or nothing of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.interfaces import IDelayedCall
 
-from imgd.core.catalog import CURRENT, Catalog, Collection, time_left
+from imgd.alarm import Alarm, Clock, Drift
+from imgd.core.catalog import CURRENT, Collection
 from imgd.core.names import Names
-from imgd.errors import BadRequest, Forbidden, NotFound
+from imgd.errors import BadRequest, NotFound, Unavailable
 from imgd.host import directories
 from imgd.host.directories import Index, Policy
-from imgd.host.disk import Root
 from imgd.host.state import Store, StoredCollection
 from imgd.logs import Logger
+from imgd.shelf import Order, Shelf, Shelves, from_store, reason_to_discard, seconds_left, to_store
 
-# How often the wall clock is held against the monotonic one while timers run, in seconds.
-DRIFT_CHECK: Final = 60.0
-# A wall clock that moved this far against the monotonic one was set by someone, in seconds.
-DRIFT: Final = 2.0
+__all__ = ["Clock", "Keeper", "Order", "RunBlocking", "Shelf"]
 
 RunBlocking = Callable[..., "Deferred[Any]"]
-
-
-class Clock(Protocol):
-    """A monotonic clock, in seconds, that calls back."""
-
-    def seconds(self) -> float:
-        """Seconds since some moment that never changes."""
-
-    def callLater(self, delay: float, f: Callable[..., object]) -> IDelayedCall:
-        """Call ``f`` on the reactor's thread in ``delay`` seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """A collection with what serves it. ``index`` is None until its folders are first read."""
-
-    collection: Collection
-    root: Root
-    index: Index | None = None
-    reading: DeferredLock = field(default_factory=DeferredLock, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a load asks for: ``minutes`` until it unloads itself (0 never), None for the default."""
-
-    directory: str
-    name: str = CURRENT
-    recursive: bool = False
-    minutes: int | None = None
 
 
 class Keeper:
@@ -87,17 +54,16 @@ class Keeper:
         self._wall = wall
         self._run = run_blocking
         self.default_minutes = default_minutes
-        self._catalog = Catalog()
-        self._shelves: dict[str, Shelf] = {}
+        self._shelves = Shelves()
         self._changes = DeferredLock()
-        self._armed: IDelayedCall | None = None
-        self._drift = wall() - clock.seconds()
+        self._alarm = Alarm(clock, self._shelves.catalog.next_deadline, self._unload_expired)
+        self._drift = Drift(clock, wall)
 
     # What is there
 
     def shelves(self) -> list[Shelf]:
         """Every loaded collection, sorted by name."""
-        return [self._shelves[collection.name] for collection in self._catalog]
+        return list(self._shelves)
 
     def get(self, name: str) -> Shelf | None:
         """The collection of this name as it is now."""
@@ -128,26 +94,21 @@ class Keeper:
     async def names(self, shelf: Shelf) -> Names:
         """The images of a collection as they are on disk now; the last known where it is gone.
 
-        Folders are read again only when one of them changed.
+        Always those of the load that was asked for, be it replaced meanwhile. Folders are read
+        again only when one of them changed.
         """
         async with shelf.reading:
-            latest = self._shelves.get(shelf.collection.name)
-            if latest is None or latest.reading is not shelf.reading:
-                latest = shelf  # replaced meanwhile: go on with the one that was asked for
+            latest = self._shelves.as_it_is_now(shelf) or shelf
             if latest.index is not None and await self._run(latest.index.is_fresh):
                 return latest.index.names
             try:
                 index: Index = await self._run(directories.read, latest.root)
-            except OSError:
+            except NotFound:
                 return latest.index.names if latest.index else Names()
-            self._note_index(shelf, index)
+            if (present := self._shelves.as_it_is_now(shelf)) is not None:
+                counted = replace(present.collection, image_count=len(index.names))
+                self._shelves.place(replace(present, collection=counted, index=index))
             return index.names
-
-    def _note_index(self, shelf: Shelf, index: Index) -> None:
-        present = self._shelves.get(shelf.collection.name)
-        if present is not None and present.reading is shelf.reading:
-            counted = replace(present.collection, image_count=len(index.names))
-            self._place(replace(present, collection=counted, index=index))
 
     # What changes it
 
@@ -157,7 +118,7 @@ class Keeper:
         root = self._policy.root(directory, order.recursive)
         try:
             index: Index = await self._run(directories.read, root)
-        except (OSError, NotFound):
+        except NotFound:
             raise BadRequest(f"Directory cannot be read: {order.directory}.") from None
         async with self._changes:
             minutes = self.default_minutes if order.minutes is None else order.minutes
@@ -171,15 +132,12 @@ class Keeper:
                 deadline=None,
             )
             shelf = Shelf(loaded.with_timer(minutes, self._clock.seconds()), root, index)
-            await self._run(self._store.put, self._stored(shelf.collection))
-            self._place(shelf)
-            self._arm()
-        self.log.info(
-            "Loaded {count} images from {directory} as {name}",
-            count=len(index.names),
-            directory=directory,
-            name=order.name,
-        )
+            row = to_store(shelf.collection, self.expires_at(shelf.collection))
+            await self._run(self._store.put, row)
+            self._shelves.place(shelf)
+            self._rearm()
+        told = {"count": len(index.names), "directory": directory, "name": order.name}
+        self.log.info("Loaded {count} images from {directory} as {name}", **told)
         return shelf
 
     async def unload(self, name: str = CURRENT) -> bool:
@@ -188,21 +146,23 @@ class Keeper:
             if name not in self._shelves:
                 return False
             await self._run(self._store.remove, name)
-            self._drop(name)
-            self._arm()
+            self._shelves.remove(name)
+            self._rearm()
         self.log.info("Unloaded {name}", name=name)
         return True
 
     async def restart_timers(self, minutes: int) -> None:
         """Restart every running timer with this many minutes (0 stops it), and set the default."""
         async with self._changes:
-            restarted = self._catalog.restarted(minutes, self._clock.seconds())
+            now = self._clock.seconds()
+            restarted = self._shelves.catalog.restarted(minutes, now)
             await self._reschedule(restarted)
             self.default_minutes = minutes
             for collection in restarted:
                 if (shelf := self._shelves.get(collection.name)) is not None:
-                    self._place(replace(shelf, collection=collection))
-            self._arm()
+                    timed = shelf.collection.with_timer(minutes, now)
+                    self._shelves.place(replace(shelf, collection=timed))
+            self._rearm()
         self.log.info("Timers are {minutes} minutes from now on", minutes=minutes or "no")
 
     def restore(self) -> None:
@@ -211,125 +171,70 @@ class Keeper:
         Blocks for the store; called once, before the first request.
         """
         for stored in self._store.collections():
-            if reason := self._reason_to_discard(stored):
-                self.log.warn("Did not restore {name}: {why}", name=stored.name, why=reason)
-                self._store.remove(stored.name)
+            left = seconds_left(stored, self._wall())
+            if reason := reason_to_discard(stored, left, self._policy):
+                self._discard(stored.name, reason)
             else:
-                self._restore_one(stored)
-        self._arm()
+                self._restore(stored, left)
+        self._alarm.arm()
         self._in_background(self._warn_of_missing(self.shelves()))
+        if self._shelves.catalog.timed():
+            # A timer that was cut to its whole length is stored so, or else every restart would
+            # begin it anew, until the wall clock has come to where it once stood.
+            self._in_background(self._store_deadlines())
 
     async def close(self) -> None:
         """Let the change under way finish, and close the store."""
-        self.disarm()
+        self._alarm.stop()
         async with self._changes:
             await self._run(self._store.close)
 
-    def disarm(self) -> None:
-        """Stop the timer."""
-        if self._armed is not None:
-            self._armed.cancel()
-            self._armed = None
-
     # How
 
-    def _time_left(self, stored: StoredCollection) -> float | None:
-        if stored.expires_at is None:
-            return None
-        return time_left(stored.expires_at, self._wall(), stored.timeout_minutes)
-
-    def _reason_to_discard(self, stored: StoredCollection) -> str:
+    def _discard(self, name: str, reason: str) -> None:
+        self.log.warn("Did not restore {name}: {why}", name=name, why=reason)
         try:
-            self._policy.check_place(stored.directory, stored.directory)
-        except Forbidden as error:
-            return error.detail
-        left = self._time_left(stored)
-        is_over = left is not None and left <= 0
-        return "its time ran out while the daemon was down" if is_over else ""
+            self._store.remove(name)
+        except Unavailable:  # it will be discarded again at the next start
+            self.log.failure("Could not store a change of collections")
 
-    def _restore_one(self, stored: StoredCollection) -> None:
-        left = self._time_left(stored)
-        collection = Collection(
-            name=stored.name,
-            directory=stored.directory,
-            recursive=stored.recursive,
-            image_count=stored.image_count,
-            loaded_at=stored.loaded_at,
-            timeout_minutes=stored.timeout_minutes,
-            deadline=None if left is None else self._clock.seconds() + left,
-        )
-        self._place(Shelf(collection, self._policy.root(stored.directory, stored.recursive)))
-        self.log.info(
-            "Restored {name}: {count} images of {directory}",
-            name=stored.name,
-            count=stored.image_count,
-            directory=stored.directory,
-        )
+    def _restore(self, stored: StoredCollection, left: float | None) -> None:
+        root = self._policy.root(stored.directory, stored.recursive)
+        self._shelves.place(Shelf(from_store(stored, left, self._clock.seconds()), root))
+        told = {"count": stored.image_count, "directory": stored.directory}
+        self.log.info("Restored {name}: {count} images of {directory}", name=stored.name, **told)
 
     async def _warn_of_missing(self, shelves: list[Shelf]) -> None:
+        said = "The directory of {name} is missing: {place}. It is served when it is back"
         for shelf, is_there in zip(shelves, await self.available(shelves), strict=True):
             if not is_there:
-                self.log.warn(
-                    "The directory of {name} is missing: {directory}. It is served when it is back",
-                    name=shelf.collection.name,
-                    directory=shelf.collection.directory,
-                )
-
-    def _place(self, shelf: Shelf) -> None:
-        self._catalog.put(shelf.collection)
-        self._shelves[shelf.collection.name] = shelf
-
-    def _drop(self, name: str) -> None:
-        self._catalog.remove(name)
-        self._shelves.pop(name, None)
-
-    def _stored(self, collection: Collection) -> StoredCollection:
-        return StoredCollection(
-            name=collection.name,
-            directory=collection.directory,
-            recursive=collection.recursive,
-            image_count=collection.image_count,
-            loaded_at=collection.loaded_at,
-            expires_at=self.expires_at(collection),
-            timeout_minutes=collection.timeout_minutes,
-        )
+                told = shelf.collection
+                self.log.warn(said, name=told.name, place=told.directory)
 
     def _reschedule(self, collections: Iterable[Collection]) -> Deferred[Any]:
         rows = [(c.name, self.expires_at(c), c.timeout_minutes) for c in collections]
         return self._run(self._store.reschedule, rows)
 
-    # The one timer
+    def _unload_expired(self) -> None:
+        for collection in self._shelves.take_expired(self._clock.seconds()):
+            self.log.info("Unloaded {name}: its time ran out", name=collection.name)
+            self._in_background(self._forget(collection.name))
+        self._check_drift()
 
-    def _arm(self) -> None:
-        self.disarm()
-        deadline = self._catalog.next_deadline()
-        if deadline is not None:
-            left = max(0.0, deadline - self._clock.seconds())
-            self._armed = self._clock.callLater(min(left, DRIFT_CHECK), self._tick)
-
-    def _tick(self) -> None:
-        self._armed = None
-        try:
-            for collection in self._catalog.take_expired(self._clock.seconds()):
-                self._shelves.pop(collection.name, None)
-                self.log.info("Unloaded {name}: its time ran out", name=collection.name)
-                self._in_background(self._forget(collection.name))
-            self._check_drift()
-        except Exception:
-            self.log.failure("The timer of collections failed, and goes on")
-        finally:
-            self._arm()
+    def _rearm(self) -> None:
+        self._alarm.arm()
+        self._check_drift()
 
     def _check_drift(self) -> None:
-        """Store the deadlines anew where the wall clock was set: it is wall time that is stored."""
-        drift = self._wall() - self._clock.seconds()
-        if abs(drift - self._drift) > DRIFT:
-            self._drift = drift
+        if self._drift.is_noticeable():
             self._in_background(self._store_deadlines())
 
     async def _store_deadlines(self) -> None:
+        """Store the deadlines as the wall clock has them now: it is wall time that is stored."""
         async with self._changes:
-            await self._reschedule([c for c in self._catalog if c.deadline is not None])
+            drift = self._drift.now()
+            await self._reschedule(self._shelves.catalog.timed())
+            self._drift.settle(drift)
 
     async def _forget(self, name: str) -> None:
         """Take an expired collection off the store, unless its name was loaded again meanwhile."""

@@ -60,9 +60,8 @@ class Catalog:
 
     def next_deadline(self) -> float | None:
         """When the first timer runs out, or None where none runs."""
-        return min(
-            (c.deadline for c in self._by_name.values() if c.deadline is not None), default=None
-        )
+        deadlines = (c.deadline for c in self._by_name.values() if c.deadline is not None)
+        return min(deadlines, default=None)
 
     def take_expired(self, now: float) -> list[Collection]:
         """Take out every collection whose deadline has come, and no other."""
@@ -71,9 +70,13 @@ class Catalog:
             del self._by_name[collection.name]
         return expired
 
+    def timed(self) -> list[Collection]:
+        """Every collection whose timer runs."""
+        return [c for c in self if c.deadline is not None]
+
     def restarted(self, minutes: int, now: float) -> list[Collection]:
         """Every collection whose timer runs, as it would be with ``minutes`` from ``now`` on."""
-        return [c.with_timer(minutes, now) for c in self if c.deadline is not None]
+        return [c.with_timer(minutes, now) for c in self.timed()]
 
 
 def time_left(expires_at: float, wall_now: float, timeout_minutes: int) -> float:

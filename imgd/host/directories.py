@@ -11,13 +11,15 @@ from typing import Final
 from imgd.core import media
 from imgd.core.names import Names
 from imgd.errors import BadRequest, Forbidden, NotFound
-from imgd.host.disk import Root, is_below
+from imgd.host import disk, failing
+from imgd.host.disk import SYSTEM_FOLDERS, Root, is_below
 
-# Nothing in these is an image, and reading some of it acts on the machine.
-SYSTEM_FOLDERS: Final = ("/proc", "/sys", "/dev")
 # A folder changed this shortly before it was read may change again within the same timestamp:
 # FAT counts in 2 s, Linux stamps in ticks of up to 10 ms.
 _SETTLED_NS: Final = 2_000_000_000
+
+# When a folder's entries changed, and when its mode or anything else did: mtime and ctime in ns.
+Changed = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Policy:
             images_only=True,
             recursive=recursive,
             follow_symlinks=self.follow_symlinks,
-            forbidden=self.forbidden,
+            forbidden=(*SYSTEM_FOLDERS, *self.forbidden),
         )
 
     def check_place(self, real: str, given: str) -> None:
@@ -51,59 +53,84 @@ class Policy:
             raise Forbidden(f"{given} is outside the allowed roots (--allow-root).")
 
     def admit(self, given: str) -> str:
-        """The real path of a directory as a user gave it, if it may be loaded."""
-        real = os.path.realpath(os.path.join(self.base, os.path.expanduser(given)))
+        """The real path of a directory as a user gave it, if it may be loaded.
+
+        Forbidden, NotFound or BadRequest where it may not: a place that is out of bounds is
+        Forbidden whether something is there or not.
+        """
+        path = os.path.join(self.base, os.path.expanduser(given))
+        try:
+            self.check_place(os.path.realpath(path), given)
+            # Strictly, too: links behind one that loops stay unresolved otherwise.
+            real = os.path.realpath(path, strict=True)
+        except PermissionError:
+            raise _unreadable(given) from None
+        except (OSError, ValueError) as error:
+            raise failing.told(error, NotFound(f"Directory not found: {given}")) from error
         self.check_place(real, given)
-        if not os.path.lexists(real):
-            raise NotFound(f"Directory not found: {given}")
         if not os.path.isdir(real):
             raise BadRequest(f"Not a directory: {given}")
         if not os.access(real, os.R_OK | os.X_OK):
-            raise BadRequest(f"Directory cannot be read: {given}. Check its permissions.")
+            raise _unreadable(given)
         return real
+
+
+def _unreadable(given: str) -> BadRequest:
+    return BadRequest(f"Directory cannot be read: {given}. Check its permissions.")
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
     """The images of a collection when its folders were read, and how to tell that they changed.
 
-    ``folders`` are the real paths that were read, each with its time of change in ns; None where a
+    ``folders`` are the real paths that were read, each with its times of change; None where a
     folder could not be told to have settled.
     """
 
     names: Names
-    folders: tuple[tuple[str, int], ...] | None
+    folders: tuple[tuple[str, Changed], ...] | None
 
     def is_fresh(self) -> bool:
         """Whether no folder changed since. Blocks for one ``stat`` a folder."""
         if self.folders is None:
             return False
         try:
-            return all(os.stat(path).st_mtime_ns == mtime for path, mtime in self.folders)
+            return all(_changed(path) == changed for path, changed in self.folders)
         except OSError:
             return False
 
 
+def _changed(path: str) -> Changed:
+    st = os.stat(path)
+    return st.st_mtime_ns, st.st_ctime_ns
+
+
 def available(roots: list[Root]) -> list[bool]:
-    """For each root, whether its folder is there now."""
-    return [os.path.isdir(root.path) for root in roots]
+    """For each root, whether its folder is there now, and not a link in its place."""
+    return [disk.is_folder(root, ()) for root in roots]
 
 
 def read(root: Root) -> Index:
-    """Read the names of a collection's images from disk: blocks. OSError if the root is unreadable.
+    """Read the names of a collection's images from disk: blocks. NotFound if the root is unreadable
+    or no longer where it was, Unavailable where the machine is at fault.
 
     No image is opened or asked for its facts: a directory of 1,000,000 costs one pass over names.
     """
+    if not disk.is_folder(root, ()):
+        raise NotFound
     started = time.time_ns()
-    folders: dict[str, int] = {}
-    names = Names(_walk(root, folders))
-    settled = all(mtime < started - _SETTLED_NS for mtime in folders.values())
+    folders: dict[str, Changed] = {}
+    try:
+        names = Names(_walk(root, folders))
+    except OSError as error:
+        raise failing.told(error, NotFound()) from error
+    settled = all(mtime < started - _SETTLED_NS for mtime, _ in folders.values())
     return Index(names, tuple(folders.items()) if settled else None)
 
 
-def _walk(root: Root, folders: dict[str, int]) -> Iterator[str]:
+def _walk(root: Root, folders: dict[str, Changed]) -> Iterator[str]:
     """Names of images, with slashes where it is recursive. Each folder once, by its own name
-    rather than a link's, so that links which lead back make no loops.
+    rather than a link's, so that links which lead back make no loops. OSError for the root alone.
     """
     pending: list[tuple[str, str]] = [(root.path, "")]
     linked: list[tuple[str, str]] = []
@@ -112,34 +139,45 @@ def _walk(root: Root, folders: dict[str, int]) -> Iterator[str]:
         if path in folders:
             continue
         try:
-            folders[path] = os.stat(path).st_mtime_ns
-            with os.scandir(path) as found:
-                for entry in found:
-                    if not root.may_serve(entry.name):
-                        continue
-                    if media.is_image(entry.name) and _is_image(root, entry):
-                        yield prefix + entry.name
-                    elif root.recursive and entry.is_dir():
-                        place = linked if entry.is_symlink() else pending
-                        place.append((_real(root, entry), f"{prefix}{entry.name}/"))
-        except (OSError, NotFound):
-            if path == root.path:
+            folders[path] = _changed(path)
+            for entry in _servable(root, path):
+                if media.is_image(entry.name) and _is_image(root, entry):
+                    yield prefix + entry.name
+                elif root.recursive and (real := _folder(root, entry)):
+                    place = linked if entry.is_symlink() else pending
+                    place.append((real, f"{prefix}{entry.name}/"))
+        except OSError as error:
+            if path == root.path or failing.is_passing(error):
                 raise
 
 
+def _servable(root: Root, path: str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(path) as found:
+        yield from (entry for entry in found if root.may_serve(entry.name))
+
+
 def _is_image(root: Root, entry: os.DirEntry[str]) -> bool:
-    if not entry.is_symlink():
-        return entry.is_file(follow_symlinks=False)
+    """Whether an entry with an image's name is a file that may be served. Never raises: one link
+    that loops is no reason to give up its folder.
+    """
     try:
-        return entry.is_file() and bool(_real(root, entry))
-    except NotFound:
-        return False
+        if not entry.is_symlink():
+            return entry.is_file(follow_symlinks=False)
+        if entry.is_file():
+            root.judge(os.path.realpath(entry.path))
+            return True
+    except (OSError, NotFound):
+        pass
+    return False
 
 
-def _real(root: Root, entry: os.DirEntry[str]) -> str:
-    """Where an entry really lies; NotFound where it may not be served from there."""
-    if not entry.is_symlink():
-        return entry.path
-    real = os.path.realpath(entry.path)
-    root.judge(real, is_folder=entry.is_dir())
+def _folder(root: Root, entry: os.DirEntry[str]) -> str | None:
+    """Where an entry really lies that is a folder to be read, too. Never raises."""
+    try:
+        if not entry.is_dir():
+            return None
+        real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+        root.judge(real, is_folder=True)
+    except (OSError, NotFound):
+        return None
     return real

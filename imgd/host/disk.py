@@ -17,10 +17,11 @@ from imgd.core import media, paths
 from imgd.core.conditional import FileFacts
 from imgd.core.listing import Entry
 from imgd.errors import NotFound
-from imgd.host import real_path
+from imgd.host import failing, real_path
+from imgd.host.real_path import RealPath
 
 # O_NONBLOCK: opening a FIFO or a device must not wait. O_BINARY: Windows translates line ends else.
-_OPEN_FLAGS: Final = (
+OPEN_FLAGS: Final = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_CLOEXEC", 0)
@@ -29,6 +30,8 @@ _OPEN_FLAGS: Final = (
 )
 _real_path_of: Final = real_path.choose()
 _ON_WINDOWS: Final = os.name == "nt"
+# Nothing in these is an image, and reading some of it acts on the machine, or never ends.
+SYSTEM_FOLDERS: Final = ("/proc", "/sys", "/dev")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,8 @@ class Root:
             names = [name for name in real[len(self.path) :].split(os.sep) if name]
             if len(names) > 1 and not self.recursive and not self.follow_symlinks:
                 raise NotFound
-        elif self.follow_symlinks:
-            names = [os.path.basename(real)]
+        elif self.follow_symlinks and not any(is_below(real, place) for place in SYSTEM_FOLDERS):
+            names = _names_apart(real, self.path)
         else:
             raise NotFound
         if not all(map(self.may_serve, names)):
@@ -80,6 +83,19 @@ class Root:
 def is_below(path: str, folder: str) -> bool:
     """Whether a real path is the folder or lies in it; ``/foobar`` is not below ``/foo``."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _names_apart(real: str, root: str) -> list[str]:
+    """The names on the way to a real path that are not on the way to the root, too.
+
+    A link must not lead into a hidden folder; a root that lies in one is its operator's choice, and
+    so is what lies beside it.
+    """
+    try:
+        shared = os.path.commonpath((real, root))
+    except ValueError:  # on another drive
+        shared = os.path.splitdrive(real)[0]
+    return [name for name in real[len(shared) :].split(os.sep) if name]
 
 
 class OpenFile:
@@ -126,24 +142,37 @@ def _facts(st: os.stat_result) -> FileFacts:
     return FileFacts(st.st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_ino)
 
 
-def open_file(root: Root, names: tuple[str, ...]) -> OpenFile:
-    """The file of these names, open, or NotFound; the caller closes it."""
+def open_file(
+    root: Root, names: tuple[str, ...], real_path_of: RealPath = _real_path_of
+) -> OpenFile:
+    """The file of these names, open, or NotFound; the caller closes it. Unavailable where the
+    machine is at fault.
+
+    ``real_path_of`` is one of ``imgd.host.real_path``, by default the best that this machine has.
+    """
     path = root.join(names)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # before opening: a device may act on it
             raise NotFound
-        fd = os.open(path, _OPEN_FLAGS)
-    except (OSError, ValueError):
-        raise NotFound from None
+        fd = os.open(path, OPEN_FLAGS)
+    except (OSError, ValueError) as error:
+        raise failing.told(error, NotFound()) from error
     try:
-        st = os.fstat(fd)
-        if not stat.S_ISREG(st.st_mode):
-            raise NotFound
-        root.judge(_real_path_of(fd, path))
+        facts = _judged(root, fd, names[-1], real_path_of(fd, path))
     except BaseException as error:
         os.close(fd)
-        raise NotFound if isinstance(error, OSError) else error from None
-    return OpenFile(fd, names[-1], _facts(st))
+        if isinstance(error, OSError):
+            raise failing.told(error, NotFound()) from error
+        raise
+    return OpenFile(fd, names[-1], facts)
+
+
+def _judged(root: Root, fd: int, name: str, real: str) -> FileFacts:
+    st = os.fstat(fd)
+    if not stat.S_ISREG(st.st_mode) or (root.images_only and not media.is_image(name)):
+        raise NotFound
+    root.judge(real)
+    return _facts(st)
 
 
 def is_folder(root: Root, names: tuple[str, ...]) -> bool:
@@ -163,13 +192,13 @@ def scan(root: Root, names: tuple[str, ...] = ()) -> Iterator[Entry]:
     if not is_folder(root, names):
         raise NotFound
     try:
-        with os.scandir(root.join(names)) as found:
+        with os.scandir(os.path.realpath(root.join(names))) as found:
             for entry in found:
                 shown = None if not names and entry.name in root.hidden else _entry(root, entry)
                 if shown is not None:
                     yield shown
-    except OSError:
-        raise NotFound from None
+    except OSError as error:
+        raise failing.told(error, NotFound()) from error
 
 
 def _entry(root: Root, found: os.DirEntry[str]) -> Entry | None:
@@ -180,6 +209,8 @@ def _entry(root: Root, found: os.DirEntry[str]) -> Entry | None:
         st = found.stat(follow_symlinks=False)
         if stat.S_ISLNK(st.st_mode):
             st = _judged_link(root, found.path)
+        elif stat.S_ISDIR(st.st_mode):
+            root.judge(found.path, is_folder=True)
     except (NotFound, OSError):
         return None
     if stat.S_ISDIR(st.st_mode):
@@ -207,8 +238,8 @@ def stat_file(root: Root, names: tuple[str, ...]) -> FileFacts:
         st = os.lstat(root.join(names))
         if stat.S_ISLNK(st.st_mode):
             st = _judged_link(root, root.join(names))
-    except (OSError, ValueError):
-        raise NotFound from None
+    except (OSError, ValueError) as error:
+        raise failing.told(error, NotFound()) from error
     if not stat.S_ISREG(st.st_mode):
         raise NotFound
     return _facts(st)

@@ -17,11 +17,28 @@ except ImportError:  # Windows
 
 RealPath = Callable[[int, str], str]
 _MAX_PATH: Final = 1024  # bytes, what F_GETPATH wants of its buffer (macOS fcntl(2))
+# What Linux adds to the name that an open file had before it was replaced or deleted (proc(5)).
+_DELETED: Final = " (deleted)"
 
 
 def by_proc(fd: int, path: str) -> str:
-    """The real path of ``fd`` as Linux's /proc tells it."""
-    return os.readlink(f"/proc/self/fd/{fd}")
+    """The real path of ``fd`` as Linux's /proc tells it; the one it had where it has none now.
+
+    A name is judged without what Linux adds to it: ``frame.png``, replaced by its writer in the
+    moment after it was opened, is an image still, and ``server.key`` a key.
+    """
+    real = os.readlink(f"/proc/self/fd/{fd}")
+    return real.removesuffix(_DELETED) if _has_gone(real, fd) else real
+
+
+def _has_gone(real: str, fd: int) -> bool:
+    """Whether ``(deleted)`` was added to a path, and is not part of the file's own name."""
+    if not real.endswith(_DELETED):
+        return False
+    try:
+        return not os.path.samestat(os.stat(real), os.fstat(fd))
+    except OSError:
+        return True
 
 
 def by_fcntl(fd: int, path: str) -> str:
@@ -31,9 +48,14 @@ def by_fcntl(fd: int, path: str) -> str:
 
 
 def by_name(fd: int, path: str) -> str:
-    """The real path of ``path``, which must still be the file open as ``fd``; OSError if not."""
+    """The real path of ``path``, which must still be the file open as ``fd``; OSError if not.
+
+    By ``lstat``: a file that was a link when it was opened, a file when it was resolved, and is a
+    link again, is not the one that is open. Of a folder on the way that changes so nothing is
+    noticed: this is for where a descriptor cannot be asked.
+    """
     real = os.path.realpath(path, strict=True)
-    if not os.path.samestat(os.stat(real), os.fstat(fd)):
+    if not os.path.samestat(os.lstat(real), os.fstat(fd)):
         raise FileNotFoundError
     return real
 

@@ -176,7 +176,7 @@ class FileTests(HouseCase):
         self.assertEqual(house.ask("/key.png").status, 404)
 
     def test_changed(self) -> None:
-        """A file changed within the second, at the same size, has another ETag and its new bytes."""
+        """A file changed within the second, at the same size, has a new ETag and its new bytes."""
         os.utime(self.path, ns=(10**18, 10**18))
         first = self.house.ask("/scan.nii.gz").headers["etag"]
         write(self.path, self.body[::-1])

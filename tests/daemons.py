@@ -1,0 +1,283 @@
+"""A real ``twistd`` in a process of its own: started, found, asked and stopped. Nothing waits by
+sleeping: what is waited for is a line of the log, or the end of the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import select
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+# Seconds: far beyond what anything here takes, so that a daemon that hangs fails its test.
+PATIENCE = 60
+READY = re.compile(r" is ready: open (\S+)$")
+_CA = re.compile(r"The CA certificate to trust is (.+) \(SHA-256 ([0-9A-F:]{95})\)$")
+_LISTENING = re.compile(r"Listening on (\S+) \((\S+)\)$")
+_TOKEN = re.compile(r"The token is in (.+)$")
+_KEPT = ("PATH", "TMPDIR", "TEMP", "SYSTEMROOT", "COVERAGE_PROCESS_START", "LD_LIBRARY_PATH")
+
+
+def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment in which nothing of the developer's own settings is left."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    # Where imgd is installed this changes nothing; where it is not, twistd finds the checkout.
+    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
+    return {**kept, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONPATH": path, **(more or {})}
+
+
+def twistd() -> str:
+    """The twistd beside the interpreter that runs the tests."""
+    found = shutil.which("twistd", path=str(Path(sys.executable).parent)) or shutil.which("twistd")
+    if found is None:
+        raise SkipTest("there is no twistd beside this Python, nor on the PATH")
+    return found
+
+
+class Daemon:
+    """imgd under ``twistd -n``, in ``folder``, on free ports, with its state in ``folder/state``.
+
+    Gives what its log said at start; the log goes on in ``lines``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        port: Sequence[str] = ("--port", "0"),
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.lines: list[str] = []
+        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        command = [twistd(), "-n", "--pidfile=", "imgd", *port]
+        self._process = subprocess.Popen(
+            [*command, "--state-dir", str(folder / "state"), *options],
+            cwd=folder,
+            env=environment(folder, env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self.wait_for(READY.pattern)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as stream:
+            for line in stream:
+                self._queue.put(line.decode("utf-8", "backslashreplace").removesuffix("\n"))
+        self._queue.put(None)
+
+    def wait_for(self, pattern: str) -> str:
+        """The first line that fits and was not looked at by an earlier wait."""
+        while True:
+            line = self._queue.get(timeout=PATIENCE)
+            if line is None:
+                raise AssertionError("twistd ended first:\n" + "\n".join(self.lines))
+            self.lines.append(line)
+            if re.search(pattern, line):
+                return line
+
+    def _said(self, pattern: re.Pattern[str]) -> list[re.Match[str]]:
+        return [found for line in self.lines if (found := pattern.search(line))]
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    @property
+    def url(self) -> str:
+        """Where to open it, with a slash at the end."""
+        return self._said(READY)[0][1]
+
+    @property
+    def port(self) -> int:
+        """The main port's number."""
+        return int(self.url.rstrip("/").rpartition(":")[2])
+
+    @property
+    def listening(self) -> list[tuple[str, str]]:
+        """Every listener: its URL and its address."""
+        return [(found[1], found[2]) for found in self._said(_LISTENING)]
+
+    @property
+    def http_url(self) -> str:
+        """The plain HTTP listener's URL."""
+        return next(url for url, _ in self.listening if url.startswith("http:"))
+
+    @property
+    def ca(self) -> Path:
+        """The CA certificate's file."""
+        return Path(self._said(_CA)[0][1])
+
+    @property
+    def token(self) -> str:
+        """What is in the file that the log names."""
+        return Path(self._said(_TOKEN)[0][1]).read_text("ascii").strip()
+
+    def tls(self) -> ssl.SSLContext:
+        """A client's context as strict as Python has it, which trusts this daemon's CA alone."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as ``kill -9`` does."""
+        self._process.kill()
+        self._end()
+
+    def stop(self) -> int:
+        """End it as a service manager does, and give its exit status."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        return self._end()
+
+    def _end(self) -> int:
+        try:
+            return self._process.wait(PATIENCE)
+        finally:
+            self._process.kill()
+            self._reader.join(PATIENCE)
+            while not self._queue.empty():
+                if (line := self._queue.get()) is not None:
+                    self.lines.append(line)
+
+
+def run(
+    folder: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    patience: float = PATIENCE,
+) -> subprocess.CompletedProcess[str]:
+    """``twistd`` with these arguments, to its end: a start that fails, or ``--help``."""
+    return subprocess.run(
+        [twistd(), *arguments],
+        cwd=folder,
+        env=environment(folder, env),
+        capture_output=True,
+        text=True,
+        timeout=patience,
+        check=False,
+    )
+
+
+class Background:
+    """imgd daemonised: ``twistd --pidfile --logfile imgd``, which returns once imgd serves.
+
+    The daemon inherits a pipe, whose end of file is the end of the daemon.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.pidfile, self.logfile = folder / "imgd.pid", folder / "imgd.log"
+        self._alive, inherited = os.pipe()
+        files = ["--pidfile", str(self.pidfile), "--logfile", str(self.logfile)]
+        rest = ["--port", "0", "--state-dir", str(folder / "state"), *options]
+        try:
+            self.start = subprocess.run(
+                [twistd(), *files, "imgd", *rest],
+                cwd=folder,
+                env=environment(folder),
+                pass_fds=(inherited,),
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+        finally:
+            os.close(inherited)
+
+    @property
+    def pid(self) -> int:
+        """What the pidfile says."""
+        return int(self.pidfile.read_text("ascii"))
+
+    def log(self) -> list[str]:
+        """The log's lines so far."""
+        return self.logfile.read_text("utf-8").splitlines()
+
+    @property
+    def url(self) -> str:
+        """Where to open it."""
+        return next(found[1] for line in self.log() if (found := READY.search(line)))
+
+    def wait_for_end(self) -> bool:
+        """Whether the daemon has ended before patience did."""
+        readable, _, _ = select.select([self._alive], [], [], PATIENCE)
+        return bool(readable) and os.read(self._alive, 1) == b""
+
+    def close(self) -> None:
+        """Make sure that nothing is left behind."""
+        if self.pidfile.exists():
+            os.kill(self.pid, signal.SIGKILL)
+        os.close(self._alive)
+
+
+def curl(*arguments: str, data: bytes | None = None) -> bytes:
+    """What curl gives, with the command line as a user writes it; skips where there is no curl."""
+    return curl_process(*arguments, data=data, check=True).stdout
+
+
+def curl_process(
+    *arguments: str, data: bytes | None = None, check: bool = False
+) -> subprocess.CompletedProcess[bytes]:
+    """The whole outcome of curl, its exit status too."""
+    if shutil.which("curl") is None:
+        raise SkipTest("there is no curl on this machine")
+    command = ["curl", "--silent", "--show-error", "--max-time", str(PATIENCE), *arguments]
+    done = subprocess.run(command, capture_output=True, input=data or b"", check=False)
+    if check and done.returncode:
+        raise AssertionError(f"{command} failed: {done.stderr.decode()}")
+    return done
+
+
+def curl_json(*arguments: str) -> Any:
+    """The same, as JSON."""
+    return json.loads(curl(*arguments))
+
+
+class DaemonCase(SynchronousTestCase):
+    """Starts daemons in a temporary folder, and leaves nothing behind."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).resolve()
+        self.folder.mkdir(parents=True)
+
+    def daemon(self, *options: str, **more: Any) -> Daemon:
+        """A running daemon in ``self.folder``."""
+        daemon = Daemon(self.folder, *options, **more)
+        self.addCleanup(daemon.stop)
+        return daemon
+
+    def get(self, daemon: Daemon, path: str, **headers: str) -> bytes:
+        """The body of one answer over HTTPS, verified as strictly as Python can."""
+        request = urllib.request.Request(daemon.url + path.lstrip("/"), headers=headers)
+        with urllib.request.urlopen(request, timeout=PATIENCE, context=daemon.tls()) as answer:
+            body: bytes = answer.read()
+        return body

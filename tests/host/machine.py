@@ -1,0 +1,45 @@
+"""What tests of the file system need of the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import SkipTest
+
+from twisted.trial.unittest import SynchronousTestCase
+
+NOBODY = 65534
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Be an ordinary user for a while: permissions mean nothing to root."""
+    if os.name != "posix":
+        raise SkipTest("POSIX permissions")
+    if os.geteuid() != 0:
+        yield
+        return
+    if not hasattr(os, "setresuid"):
+        raise SkipTest("root, to whom permissions mean nothing, and no way to be someone else")
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def open_descriptors() -> set[str]:
+    """What this process has open, where the machine tells."""
+    place = next((p for p in ("/proc/self/fd", "/dev/fd") if os.path.isdir(p)), None)
+    return set(os.listdir(place)) if place else set()
+
+
+def public_folder(case: SynchronousTestCase) -> str:
+    """A folder that every user may enter, until the test is over; its real path."""
+    path = os.path.realpath(tempfile.mkdtemp(prefix="imgd-"))
+    case.addCleanup(shutil.rmtree, path)
+    os.chmod(path, 0o755)
+    return path
