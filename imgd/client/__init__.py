@@ -1,1 +1,27 @@
-"""The client: loads directories into a running daemon and writes manifests of URLs."""
+"""The client: loads directories into a running daemon and writes manifests of URLs.
+
+As a library: :func:`connect` gives a :class:`Client`, whose methods return Deferreds of the typed
+messages of :mod:`imgd.core.messages`.
+"""
+
+from imgd.client.api import Client
+from imgd.client.connecting import connect
+from imgd.client.errors import (
+    ClientError,
+    Misbehaved,
+    Refused,
+    TimedOut,
+    Unreachable,
+    Untrusted,
+)
+
+__all__ = [
+    "Client",
+    "ClientError",
+    "Misbehaved",
+    "Refused",
+    "TimedOut",
+    "Unreachable",
+    "Untrusted",
+    "connect",
+]

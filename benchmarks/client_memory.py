@@ -1,0 +1,102 @@
+"""The memory of a load and of a resumed load of many images; run by ``benchmarks/client.py``."""
+
+from __future__ import annotations
+
+import io
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+from imgd.client.desk import Desk
+from imgd.client.discovery import Server
+from imgd.client.jobs import Job, resumed
+from imgd.client.loader import PAGE
+from imgd.client.loading import Loading, LoadOptions
+from imgd.core import messages
+from imgd.core.messages import Collection, Collections, Image, ImagePage
+from imgd.host.manifest_file import read_manifest
+
+BASE = "https://localhost:8888"
+COLLECTION = Collection(
+    name="current",
+    directory="/data/frames",
+    recursive=False,
+    image_count=0,
+    loaded_at="2025-01-01T00:00:00Z",
+    expires_at=None,
+    url=f"{BASE}/collections/current/images",
+    current=False,  # or else its status would be asked for
+)
+
+
+class Answering:
+    """A Client's treq that makes up a collection of so many images, page by page."""
+
+    def __init__(self, listed: int) -> None:
+        self._listed = listed
+
+    async def ask(self, method: str, path: str, kind: type, body: object, deadline: float) -> Any:
+        """An answer, in the reactor's next turn."""
+        turn: Deferred[None] = Deferred()
+        reactor.callLater(0, turn.callback, None)
+        await turn
+        if kind is Collections:
+            return Collections(collections=[COLLECTION])
+        start = int(path.partition("after=")[2] or 0)
+        return msgspec.json.decode(messages.encode(self._page(start)), type=ImagePage)
+
+    def _page(self, start: int) -> ImagePage:
+        end = min(start + PAGE, self._listed)
+        images = [
+            Image(
+                name=f"patient-{number % 977:03}/study/frame_{number:08}.png",
+                url=f"{BASE}/images/patient-{number % 977:03}/study/frame_{number:08}.png",
+                size=20_000,
+                modified="2025-01-01T00:00:00Z",
+                media_type="image/png",
+            )
+            for number in range(start, end)
+        ]
+        following = f"/collections/current/images?after={end}" if end < self._listed else None
+        return ImagePage(images=images, count=self._listed, next=following)
+
+
+async def measure(listed: int, folder: Path) -> None:
+    """A load, and then the resumption of its manifest."""
+    path = str(folder / "m.json")
+    first = Job("/data/frames", None, "frames", path, "frames", is_stamped=False)
+    await one("load", listed, first)
+    manifest, done = read_manifest(path)
+    await one("resumed load", listed, resumed(manifest, done, path))
+
+
+async def one(what: str, listed: int, job: Job) -> None:
+    """One load, and the highest memory of the process so far."""
+    desk = Desk(reactor, {}, io.StringIO(), sys.stdout, reactor)
+    loading = Loading(desk, Server(BASE), LoadOptions(verify="none", quiet=True))
+    loading.client._asking = Answering(listed)
+    before = time.monotonic()
+    status = await loading.run([job])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    took = time.monotonic() - before
+    print(f"{what} of {listed:,} images: status {status}, peak {peak:.0f} MB, {took:.0f} s")
+
+
+def main() -> None:
+    """Run by ``client.py``, or alone with a number of images."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Deferred.fromCoroutine(measure(int(sys.argv[1]), Path(folder)))
+        work.addErrback(lambda failure: print(failure.getTraceback()))
+        work.addBoth(lambda _: reactor.stop())
+        reactor.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The small commands: status, unload, timeout. Each returns an exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from imgd.client.desk import Desk
+from imgd.client.discovery import Server
+from imgd.core import messages
+from imgd.core.messages import Collection, Status
+from imgd.logs import escape
+
+_HEAD: Final = ("NAME", "IMAGES", "UNLOADS AT", "DIRECTORY")
+
+
+async def status(desk: Desk, server: Server, *, as_json: bool) -> int:
+    """Print what is loaded, as a table or as the daemon's own JSON."""
+    found = await desk.client(server).status()
+    if as_json:
+        desk.tell(messages.encode(found).decode("utf-8"))
+    else:
+        for line in table(server.url, found):
+            desk.tell(line)
+    return 0
+
+
+async def unload(desk: Desk, server: Server, name: str | None) -> int:
+    """Unload a collection, or the current one."""
+    desk.tell(escape((await desk.client(server).unload(name)).message))
+    return 0
+
+
+async def timeout(desk: Desk, server: Server, minutes: int) -> int:
+    """Restart every timer with this many minutes."""
+    desk.tell(escape((await desk.client(server).set_timeout(minutes)).message))
+    return 0
+
+
+def table(url: str, found: Status) -> Iterable[str]:
+    """A status for a person to read."""
+    yield f"imgd {escape(found.version)} at {url}"
+    if not found.collections:
+        yield "Nothing is loaded. To load a directory: imgd load DIR"
+        return
+    yield ""
+    yield from _aligned([_HEAD, *map(_row, found.collections)])
+
+
+def _row(collection: Collection) -> Sequence[str]:
+    directory = collection.directory + (" (and below)" if collection.recursive else "")
+    if not collection.available:
+        directory += " (missing)"
+    expires = collection.expires_at or "never"
+    return (
+        escape(collection.name),
+        f"{collection.image_count:,}",
+        escape(expires.replace("T", " ").replace("Z", " UTC")),
+        escape(directory),
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, images, *rest in rows:
+        cells = [name.ljust(widths[0]), images.rjust(widths[1])]
+        cells += [cell.ljust(width) for cell, width in zip(rest, widths[2:], strict=True)]
+        yield "  ".join(cells).rstrip()

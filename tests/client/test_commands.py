@@ -1,0 +1,110 @@
+"""The small commands, and what is said when one fails."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from imgd.client.cli import guarded, perform
+from imgd.client.options import parse
+from tests.client.fake_imgd import FakeImgd, TestDesk
+
+
+class Commands(TestCase):
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.imgd = FakeImgd(self)
+        self.desk = TestDesk(self)
+        self.desk.environ = {"IMGD_STATE_DIR": self.mktemp(), "IMGD_SERVER": self.imgd.url}
+
+    def run_command(self, *words: str) -> Deferred[int]:
+        self.desk.out.truncate(0)
+        self.desk.out.seek(0)
+        return Deferred.fromCoroutine(guarded(self.desk, perform(self.desk, parse(words))))
+
+    async def test_status(self) -> None:
+        """A table of what is loaded, or the server's JSON."""
+        self.assertEqual(await self.run_command("status"), 0)
+        self.assertIn("Nothing is loaded. To load a directory: imgd load DIR", self.desk.printed)
+        self.imgd.images("/data/a", 1200)
+        self.imgd.loaded = {
+            "ct": {"directory": "/data/a", "recursive": True},
+            "current": {"directory": "/data/a", "recursive": False},
+        }
+        await self.run_command("status")
+        self.assertEqual(
+            self.desk.printed.splitlines()[2:],
+            [
+                "NAME     IMAGES  UNLOADS AT  DIRECTORY",
+                "ct        1,200  never       /data/a (and below)",
+                "current   1,200  never       /data/a",
+            ],
+        )
+        await self.run_command("status", "--json")
+        self.assertEqual(json.loads(self.desk.printed)["version"], "9.9")
+
+    async def test_hostile_directories(self) -> None:
+        """A directory's name cannot write to the terminal."""
+        self.imgd.images("/data/\x1b[2Ja\nb", 1)
+        self.imgd.loaded = {"ct": {"directory": "/data/\x1b[2Ja\nb", "recursive": False}}
+        await self.run_command("status")
+        self.assertNotIn("\x1b", self.desk.printed)
+        self.assertEqual(len(self.desk.printed.splitlines()), 4)
+
+    async def test_unload_and_timeout(self) -> None:
+        """Both do it, and print what the server says."""
+        self.imgd.images("/data/a", 1)
+        self.imgd.loaded = {"ct": {"directory": "/data/a", "recursive": False}}
+        self.assertEqual(await self.run_command("unload", "ct"), 0)
+        self.assertEqual(self.desk.printed, "unloaded\n")
+        self.assertEqual(await self.run_command("timeout", "5"), 0)
+        self.assertEqual(self.imgd.posts, [("/unload", {"name": "ct"}), ("/timeout/5", None)])
+
+    async def test_tunnel_cleared(self) -> None:
+        """``imgd tunnel --clear`` takes the public URL back."""
+        self.assertEqual(await self.run_command("tunnel", "--clear"), 0)
+        self.assertEqual(self.imgd.posts, [("/public-url", {"url": None})])
+
+    async def test_failures(self) -> None:
+        """A failure is status 1 and one line on stderr that says what to do."""
+        self.assertEqual(await self.run_command("unload", "ct"), 1)
+        self.assertEqual(self.desk.remarked, "imgd: no /unload here\n")
+        self.desk.environ = {"IMGD_STATE_DIR": self.mktemp()}
+        self.assertEqual(await self.run_command("status"), 1)
+        self.assertIn("no imgd is running", self.desk.remarked)
+        self.assertEqual(await self.run_command("load", "--resume", "gone.json"), 1)
+        self.assertIn("gone.json cannot be read", self.desk.remarked)
+
+    async def test_bugs(self) -> None:
+        """What nobody thought of is status 1 too, and says what it is."""
+
+        async def broken() -> int:
+            raise ZeroDivisionError("this one")
+
+        self.assertEqual(await guarded(self.desk, broken()), 1)
+        self.assertIn("this is a bug", self.desk.remarked)
+
+        async def unread() -> int:
+            raise BrokenPipeError
+
+        before = self.desk.remarked
+        self.assertEqual(await guarded(self.desk, unread()), 1)
+        self.assertEqual(self.desk.remarked, before)
+
+    async def test_load(self) -> None:
+        """The options of a load reach it: all of them."""
+        self.imgd.images("/data/a", 3)
+        words: list[Any] = ["load", "/data/a", "--name", "ct", "--recursive", "--timeout", "7"]
+        words += ["--verify", "get", "--unload-first", "--unload", "--output", "-", "--quiet"]
+        self.assertEqual(await self.run_command(*words), 0, self.desk.remarked)
+        self.assertEqual(json.loads(self.desk.printed)["count"], 3)
+        self.assertEqual(
+            [(path, body["name"]) for path, body in self.imgd.posts],
+            [("/unload", "ct"), ("/load-directory", "ct"), ("/unload", "ct")],
+        )
+        self.assertEqual(self.imgd.posts[1][1]["timeout_minutes"], 7)
+        self.assertEqual(sum(line.startswith("GET /coll") for line in self.imgd.log), 4)

@@ -1,0 +1,90 @@
+"""Which server, which CA, which token."""
+
+from __future__ import annotations
+
+import os
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.client.discovery import find_server
+from imgd.client.errors import ClientError
+from imgd.errors import BadRequest
+from imgd.host import running, token
+from imgd.host.atomic import make_private_folder, write_file
+
+PEM = b"a certificate, for these tests"
+
+
+class Discovery(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.state_dir = os.path.abspath(self.mktemp())
+        self.environ = {"IMGD_STATE_DIR": self.state_dir}
+        make_private_folder(self.state_dir)
+        self.ca = os.path.join(self.state_dir, "ca.pem")
+        write_file(self.ca, PEM)
+        self.token = token.read_or_make(self.state_dir)
+
+    def run_daemon(self, *urls: str, ca: bool = True) -> None:
+        held = running.hold(self.state_dir)
+        held.announce(urls, self.ca if ca else None)
+        self.addCleanup(held.release)
+
+    def test_the_local_daemon(self) -> None:
+        """The daemon that runs here is found, with its CA and its token."""
+        self.run_daemon("https://localhost:4711/", "http://localhost:4712/")
+        server = find_server(self.environ)
+        self.assertEqual(
+            (server.url, server.ca, server.token), ("https://localhost:4711", PEM, self.token)
+        )
+        self.assertTrue(server.is_local)
+        self.assertIsNone(server.far_ca)
+
+    def test_none_runs(self) -> None:
+        """Where none runs, the error says how to start one."""
+        with self.assertRaises(ClientError) as caught:
+            find_server(self.environ)
+        self.assertIn("no imgd is running: start one with twistd -n imgd", caught.exception.detail)
+
+    def test_named_servers(self) -> None:
+        """An option comes before IMGD_SERVER, and that before the local daemon."""
+        self.run_daemon("https://localhost:4711/")
+        environ = {**self.environ, "IMGD_SERVER": "https://env.example/"}
+        self.assertEqual(find_server(environ).url, "https://env.example")
+        self.assertEqual(find_server(environ, url="https://opt.example").url, "https://opt.example")
+
+    def test_the_token_stays_here(self) -> None:
+        """The token goes to the daemon that runs here, by whatever name, and to nobody else."""
+        self.run_daemon("https://localhost:4711/", "http://localhost:4712/")
+        for url, sent in (
+            ("https://localhost:4711", True),
+            ("https://127.0.0.1:4711", True),
+            ("http://[::1]:4712", True),
+            ("http://localhost:4711", False),
+            ("https://localhost:4713", False),
+            ("https://far.example:4711", False),
+        ):
+            found = find_server(self.environ, url=url).token
+            self.assertEqual(found, self.token if sent else None, url)
+
+    def test_given_tokens(self) -> None:
+        """``--token`` comes before IMGD_TOKEN, and that before the state folder's."""
+        self.run_daemon("https://localhost:4711/")
+        environ = {**self.environ, "IMGD_TOKEN": "from-env"}
+        self.assertEqual(find_server(environ).token, "from-env")
+        self.assertEqual(find_server(environ, token="from-option").token, "from-option")
+        self.assertNotIn("from-option", repr(find_server(environ, token="from-option")))
+
+    def test_whose_ca(self) -> None:
+        """The local CA is for this machine's addresses; others get the system's store."""
+        self.assertEqual(find_server(self.environ, url="https://localhost:1").ca, PEM)
+        self.assertIsNone(find_server(self.environ, url="https://far.example").ca)
+        self.run_daemon("https://localhost:4711/", ca=False)  # its certificate is of its own
+        self.assertIsNone(find_server(self.environ).ca)
+
+    def test_a_chosen_ca(self) -> None:
+        """``--ca`` is trusted alone, for every URL; a file that is not there is an error."""
+        chosen = os.path.join(self.state_dir, "other.pem")
+        write_file(chosen, b"other")
+        server = find_server(self.environ, url="https://far.example", ca_file=chosen)
+        self.assertEqual((server.ca, server.far_ca), (b"other", b"other"))
+        self.assertRaises(BadRequest, find_server, self.environ, url="https://a", ca_file="gone")

@@ -1,0 +1,46 @@
+"""What can be typed, and what cannot."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.client.options import parse
+
+
+class Typing(SynchronousTestCase):
+    def test_defaults(self) -> None:
+        """The contract's defaults."""
+        options = parse(["load", "frames"])
+        self.assertEqual((options.workers, options.batch_size, options.verify), (10, 20, "head"))
+        self.assertEqual(
+            (options.output, options.name, options.timeout, options.server), (None,) * 4
+        )
+
+    def test_usage(self) -> None:
+        """What makes no sense exits with status 2 and one line that says what is wrong."""
+        for words, said in (
+            ([], "required"),
+            (["load"], "imgd load DIR"),
+            (["lod"], "invalid choice"),
+            (["load", "a", "--workers", "0"], "from 1"),
+            (["load", "a", "--batch-size", "x"], "whole number"),
+            (["load", "a", "--timeout", "-1"], "minutes"),
+            (["load", "a", "--timeout", "1.5"], "minutes"),
+            (["load", "a", "--verify", "no"], "invalid choice"),
+            (["load", "a", "--name", ".x"], "--name"),
+            (["load", "a", "b", "--name", "x"], "--name goes with one"),
+            (["load", "a", "b", "--output", "x.json"], "several directories"),
+            (["load", "a", "--resume", "m.json"], "--resume"),
+            (["load", "--resume", "m.json", "--name", "x"], "--resume"),
+            (["load", "a", "--quiet", "--verbose"], "not allowed"),
+            (["load", "a", "--request-timeout", "0"], "seconds"),
+            (["load", "a", "--deadline", "nan"], "seconds"),
+            (["timeout", "soon"], "minutes"),
+        ):
+            self.patch(sys, "stderr", io.StringIO())
+            error = self.assertRaises(SystemExit, parse, words)
+            self.assertEqual(error.code, 2, words)
+            self.assertIn(said, sys.stderr.getvalue(), words)

@@ -1,0 +1,96 @@
+"""Progress, on a clock of the test's."""
+
+from __future__ import annotations
+
+import io
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.client.progress import Bar, Lines, Progress, Silent, size_text
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Showing(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.said = io.StringIO()
+
+    def work(self, progress: Progress, good: int = 3, bad: int = 1) -> None:
+        for _ in range(good):
+            progress.good(1500)
+        for _ in range(bad):
+            progress.bad("https://here/a.png", "it is gone")
+
+    def test_lines(self) -> None:
+        """Without a terminal there is a line every five seconds, and one at the end."""
+        progress = Progress("frames", Lines(self.said.write), self.clock)
+        progress.begin(1234)
+        self.work(progress)
+        self.clock.advance(4.9)
+        self.assertEqual(self.said.getvalue(), "")
+        self.clock.advance(0.1)
+        line = "frames: 4 of 1,234 images, 1 failed, 4.5 kB, 1/s\n"
+        self.assertEqual(self.said.getvalue(), line)
+        self.work(progress)
+        self.clock.advance(3)
+        progress.end()
+        last = "frames: 6 images good, 2 failed, 9.0 kB, 1/s, 8.0 s\n"
+        self.assertEqual(self.said.getvalue(), line + last)
+        self.clock.advance(60)
+        self.assertEqual(self.said.getvalue(), line + last)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_bar(self) -> None:
+        """On a terminal there is a bar with images, rate, bytes and failures, then one line."""
+        terminal = Terminal()
+        progress = Progress("frames", Bar(terminal), self.clock)
+        progress.begin(8)
+        self.work(progress)
+        self.clock.advance(0.1)
+        drawn = terminal.getvalue().rpartition("\r")[2]
+        for part in ("frames", "50%", "4/8", "1 failed", "4.5 kB", "40/s"):
+            self.assertIn(part, drawn)
+        progress.end()
+        self.assertTrue(
+            terminal.getvalue().endswith("3 images good, 1 failed, 4.5 kB, 40/s, 0.1 s\n")
+        )
+
+    def test_verbose(self) -> None:
+        """Verbose tells each failure when it happens."""
+        progress = Progress("frames", Lines(self.said.write), self.clock, verbose=True)
+        progress.begin(8)
+        self.work(progress)
+        self.assertEqual(self.said.getvalue(), "failed: https://here/a.png: it is gone\n")
+        progress.end()
+
+    def test_silent(self) -> None:
+        """Quiet says nothing at all."""
+        progress = Progress("frames", Silent(), self.clock, verbose=True)
+        progress.begin(8)
+        self.work(progress)
+        self.clock.advance(10)
+        progress.end()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_hostile_names(self) -> None:
+        """What a server or a file system names cannot write to the terminal."""
+        progress = Progress("fr\x1b[2Jam\nes", Lines(self.said.write), self.clock)
+        progress.begin(1)
+        progress.end()
+        self.assertNotIn("\x1b", self.said.getvalue())
+        self.assertEqual(self.said.getvalue().count("\n"), 1)
+
+    def test_ended_before_it_began(self) -> None:
+        """What never began ends with its line all the same."""
+        Progress("frames", Lines(self.said.write), self.clock).end()
+        self.assertIn("0 images good", self.said.getvalue())
+
+    def test_sizes(self) -> None:
+        """Bytes as a person reads them."""
+        for size, text in ((0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2.5e15, "2500.0 TB")):
+            self.assertEqual(size_text(size), text)

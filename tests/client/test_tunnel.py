@@ -1,0 +1,119 @@
+"""``imgd tunnel`` against a small server that speaks the ngrok agent's JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from imgd.client.agents import treq_client
+from imgd.client.discovery import Server as ServerToAsk
+from imgd.client.errors import ClientError
+from imgd.client.trust import policy
+from imgd.client.tunnel import Agent, Config, Tunnel, Tunnels, tunnel_to, use_tunnel
+from imgd.client.urls import Origin
+from tests.client.fake_imgd import FakeImgd, TestDesk, turn
+from tests.client.faulty import Server, answer
+
+HERE = Origin("https", "localhost", 8888)
+
+
+def tunnels(*pairs: tuple[str, str]) -> Tunnels:
+    return Tunnels(
+        tunnels=[Tunnel(public_url=url, config=Config(addr=addr)) for url, addr in pairs]
+    )
+
+
+def documented(public_url: str, addr: str) -> bytes:
+    """``GET /api/tunnels`` as ngrok documents it."""
+    tunnel = {
+        "ID": "5a7d5c0c",
+        "name": "command_line",
+        "uri": "/api/tunnels/command_line",
+        "public_url": public_url,
+        "proto": "https",
+        "config": {"addr": addr, "inspect": True},
+        "metrics": {"conns": {"count": 0, "gauge": 0}, "http": {"count": 0}},
+    }
+    return json.dumps({"tunnels": [tunnel], "uri": "/api/tunnels"}).encode()
+
+
+class Choosing(SynchronousTestCase):
+    def test_ports(self) -> None:
+        """The tunnel is the one that leads to imgd's port here, however that is written."""
+        for addr in ("8888", "localhost:8888", "https://localhost:8888", "http://127.0.0.1:8888"):
+            self.assertIsNotNone(tunnel_to(HERE, tunnels(("https://x", addr))), addr)
+        for addr in ("80", "18888", "localhost", "https://other:8888", "file:///a", "a:b:c", "[1"):
+            self.assertIsNone(tunnel_to(HERE, tunnels(("https://x", addr))), addr)
+
+    def test_preference(self) -> None:
+        """Of two, the one over https; one over TCP is none."""
+        found = tunnels(("tcp://x:1", "8888"), ("http://x", "8888"), ("https://x", "8888"))
+        chosen = tunnel_to(HERE, found)
+        assert chosen is not None
+        self.assertEqual(chosen.public_url, "https://x")
+
+
+class Using(TestCase):
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.imgd = FakeImgd(self)
+        self.port = int(self.imgd.url.rpartition(":")[2])
+        self.desk = TestDesk(self, self.clock)
+
+    def use(self, url: str, wait: float = 60.0) -> Deferred[None]:
+        treq = treq_client(reactor, policy(None))
+        self.addCleanup(treq.close)
+        client = self.desk.client(ServerToAsk(self.imgd.url))
+        agent = Agent(treq, url, self.clock)
+        return Deferred.fromCoroutine(use_tunnel(agent, client, self.desk, wait))
+
+    def serve(self, *bodies: bytes) -> Server:
+        server = Server(*(answer(body) for body in bodies))
+        self.addCleanup(lambda: Deferred.fromCoroutine(server.stop()))
+        return server
+
+    async def test_told(self) -> None:
+        """The daemon is told the tunnel's URL, which is printed as B's scripts print it."""
+        agent = self.serve(documented("https://abc.ngrok.app", f"https://localhost:{self.port}"))
+        await self.use(agent.url)
+        self.assertEqual(agent.requests, ["GET /api/tunnels"])
+        self.assertEqual(self.imgd.posts, [("/public-url", {"url": "https://abc.ngrok.app"})])
+        self.assertEqual(self.desk.printed, "NGROK_URL=https://abc.ngrok.app\n")
+
+    async def test_waiting(self) -> None:
+        """It waits for the tunnel, saying what to run."""
+        agent = self.serve(
+            documented("https://other", "80"), documented("https://abc", str(self.port))
+        )
+        using = self.use(agent.url)
+        while not self.desk.remarked:
+            await turn()
+        self.assertIn("no tunnel to imgd; waiting", self.desk.remarked)
+        self.assertIn(f"ngrok http {self.imgd.url}", self.desk.remarked)
+        self.clock.advance(1)
+        await using
+        self.assertEqual(len(agent.requests), 2)
+
+    async def test_no_agent(self) -> None:
+        """Where no agent runs, it gives up after its time and says what to run."""
+        agent = self.serve(b"")
+        await agent.stop()
+        using: Deferred[Any] = self.use(agent.url, wait=2.5)
+        while not using.called:
+            await turn()
+            self.clock.advance(1)
+        try:
+            await using
+        except ClientError as error:
+            self.assertIn("no ngrok agent answers", error.detail)
+            self.assertIn(f"ngrok http {self.imgd.url}", error.detail)
+        else:
+            self.fail("it found one")
+        self.assertEqual((self.imgd.posts, self.desk.printed), ([], ""))
