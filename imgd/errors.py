@@ -43,6 +43,12 @@ class NotFound(ImgdError):
         super().__init__(detail)
 
 
+class Gone(ImgdError):
+    """It was here, and will not come back: a link that has expired."""
+
+    status = 410
+
+
 class TooLarge(ImgdError):
     """The request's body is over the limit."""
 
@@ -56,9 +62,16 @@ class UnsupportedMediaType(ImgdError):
 
 
 class Unavailable(ImgdError):
-    """The machine underneath cannot do it now; trying again may help."""
+    """The machine underneath cannot do it now; trying again may help.
+
+    ``fault`` names what is wrong (``imgd.trouble``), "" where it is nothing to be told further.
+    """
 
     status = 503
+
+    def __init__(self, detail: str, fault: str = "") -> None:
+        super().__init__(detail)
+        self.fault = fault
 
 
 class StartError(ImgdError):

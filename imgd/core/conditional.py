@@ -70,7 +70,9 @@ def evaluate(headers: Mapping[bytes, bytes], tag: bytes, modified: int) -> int:
         return 412
     if (if_none_match := headers.get(b"if-none-match")) is not None:
         return 304 if _matches(if_none_match, tag, weak=True) else 200
-    since = parse_date(headers.get(b"if-modified-since", b""))
+    if (if_modified_since := headers.get(b"if-modified-since")) is None:
+        return 200
+    since = parse_date(if_modified_since)
     return 304 if since is not None and modified <= since else 200
 
 

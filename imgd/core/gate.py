@@ -78,6 +78,19 @@ def may_control(asker: Asker, token: str, allowed_hosts: Collection[str], hint: 
         raise Forbidden(f"Control from elsewhere needs imgd's token: {reason}. {hint}")
 
 
+def may_read(asker: Asker, token: str, hint: str) -> None:
+    """Return if this asker bears the token: who may read where reading is private.
+
+    Being local is not enough: a page in the owner's browser is local too, and a read that it
+    cannot see the answer of still tells it something. Raises Unauthorized.
+    """
+    credentials = asker.headers.get(b"authorization", ())
+    if not credentials:
+        raise Unauthorized(f"Reading is private here: it needs a signed link or the token. {hint}")
+    if len(credentials) > 1 or not _is_token(credentials[0], token):
+        raise Unauthorized(f"This is not imgd's token. {hint}")
+
+
 def is_controller(asker: Asker, token: str, allowed_hosts: Collection[str]) -> bool:
     """Whether this reader might control as well, and so may see paths of the host."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -71,12 +72,13 @@ class Status(Struct, kw_only=True):
 
 
 class Health(Struct, kw_only=True):
-    """``GET /health``."""
+    """``GET /health``: ``status`` is "healthy", or "degraded" with ``reasons``, a sentence each."""
 
     status: str = "healthy"
     service: str = "image-server"
     version: str
     uptime_seconds: float
+    reasons: list[str] | UnsetType = UNSET
 
 
 class Timeout(Struct, kw_only=True):
@@ -160,14 +162,22 @@ def encode(message: object) -> bytes:
 def decode(body: bytes, kind: type[T]) -> T:
     """A request's body as a message of this kind; BadRequest names the field that is wrong."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        message = msgspec.json.decode(body, type=kind)
+        json.loads(body.decode("utf-8"), object_pairs_hook=_without_doubles)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$")  # as msgspec writes it
         field = place.strip(".`")
         where = f"Field '{field}'" if field else "The body"
         raise BadRequest(f"{where} is of the wrong shape: {what[:1].lower()}{what[1:]}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         raise BadRequest(_NOT_JSON) from None
+    return message
+
+
+def _without_doubles(pairs: list[tuple[str, object]]) -> None:
+    """A key that is there twice means one thing here and another to whoever looked before."""
+    if len(dict(pairs)) < len(pairs):
+        raise BadRequest("A field stands twice in the body.")
 
 
 def valid_name(name: str) -> str:
@@ -214,6 +224,33 @@ class PublicUrlSet(Struct, kw_only=True):
     status: str = "success"
     public_url: str | None
     message: str
+
+
+class LinkRequest(Struct, kw_only=True):
+    """The body of ``POST /links``: a ``path`` of this server, or a ``url`` that was handed out.
+
+    ``expires`` is in seconds, or like "1h". ``prefix``: everything below the path too.
+    """
+
+    path: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+    expires: int | str = 3600
+    prefix: bool = False
+
+
+class LinkMade(Struct, kw_only=True):
+    """The answer to ``POST /links``; ``expires_at`` is RFC 3339, UTC."""
+
+    status: str = "success"
+    url: str
+    expires_at: str
+
+
+class LinksRevoked(Struct, kw_only=True):
+    """The answer to ``POST /links/revoke``."""
+
+    status: str = "success"
+    message: str = "No link made before is good any more"
 
 
 def valid_base_url(url: str, field: str = "Field 'url'") -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import stat
 from typing import Final
 
 from imgd.errors import StartError
+from imgd.host import secret_file
 from imgd.host.atomic import write_file
 
 _BYTES: Final = 32  # of randomness in a made token: 43 characters
@@ -47,19 +47,10 @@ def read(state_dir: str) -> str | None:
     StartError where it cannot be read, is no token, or could be read by other users.
     """
     where = path(state_dir)
-    try:
-        with open(where, "rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            content = file.read(_MAX_SIZE).strip()
-    except FileNotFoundError:
+    content = secret_file.read(where, "The token", _MAX_SIZE)
+    if content is None:
         return None
-    except OSError as error:
-        raise StartError(f"The token {where} cannot be read: {error.strerror}.") from error
-    if os.name == "posix" and mode & 0o077:
-        raise StartError(
-            f"The token {where} can be read by other users: delete it, so that a new one is "
-            f"made, or run: chmod 600 {where}"
-        )
+    content = content.strip()
     if not _TOKEN.fullmatch(content):
         raise StartError(
             f"The token {where} is empty or malformed: delete it, so that a new one is made."

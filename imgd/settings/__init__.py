@@ -27,7 +27,10 @@ class Settings:
     ``images_dir_is_default``: nobody named the document root, so it is made where it is missing.
     ``timeout_minutes`` 0 is never. ``allow_roots`` are real paths, empty for anywhere that is not
     forbidden anyway. ``allow_hosts``, in lower case, are this machine's own names, the bound host
-    and the user's. ``public_url`` has no slash at its end. ``access_log`` may be ``-``, the log.
+    and the user's. ``public_url`` has no slash at its end. ``memory_cache`` is in megabytes.
+    ``access_log`` may be ``-``, the log.
+    ``private``: to read, the token or a signed link is needed. Timeouts and ``grace`` are seconds;
+    bounds of connections are None where the machine's are to be taken.
     ``env_file`` is the file that the user named.
     """
 
@@ -51,6 +54,17 @@ class Settings:
     public_url: str | None
     follow_symlinks: bool
     access_log: str | None
+    private: bool = False
+    header_timeout: int = 20
+    body_timeout: int = 30
+    handshake_timeout: int = 10
+    idle_timeout: int = 75
+    stall_timeout: int = 60
+    disk_timeout: int = 60
+    max_connections: int | None = None
+    max_per_client: int | None = None
+    grace: int = 30
+    memory_cache: int = 64
     env_file: str | None = None
 
 

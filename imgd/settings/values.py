@@ -13,6 +13,8 @@ from imgd.core.gate import Authority, parse_authority
 from imgd.core.messages import MAX_MINUTES
 
 MAX_PORT: Final = 65535
+MAX_SECONDS: Final = 86_400  # a day
+MAX_CONNECTIONS: Final = 1_000_000
 TOKEN_LENGTH: Final = 16  # characters; of base64, they hold 96 bits
 STREAM: Final = "-"  # stands for a stream where a path is asked for
 
@@ -22,6 +24,7 @@ _WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 # RFC 1123 section 2.1, with underscores, which container networks have in their names; a last label
 # of digits would be read as an IPv4 address by some and not by others.
+MAX_MEGABYTES: Final = 1_000_000
 _NAME: Final = re.compile(rf"(?!.{{254}})(?:{_LABEL}\.)*(?![0-9]+\.?$){_LABEL}\.?")
 _ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([^/]+)/?")  # RFC 6454 section 6.1
 _VISIBLE: Final = re.compile(r"[!-~]+")
@@ -52,6 +55,37 @@ def port(text: str) -> int:
 def minutes(text: str) -> int:
     """The length of a timer in minutes; 0 never."""
     return whole(text, MAX_MINUTES, "a number of minutes")
+
+
+def seconds(text: str) -> int:
+    """A deadline."""
+    found = whole(text, MAX_SECONDS, "a number of seconds")
+    if not found:
+        raise ValueError(f"is no time at all; give a whole number from 1 to {MAX_SECONDS}")
+    return found
+
+
+def grace(text: str) -> int:
+    """How long an end may take, in seconds; 0 ends at once."""
+    return whole(text, MAX_SECONDS, "a number of seconds")
+
+
+def connections(text: str) -> int:
+    """How many connections there may be."""
+    found = whole(text, MAX_CONNECTIONS, "a number of connections")
+    if not found:
+        raise ValueError("would let nobody in; give a whole number from 1 on")
+    return found
+
+
+def connections_or_none(text: str) -> int:
+    """The same, with 0 for any number."""
+    return whole(text, MAX_CONNECTIONS, "a number of connections")
+
+
+def megabytes(text: str) -> int:
+    """A size in whole megabytes (of 1,000,000 bytes); 0 none."""
+    return whole(text, MAX_MEGABYTES, "a number of megabytes")
 
 
 def host(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The gate of this daemon: its token, its allowed hosts, and what it says to those it turns away."""
+"""The gate of this daemon: its token, its allowed hosts, what it says to those it turns away."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ class Access:
     def check(self, request: Request) -> None:
         """Unauthorized or Forbidden unless this asker may control."""
         gate.may_control(request.asker(), self._token, self._hosts, HINT)
+
+    def check_reader(self, request: Request) -> None:
+        """Unauthorized unless this asker may read where reading is private."""
+        gate.may_read(request.asker(), self._token, HINT)
 
     def is_controller(self, request: Request) -> bool:
         """Whether this asker might control, and so may see paths of the host."""

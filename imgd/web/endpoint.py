@@ -11,10 +11,11 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from imgd.core import messages
+from imgd.core.links import masked
 from imgd.errors import ImgdError, NotFound
 from imgd.logs import Logger
 from imgd.web import pages
-from imgd.web.headers import PREFLIGHT, READ_METHODS
+from imgd.web.headers import PREFLIGHT, READ_METHODS, RETRY_AFTER
 from imgd.web.request import Request
 
 JSON: Final = b"application/json"
@@ -97,16 +98,22 @@ class Endpoint(Resource):
         error = failure.value
         if not isinstance(error, ImgdError):
             self.log.failure(
-                "Could not answer {method} {uri}", failure, method=request.method, uri=request.uri
+                "Could not answer {method} {uri}",
+                failure,
+                method=request.method,
+                uri=masked(request.uri),
             )
             error = ImgdError("imgd could not do this; its log says why.")
+        if error.status == 401:
+            request.setHeader(b"WWW-Authenticate", b"Bearer")  # RFC 9110 section 15.5.2
+        if error.status == 503:
+            request.setHeader(*RETRY_AFTER)
+            request.tell(error)
         if request.startedWriting:
             request.abort()
         elif request.prefers(b"text/html") and request.method in READ_METHODS:
             respond_page(request, pages.error_page(error.status, error.detail), error.status)
         else:
-            if error.status == 401:
-                request.setHeader(b"WWW-Authenticate", b"Bearer")
             respond_json(request, messages.Problem(detail=error.detail), error.status)
 
 

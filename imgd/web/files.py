@@ -14,6 +14,7 @@ from typing import Any
 from twisted.web import static
 
 from imgd.core import media, paths
+from imgd.core.disposition import attachment
 from imgd.core.plan import Representation, plan
 from imgd.errors import BadRequest, NotFound
 from imgd.host import disk
@@ -67,4 +68,6 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
         now = time.time()
         file = disk.open_file(self._root, names)
         representation = Representation.of(file.name, file.facts, now)
+        if request.has_flag(b"download"):
+            request.setHeader(*attachment(names[-1]))
         send(request, plan(representation, request.conditions(), now), file)

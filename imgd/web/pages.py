@@ -29,6 +29,7 @@ _TYPES: Final = {
     "style.css": "text/css; charset=utf-8",
     "favicon.svg": "image/svg+xml",
     "icons.svg": "image/svg+xml",
+    "openapi.yaml": "application/yaml",  # RFC 9512
 }
 #: What is served below ``/-/``: name to media type and content.
 ASSETS: Final[Mapping[str, tuple[str, bytes]]] = MappingProxyType(

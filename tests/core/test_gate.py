@@ -280,3 +280,23 @@ class AllowedOriginTests(SynchronousTestCase):
         ):
             for allowed in (("https://a.example",), ()):
                 self.assertEqual(gate.allowed_origin(origin, allowed), ((b"Vary", b"Origin"),))
+
+
+class MayReadTests(SynchronousTestCase):
+    """Who may read where reading is private."""
+
+    def test_token(self) -> None:
+        """The token's bearer, from anywhere; being local is not enough."""
+        for peer in ("127.0.0.1", "203.0.113.9"):
+            gate.may_read(asker(peer, authorization=bearer()), TOKEN, HINT)
+            for who in (
+                asker(peer),
+                asker(peer, authorization=bearer("wrong")),
+                asker(peer, authorization="Basic " + bearer()[7:]),
+                asker(peer, authorization=""),
+                twice(b"authorization", bearer().encode("latin-1"), bearer().encode("latin-1")),
+            ):
+                with self.assertRaises(Unauthorized) as caught:
+                    gate.may_read(who, TOKEN, HINT)
+                self.assertIn(HINT, caught.exception.detail)
+                self.assertNotIn(TOKEN, caught.exception.detail)

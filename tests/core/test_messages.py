@@ -207,3 +207,16 @@ class TimeTests(SynchronousTestCase):
             (360_000, "6000m 0s"),
         ):
             self.assertEqual(messages.remaining(seconds), expected)
+
+    def test_doubles(self) -> None:
+        """A field that stands twice, at any depth, is refused: two readers could take either."""
+        for body in (
+            b'{"directory":"a","directory":"b"}',
+            b'{"directory":"a","\\u0064irectory":"a"}',
+            b'{"directory":"a","x":{"y":1,"y":1}}',
+            b'{"directory":"a","x":[[{"y":1,"y":1}]]}',
+        ):
+            with self.assertRaisesRegex(BadRequest, "twice"):
+                messages.decode(body, messages.LoadRequest)
+        body = b'{"directory":"a","x":{"directory":"b"},"y":[{"z":1},{"z":1}]}'
+        self.assertEqual(messages.decode(body, messages.LoadRequest).wanted, "a")

@@ -1,0 +1,41 @@
+"""``Content-Disposition``: a file to keep under its name, RFC 6266 and RFC 8187."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from unicodedata import bidirectional
+from urllib.parse import quote
+
+from imgd.core import paths
+
+Header = tuple[bytes, bytes]
+
+# What a quoted-string holds without escapes that some read otherwise; "%" too, which some decode
+# (RFC 6266 appendix D).
+_PLAIN: Final = re.compile(r"[^ -!#$&-\[\]-~]")
+_ATTR_CHAR: Final = "!#$&+-.^_`|~"  # besides letters and digits: RFC 8187 section 3.2.1
+_DIRECTIONS: Final = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
+
+
+def attachment(name: str) -> Header:
+    """The header that makes a browser save a file under its name, whatever is in it.
+
+    Line ends and other controls become ``_``, as does what would show ``gpj.exe`` as ``exe.jpg``
+    (UAX #9). A name that is not ASCII alone is given twice: once in ASCII for old clients.
+    """
+    clean = "".join("_" if _misleads(c) else c for c in paths.display(name))
+    plain = _PLAIN.sub("_", clean)
+    text = f'attachment; filename="{plain}"'
+    if plain != clean:
+        text += f"; filename*=UTF-8''{quote(clean, safe=_ATTR_CHAR)}"
+    return b"Content-Disposition", text.encode("ascii")
+
+
+def _misleads(character: str) -> bool:
+    return (
+        character < " "
+        or "\x7f" <= character <= "\x9f"
+        or character in "/\\\u2028\u2029"
+        or bidirectional(character) in _DIRECTIONS
+    )
