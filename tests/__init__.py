@@ -1,0 +1,7 @@
+"""imgd's tests, to be run with warnings as errors: ``python -W error -m twisted.trial tests``."""
+
+import warnings
+
+# The one exception, which is not ours: twisted.web.static (26.10) makes, when it is imported,
+# resources that Twisted itself has deprecated.
+warnings.filterwarnings("ignore", r"twisted\.web\.resource\._Unsafe", DeprecationWarning)

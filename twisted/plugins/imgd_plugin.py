@@ -1,4 +1,4 @@
-"""Makes ``twistd imgd`` known. Data only: the module named here is imported when it is asked for."""
+"""Makes ``twistd imgd`` known. Data only: the module named here is imported when asked for."""
 
 from twisted.application.service import ServiceMaker
 

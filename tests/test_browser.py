@@ -1,0 +1,169 @@
+"""The listing as a person meets it: Chromium, a mouse, and a CA that the browser trusts."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests import samples
+from tests.chromium import Chromium
+from tests.daemons import Daemon
+
+NAMES = "tbody tr:not(.parent) th a"
+WIDTH = "document.images.length && document.images[0].naturalWidth"
+
+
+class BrowserTests(SynchronousTestCase):
+    """Each test clicks its way through a real daemon's pages, over verified HTTPS."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).resolve()
+        self.root = samples.studies(self.folder / "studies")
+        self.daemon = Daemon(self.folder / "daemon", "-d", str(self.root))
+        self.addCleanup(self.daemon.stop)
+        self.browser = Chromium(self.folder / "home", self.daemon.ca)
+        self.addCleanup(self.browser.close)
+
+    def names(self) -> list[str]:
+        """The names on the page, from the top."""
+        return self.browser.texts(NAMES)
+
+    def click_name(self, name: str) -> None:
+        """Click the row of this name as it is shown."""
+        row = self.names().index(name) + 1
+        has_parent = bool(self.browser.texts("tbody tr.parent"))
+        self.browser.click(f"tbody tr:nth-child({row + has_parent}) th a")
+
+    def test_trusted(self) -> None:
+        """The page comes over a connection that Chromium calls secure, and nothing on it is
+        refused: no script, style or picture fails.
+        """
+        self.browser.open(self.daemon.url)
+        self.assertEqual(self.browser.url, self.daemon.url)
+        self.assertTrue(self.browser.evaluate("isSecureContext"))
+        self.assertEqual(self.browser.evaluate("document.title"), "Files \u2013 imgd")
+        self.assertEqual(self.browser.complaints(), [])
+        styled = "getComputedStyle(document.querySelector('table')).borderCollapse"
+        self.assertEqual(self.browser.evaluate(styled), "collapse")
+        self.assertEqual(self.browser.evaluate("document.scripts.length"), 0)
+
+    def test_untrusted(self) -> None:
+        """A daemon of another CA is refused: these tests switch no warning off."""
+        other = Daemon(self.folder / "other")
+        self.addCleanup(other.stop)
+        with self.assertRaisesRegex(AssertionError, "ERR_CERT_AUTHORITY_INVALID"):
+            self.browser.open(other.url)
+
+    def test_to_a_file(self) -> None:
+        """Folder, sort, filter, picture, and back up by the breadcrumbs, all by clicking."""
+        browser = self.browser
+        browser.open(self.daemon.url)
+        self.click_name("patient 1")
+        self.assertEqual(browser.url, f"{self.daemon.url}patient%201/")
+        self.assertEqual(browser.texts("h1"), ["patient 1"])
+        by_size = sorted(
+            (self.root / "patient 1").iterdir(), key=lambda path: path.stat().st_size, reverse=True
+        )
+        browser.click("th.size a")
+        if browser.evaluate("document.querySelector('th.size').ariaSort") == "ascending":
+            browser.click("th.size a")
+        self.assertEqual(self.names(), [path.name for path in by_size])
+
+        browser.type_and_enter("input[name=filter]", "*.PNG")
+        self.assertEqual(self.names(), ["slice.png"])
+        self.click_name("slice.png")
+        self.assertEqual(browser.url, f"{self.daemon.url}patient%201/slice.png")
+        self.assertEqual(browser.evaluate(WIDTH), 320)
+
+        browser.open(f"{self.daemon.url}patient%201/")
+        browser.click("nav.trail a")
+        self.assertEqual(browser.url, self.daemon.url)
+
+    def test_photograph(self) -> None:
+        """A photograph is shown at its full size; its row tells name, kind and size."""
+        self.browser.open(self.daemon.url)
+        row = self.browser.texts("tbody tr")[self.names().index("photo.jpg")]
+        self.assertIn("JPEG", row)
+        self.assertIn("kB", row)
+        self.click_name("photo.jpg")
+        self.assertEqual(self.browser.evaluate(WIDTH), 1024)
+
+    def test_hostile_names(self) -> None:
+        """Every file, whatever its name, is opened by clicking its row, and runs nothing."""
+        folder = self.root / "hostile"
+        folder.mkdir()
+        pictures = [name for name in samples.HOSTILE_NAMES if name.endswith(".png")]
+        for number, name in enumerate(pictures):
+            made = samples.picture(folder / "made.png", size=(100 + number, 50))
+            os.rename(made, os.fsencode(folder) + b"/" + os.fsencode(name))
+        self.browser.open(f"{self.daemon.url}hostile/")
+        self.assertEqual(len(self.names()), len(pictures))
+        widths = []
+        for row in range(len(pictures)):
+            self.browser.open(f"{self.daemon.url}hostile/")
+            self.browser.click(f"tbody tr:nth-child({row + 2}) th a")
+            widths.append(self.browser.evaluate(WIDTH))
+            self.assertTrue(self.browser.url.startswith(f"{self.daemon.url}hostile/"))
+        self.assertEqual(sorted(widths), [100 + number for number in range(len(pictures))])
+
+    def test_pages(self) -> None:
+        """2,500 files are three pages, turned by clicking; each file is on one of them."""
+        folder = self.root / "many"
+        folder.mkdir()
+        for number in range(2500):
+            (folder / f"slice_{number:04}.dcm").touch()
+        self.browser.open(f"{self.daemon.url}many/")
+        seen = self.names()
+        self.assertEqual(len(seen), 1000)
+        for _ in range(2):
+            self.browser.click("a[rel=next]")
+            seen += self.names()
+        self.assertEqual(seen, [f"slice_{number:04}.dcm" for number in range(2500)])
+        self.assertEqual(self.browser.texts("a[rel=next]"), [])
+        self.browser.click("a[rel=prev]")
+        self.assertEqual(self.names(), seen[1000:2000])
+
+    def test_narrow(self) -> None:
+        """On a phone no page is wider than the screen, in light and in dark."""
+        browser = self.browser
+        for place in ("", "patient%201/", "no/such/page"):
+            for dark in (False, True):
+                browser.open(self.daemon.url + place)
+                browser.screenshot(self.folder / "phone.png", 390, 844, dark=dark)
+                self.assertLessEqual(
+                    browser.evaluate("document.documentElement.scrollWidth"), 390, place
+                )
+                colour = browser.evaluate("getComputedStyle(document.documentElement).colorScheme")
+                self.assertIn("dark", colour)
+
+    def test_another_origin(self) -> None:
+        """A page of another origin reads a part of a volume with fetch, and cannot load a
+        directory.
+        """
+        viewer = Daemon(self.folder / "viewer", "--no-tls")
+        self.addCleanup(viewer.stop)
+        (self.folder / "viewer" / "output" / "viewer.txt").write_text("A viewer's page.")
+        self.browser.open(f"{viewer.url}viewer.txt")
+        volume = f"{self.daemon.url}example4d.nii.gz"
+        part = self.browser.evaluate(
+            f"fetch({json.dumps(volume)}, {{headers: {{Range: 'bytes=0-9'}}}}).then(async r => "
+            "[r.status, r.headers.get('Content-Range'), (await r.arrayBuffer()).byteLength])"
+        )
+        self.assertEqual(part, [206, "bytes 0-9/346451", 10])
+        body = json.dumps({"directory": str(self.root)})
+        for options, outcome in (
+            ({"headers": {"Content-Type": "application/json"}}, "refused"),
+            ({"mode": "no-cors"}, "opaque"),
+        ):
+            asked = json.dumps({"method": "POST", "body": body, **options})
+            said = self.browser.evaluate(
+                f"fetch({json.dumps(self.daemon.url)} + 'load-directory', {asked})"
+                ".then(r => r.type, () => 'refused')"
+            )
+            self.assertEqual(said, outcome)
+        self.browser.open(f"{self.daemon.url}collections")
+        shown = self.browser.evaluate("document.body.innerText")
+        self.assertEqual(json.loads(shown), {"collections": []})
