@@ -10,39 +10,49 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import globalLogPublisher
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from imgd import __version__
+from imgd.core import faults
+from imgd.core.crowd import Deadlines
 from imgd.errors import StartError
-from imgd.host import running, token
+from imgd.host import descriptors, running, secret_file, signing_key, token
 from imgd.host.access_log import AccessLog
 from imgd.host.atomic import make_private_folder
 from imgd.host.certificates import names_wanted
-from imgd.host.clock import MonotonicClock
+from imgd.host.clock import MonotonicClock, never_set_back
 from imgd.host.directories import Policy
 from imgd.host.disk import Root, hidden_by
 from imgd.host.state import Store
 from imgd.keeper import Keeper
 from imgd.logs import Logger, one_line
+from imgd.machine import Machine
+from imgd.net.accepting import AcceptErrors
+from imgd.net.bulk_tls import tls_factory
 from imgd.net.certificate_watch import CertificateWatch, MadeCertificates, OwnCertificates
-from imgd.net.listen import Doorway, address_of, bind, number_of
+from imgd.net.listen import Doorway, address_of, bind, close, number_of
 from imgd.settings import Settings
+from imgd.stopping import Stopping, within
 from imgd.web.access import Access
 from imgd.web.headers import HeaderPolicy
+from imgd.web.links import Links
 from imgd.web.site import RESERVED, Parts, Site
 from imgd.web.views import Urls
 
+LAST_CHANGE: Final = 5  # seconds that storing it may take when the daemon ends
+MEGABYTE: Final = 1_000_000  # bytes
 _EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
 
 
 def make(settings: Settings, reactor: Any) -> Daemon:
     """The daemon for these settings, not yet started; every log line is one line from here on."""
-    globalLogPublisher.addObserver(one_line)  # type: ignore[arg-type]  # a plain function
-    return Daemon(settings, reactor)
+    never_set_back(reactor)
+    machine = Machine(reactor, os.path.realpath(settings.state_dir), settings.disk_timeout)
+    for observer in (AcceptErrors(machine.no_descriptor), one_line):
+        globalLogPublisher.addObserver(observer)  # type: ignore[arg-type]  # plain functions
+    return Daemon(settings, reactor, machine)
 
 
 class Daemon(Service):
@@ -54,15 +64,17 @@ class Daemon(Service):
 
     log = Logger()
 
-    def __init__(self, settings: Settings, reactor: Any) -> None:
+    def __init__(self, settings: Settings, reactor: Any, machine: Machine) -> None:
         self._settings = settings
         self._reactor = reactor
+        self._machine = machine
         self._started = time.monotonic()
         self._main, self._plain = Doorway(), Doorway()
         self._main_ports: list[IListeningPort] = []
         self._plain_ports: list[IListeningPort] = []
         self._undo = ExitStack()
         self._keeper: Keeper | None = None
+        self._site: Site | None = None
 
     @property
     def url(self) -> str:
@@ -81,34 +93,51 @@ class Daemon(Service):
         wanted = self._settings
         state_dir = os.path.realpath(wanted.state_dir)
         hold = self._take_state_folder(state_dir)
+        secret_file.refuse_open(state_dir)
         secret = wanted.token or token.read_or_make(state_dir)
         keeper = self._keeper = self._make_keeper(state_dir)
         keeper.restore()
         watch = self._make_certificates(state_dir) if wanted.tls else None
-        site = self._make_site(state_dir, secret, keeper, watch)
+        site = self._site = self._make_site(state_dir, secret, keeper, watch)
+        self._open(site)
         self._plain.behind = site
-        self._main.behind = TLSMemoryBIOFactory(watch.context, False, site) if watch else site
+        self._main.behind = tls_factory(watch.context, site, self._reactor) if watch else site
         made = watch.made if watch else None
         hold.announce(self._urls(), made.ca_pem if made else None)
         self._say_where(state_dir, watch)
         super().startService()
 
+    def _open(self, site: Site) -> None:
+        """Look after the machine, the connections and the signals while this runs."""
+        self._main.admits = self._plain.admits = site.reception.admits
+        self._plain.refusal = site.reception.refusal
+        if not self._settings.tls:
+            self._main.refusal = site.reception.refusal
+        self._machine.start()
+        self._undo.callback(self._machine.stop)
+        site.reception.start()
+        stopping = Stopping(self._reactor, site.reception.hurry)
+        self._reactor.callWhenRunning(stopping.listen)
+        self._undo.callback(stopping.deafen)
+
     def stopService(self) -> Deferred[None]:
-        """Stop listening, let the last change be stored, and give the state folder back."""
+        """Stop listening, let what is under way end, store the last change, and give the state
+        folder back.
+        """
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        ports = [*self._main_ports, *self._plain_ports]
-        await gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        await gatherResults([close(port) for port in (*self._main_ports, *self._plain_ports)])
+        if self._site is not None:
+            await self._site.drain(self._settings.grace)
         if self._keeper is not None:
-            await self._keeper.close()
+            closing = Deferred.fromCoroutine(self._keeper.close())
+            if not await within(LAST_CHANGE, closing, self._reactor):
+                self.log.error("The state could not be closed: its disk does not answer")
         self._undo.close()
 
     # The parts
-
-    def _run_blocking(self, f: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), f, *args)
 
     def _take_state_folder(self, state_dir: str) -> running.Hold:
         try:
@@ -134,7 +163,7 @@ class Daemon(Service):
             policy=policy,
             clock=MonotonicClock(self._reactor),
             wall=time.time,
-            run_blocking=self._run_blocking,
+            run_blocking=self._machine.run,
             default_minutes=wanted.timeout_minutes,
         )
 
@@ -143,16 +172,24 @@ class Daemon(Service):
         source: OwnCertificates | MadeCertificates
         if wanted.cert and wanted.key:
             source = OwnCertificates(wanted.cert, wanted.key)
+            self._warn_of_open_key(wanted.key)
         else:
             source = MadeCertificates(
                 state_dir,
                 lambda: names_wanted(wanted.host, wanted.tls_names),
                 force_leaf=wanted.generate_certs,
             )
-        watch = CertificateWatch(source, self._run_blocking, self._reactor)
+        watch = CertificateWatch(
+            source, self._machine.run_own, self._reactor, self._machine.trouble
+        )
         watch.start()
         self._undo.callback(watch.stop)
         return watch
+
+    def _warn_of_open_key(self, key: str) -> None:
+        """Not refused: containers are handed their secrets in files that everybody may read."""
+        if secret_file.is_open_to_others(key, secret_file.EVERYBODY):
+            self.log.warn("The key {key} can be read by every user of this machine", key=key)
 
     def _make_site(
         self, state_dir: str, secret: str, keeper: Keeper, watch: CertificateWatch | None
@@ -164,11 +201,20 @@ class Daemon(Service):
             urls=Urls(self.url, wanted.public_url),
             access=Access(secret, wanted.allow_hosts),
             headers=HeaderPolicy(wanted.cors_origins),
-            run_blocking=self._run_blocking,
+            run_blocking=self._machine.run,
             uptime=lambda: time.monotonic() - self._started,
             ca_pem=lambda: watch.ca_pem() if watch else None,
+            memory_cache=wanted.memory_cache * MEGABYTE,
+            private=wanted.private,
+            links=self._make_links(state_dir),
+            trouble=self._machine.trouble,
+            **_limits(wanted),
         )
         return Site(parts, self._reactor, self._access_log(watch))
+
+    def _make_links(self, state_dir: str) -> Links:
+        key = signing_key.read_or_make(state_dir)
+        return Links(key, lambda: self._machine.run_own(signing_key.renew, state_dir))
 
     def _document_root(self, state_dir: str) -> Root:
         wanted = self._settings
@@ -192,6 +238,7 @@ class Daemon(Service):
             self._on_hangup(watch.check if watch else lambda: None)
             return None
         access_log = AccessLog(path)
+        self._machine.check(faults.ACCESS_LOG, lambda: path if access_log.is_losing else "")
         self._undo.callback(access_log.close)
         self._on_hangup(access_log.reopen)
         return access_log.write
@@ -235,3 +282,21 @@ class Daemon(Service):
             url=self._url_of(port, scheme),
             address=address_of(port),
         )
+
+
+def _limits(wanted: Settings) -> dict[str, Any]:
+    """How many connections there may be, and for how long, as fields of Parts."""
+    most = wanted.max_connections or descriptors.connections_for(descriptors.raise_limit())
+    each = wanted.max_per_client
+    deadlines = Deadlines(
+        handshake=wanted.handshake_timeout,
+        header=wanted.header_timeout,
+        body=wanted.body_timeout,
+        stalled=wanted.stall_timeout,
+        idle=wanted.idle_timeout,
+    )
+    return {
+        "deadlines": deadlines,
+        "max_connections": most,
+        "max_per_client": max(1, most // 4) if each is None else each,
+    }

@@ -21,8 +21,10 @@ from imgd.host.directories import Policy
 from imgd.host.disk import Root
 from imgd.host.state import StoredCollection
 from imgd.keeper import Keeper, Order, Shelf
+from imgd.trouble import Trouble
 from imgd.web.access import Access
 from imgd.web.headers import HeaderPolicy
+from imgd.web.links import Links
 from imgd.web.site import RESERVED, Parts, Site
 from imgd.web.views import Urls
 
@@ -175,6 +177,8 @@ class House:
         store: MemoryStore | None = None,
         minutes: int = 30,
         public_url: str | None = None,
+        private: bool = False,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         self.state_dir = os.path.join(folder, "state")
         self.documents = os.path.join(folder, "documents")
@@ -213,6 +217,10 @@ class House:
             run_blocking=self.blocking,
             uptime=lambda: 12.5,
             ca_pem=lambda: b"-----BEGIN CERTIFICATE-----\n",
+            private=private,
+            links=Links(wall=self.wall),
+            trouble=Trouble(self.clock.seconds),
+            **(more or {}),
         )
         self.site = Site(parts, self.clock, self.access_lines.append)  # type: ignore[arg-type]
 

@@ -19,6 +19,18 @@ ACCESS_LOG: Final = "access log"
 CONNECTIONS: Final = "connections"  # there are as many as there may be
 STANDSTILL: Final = "standstill"  # the process was held up
 
+# What of it anybody may know.
+REASONS: Final = {
+    STATE: "What is loaded cannot be stored: loads and unloads fail.",
+    CERTIFICATES: "The certificate stays as it is, for the new one cannot be used.",
+    DISK: "A directory does not answer.",
+    DESCRIPTORS: "There is no file descriptor left.",
+    READS: "The disk failed.",
+    ACCESS_LOG: "The access log cannot be written.",
+    CONNECTIONS: "There are as many connections as there may be.",
+    STANDSTILL: "imgd was held up for seconds.",
+}
+
 QUIET: Final = 10.0  # seconds without a new report, after which a passing fault is over
 
 

@@ -173,6 +173,8 @@ def _why_malformed(head: bytes) -> Refusal:
         return found
     line, *fields = head.removesuffix(_END).split(b"\r\n")
     if not _REQUEST_LINE.fullmatch(line):
+        if not line.isascii():
+            return _bad("The URL holds bytes that are not ASCII: they must be percent-encoded.")
         return _bad("The request line is malformed: METHOD SP TARGET SP HTTP/1.1 is expected.")
     for field in fields:
         name, colon, _ = field.partition(b":")

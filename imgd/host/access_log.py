@@ -48,6 +48,11 @@ class AccessLog:
                 f"The access log {path} cannot be opened: {error.strerror}."
             ) from error
 
+    @property
+    def is_losing(self) -> bool:
+        """Whether the last line could not be written."""
+        return bool(self._lost)
+
     def write(self, line: bytes | str) -> None:
         """Append a line, given without its end."""
         if self._descriptor is None:

@@ -9,10 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from threading import Timer
+from typing import Any
 
-from twisted.internet.base import DelayedCall
+from twisted.internet.base import DelayedCall, ReactorBase
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from zope.interface import implementer
+
+
+def never_set_back(reactor: Any) -> None:
+    """Have one of twisted's reactors count monotonic seconds for all its calls.
+
+    To be called before anything waits for one: what waits already was promised wall time.
+    """
+    if isinstance(reactor, ReactorBase) and not reactor.getDelayedCalls():
+        reactor.seconds = time.monotonic
 
 
 @implementer(IReactorTime)

@@ -12,12 +12,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
-from imgd.errors import ImgdError
+from imgd.core import faults
+from imgd.errors import ImgdError, StartError
 from imgd.host import certificates
 from imgd.host.certificate_files import read_chain
 from imgd.host.certificates import CertificateFiles, Names
 from imgd.logs import Logger
 from imgd.net.tls import SwappableContext, build_context
+from imgd.trouble import Trouble
 
 Pairs = Sequence[tuple[str, str]]
 CHECK_EVERY: Final = (
@@ -31,19 +33,30 @@ class OwnCertificates:
     def __init__(self, cert: str, key: str) -> None:
         self._pair = (cert, key)
         self._seen = self._stamps()
+        self._unfit: list[tuple[int, int, int]] | None = None
 
     made: CertificateFiles | None = None
     ca_pem: bytes | None = None
+    problems: Sequence[str] = ()
 
     def pairs(self) -> Pairs:
         """What to serve with."""
         return [self._pair]
 
     def renewed(self) -> Pairs | None:
-        """The pair, where it changed since the last time; None where it did not. Blocks."""
+        """The pair, where it changed since the last time; None where it did not. Blocks.
+
+        One that is unfit may be half written: StartError says so when the next check finds it still
+        the same.
+        """
         stamps = self._stamps()
-        if stamps == self._seen or certificates.check_pair(*self._pair):
-            return None  # half written: the next check will find it whole
+        if stamps == self._seen:
+            return None
+        if problems := certificates.check_pair(*self._pair):
+            was_unfit, self._unfit = self._unfit == stamps, stamps
+            if was_unfit:
+                raise StartError(" ".join(problems))
+            return None
         self._seen = stamps
         return self.pairs()
 
@@ -67,14 +80,17 @@ class MadeCertificates:
         files = certificates.ensure(self._state_dir, self._names(), now, force_leaf=force_leaf)
         for made in files.made:
             self.log.info("Made the certificate {made}", made=made)
-        for problem in files.problems:
-            self.log.error("{problem}", problem=problem)
         return files
 
     @property
     def made(self) -> CertificateFiles | None:
         """The files as they are now."""
         return self.files
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What could not be renewed."""
+        return self.files.problems
 
     def pairs(self) -> Pairs:
         """What to serve with."""
@@ -101,10 +117,13 @@ class CertificateWatch:
         source: OwnCertificates | MadeCertificates,
         run_blocking: Callable[..., Deferred[Any]],
         clock: IReactorTime,
+        trouble: Trouble | None = None,
     ) -> None:
         self._source = source
         self._run = run_blocking
+        self._trouble = Trouble(clock.seconds) if trouble is None else trouble
         self.context = SwappableContext(build_context(source.pairs()))
+        self._judge(source.problems)
         self._loop = LoopingCall(self.check)
         self._loop.clock = clock
 
@@ -136,7 +155,15 @@ class CertificateWatch:
             if pairs is not None:
                 self.context.swap(build_context(pairs))
                 self.log.info("New connections use the new certificate")
+            self._judge(self._source.problems)
         except (ImgdError, OSError) as error:
-            self.log.error("The certificate stays as it is: {error}", error=error)  # noqa: TRY400
+            self._judge([str(error)])
         except Exception:
             self.log.failure("Checking the certificate failed, and goes on")
+
+    def _judge(self, problems: Sequence[str]) -> None:
+        """Tell once that the certificate should have been replaced, and once that it was."""
+        if problems:
+            self._trouble.report(faults.CERTIFICATES, detail="; ".join(problems), lasts=True)
+        else:
+            self._trouble.clear(faults.CERTIFICATES)

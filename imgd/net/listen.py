@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Any, Final, cast
 
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IAddress,
     IListeningPort,
+    IProtocol,
     IProtocolFactory,
     IReactorTCP,
+    IReadDescriptor,
 )
 from twisted.internet.protocol import ServerFactory
 
@@ -33,10 +37,18 @@ class Doorway(ServerFactory):
 
     def __init__(self) -> None:
         self.behind: IProtocolFactory | None = None
+        self.admits: Callable[[IAddress | None], bool] = lambda _address: True
+        self.refusal: Callable[[], IProtocol | None] = lambda: None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """A protocol for a new connection, from the factory behind."""
-        return None if self.behind is None else self.behind.buildProtocol(cast(IAddress, addr))
+        """A protocol for a new connection, from the factory behind; where it may not come in, what
+        tells it so, or None to close it.
+        """
+        if self.behind is None:
+            return None
+        if not self.admits(addr):
+            return self.refusal()
+        return self.behind.buildProtocol(cast(IAddress, addr))
 
 
 def bind(reactor: IReactorTCP, host: str, port: int, door: Doorway) -> list[IListeningPort]:
@@ -58,6 +70,12 @@ def bind(reactor: IReactorTCP, host: str, port: int, door: Doorway) -> list[ILis
             if port or not tries_left:
                 raise _explained(error, "::1", number) from None
     raise StartError("No port is free on both 127.0.0.1 and ::1.")
+
+
+def close(port: IListeningPort) -> Deferred[None]:
+    """Stop listening; who is waiting to be accepted, and would be reset, is let in first."""
+    cast(IReadDescriptor, port).doRead()
+    return maybeDeferred(cast(Any, port.stopListening))
 
 
 def number_of(port: IListeningPort) -> int:

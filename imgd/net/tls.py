@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from imgd.errors import StartError
 from imgd.host import certificate_files
+from imgd.net import bulk_tls
 
 # Mozilla's intermediate list (guidelines 5.7) without DHE, whose parameters would have to be made.
 CIPHERS: Final = (
@@ -22,7 +23,7 @@ CIPHERS: Final = (
 )
 HTTP_1_1: Final = b"http/1.1"
 # pyOpenSSL does not name this bit of SSL_OP_*; the standard library has it from the same header.
-_OPTIONS: Final = SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET | int(ssl.OP_NO_RENEGOTIATION)
+_OPTIONS: Final = SSL.OP_NO_COMPRESSION | int(ssl.OP_NO_RENEGOTIATION)
 
 
 def build_context(pairs: Sequence[tuple[str, str]]) -> SSL.Context:
@@ -31,11 +32,17 @@ def build_context(pairs: Sequence[tuple[str, str]]) -> SSL.Context:
     Pairs of different kinds, RSA and P-256, stand beside each other: OpenSSL gives each client one
     that it can use. TLS 1.2 and 1.3, and the client chooses among the ciphers, as Mozilla advises
     (a phone without AES hardware picks ChaCha20). ``StartError`` names what cannot be used.
+
+    A client comes back by a ticket (RFC 8446 section 2.2, RFC 5077), which spares both ends the
+    signature. Its keys are this context's own, made by OpenSSL and never stored: a ticket is good
+    until the context is swapped or the daemon ends. Nothing is kept for a client here, and early
+    data, which could be replayed, is not taken.
     """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_max_proto_version(SSL.TLS1_3_VERSION)
     context.set_options(_OPTIONS)
+    bulk_tls.prepare(context)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_cipher_list(CIPHERS)
     # HTTP/1.1 alone (RFC 7301); a client that does not offer it is served all the same.

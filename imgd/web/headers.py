@@ -27,6 +27,7 @@ PREFLIGHT: Final[tuple[Header, ...]] = (
     ),
     (b"Access-Control-Max-Age", b"86400"),
 )
+RETRY_AFTER: Final[Header] = (b"Retry-After", b"5")  # seconds, with every 503
 READ_METHODS: Final = (b"GET", b"HEAD", b"OPTIONS")
 
 

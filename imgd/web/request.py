@@ -11,14 +11,18 @@ from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.server import Request as TwistedRequest
 
-from imgd.core import messages
+from imgd.core import http_rules
 from imgd.core.gate import Asker
+from imgd.core.http_rules import Refusal
 from imgd.core.plan import CONDITIONS
+from imgd.errors import ImgdError, NotFound
+from imgd.host import failing
+from imgd.web import refusals
+from imgd.web.headers import EVERY_ANSWER
 
 MAX_BODY: Final = 64 * 1024  # bytes: the largest honest body of the control API is a path
-TOO_LARGE: Final = messages.encode(
-    messages.Problem(detail=f"The body is over {MAX_BODY // 1024} KiB.")
-)
+TOO_LARGE: Final = Refusal(413, f"The body is over {MAX_BODY // 1024} KiB.")
+MISDIRECTED: Final = Refusal(421, "An https URL is answered over TLS alone.")
 
 
 class Request(TwistedRequest):
@@ -29,6 +33,7 @@ class Request(TwistedRequest):
     prepath: list[bytes]
     postpath: list[bytes]
     refused = False
+    is_whole = False  # everything has arrived: it is imgd's turn
     is_gone = False  # the connection was lost: nothing more can be said
 
     def connectionLost(self, reason: Failure) -> None:
@@ -40,7 +45,7 @@ class Request(TwistedRequest):
         """Keep the body in memory: it is small, or refused before it is read."""
         self.content = BytesIO()
         if length is not None and length > MAX_BODY:
-            self.refuse()
+            self.refuse(TOO_LARGE)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Take in a part of the body, up to the cap."""
@@ -48,36 +53,53 @@ class Request(TwistedRequest):
             return
         self.content.write(data)
         if self.content.tell() > MAX_BODY:
-            self.refuse()
+            self.refuse(TOO_LARGE)
 
-    def refuse(self) -> None:
-        """Answer 413 at once and close: the rest of the body is not read."""
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer at once and close: what else comes is not read."""
         self.refused = True
-        self.channel.write(
-            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nServer: imgd\r\n"
-            b"X-Content-Type-Options: nosniff\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (len(TOO_LARGE), TOO_LARGE)
-        )
+        self.channel.write(refusals.answer(refusal, EVERY_ANSWER))
         self.channel.loseConnection()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Everything has arrived: process it, unless it was refused."""
+        self.is_whole = True
+        if absolute := http_rules.origin_form(path):
+            # This authority counts, and not Host (RFC 9112 section 3.2.2).
+            scheme, authority, path = absolute
+            self.requestHeaders.setRawHeaders(b"host", [authority])
+            if scheme == b"https" and not self.isSecure() and not self.refused:
+                self.refuse(MISDIRECTED)  # RFC 9110 section 7.4
         if not self.refused:
             super().requestReceived(command, path, version)
 
     def process(self) -> None:
         """Set what every answer carries, then find the resource and let it answer."""
         self.site = site = self.channel.site  # type: ignore[attr-defined]
-        self.prepath = []
-        self.postpath = [unquote_to_bytes(segment) for segment in self.path[1:].split(b"/")]
+        self.rebase(self.path)
         self.setHeader(b"Date", datetimeToString())
         for name, value in site.header_policy.of(self.method, self.getHeader(b"origin")):
             self.responseHeaders.addRawHeader(name, value)
         self.render(site.getResourceFor(self))
 
-    def abort(self) -> None:
-        """End the connection short of what was promised, so that nobody takes it for whole."""
+    def rebase(self, path: bytes) -> None:
+        """Be a request for this path, before anything of it was looked for."""
+        self.path = path
+        self.prepath = []
+        self.postpath = [unquote_to_bytes(segment) for segment in path[1:].split(b"/")]
+
+    def abort(self, why: BaseException | None = None) -> None:
+        """End the connection short of what was promised, so that nobody takes it for whole.
+
+        ``why`` is told where the system's error behind it is the machine's fault.
+        """
+        if why is not None and why.__cause__ is not None:
+            self.tell(failing.told(why.__cause__, NotFound()))
         self.channel.transport.abortConnection()  # type: ignore[union-attr]
+
+    def tell(self, error: ImgdError) -> None:
+        """Note the fault behind an error, where it names one."""
+        self.channel.site.trouble.met(error)  # type: ignore[attr-defined]
 
     def conditions(self) -> Mapping[bytes, bytes]:
         """The headers that the answer to a GET or HEAD may depend on, repeated ones joined.
@@ -106,6 +128,11 @@ class Request(TwistedRequest):
             key.decode("utf-8", "surrogateescape"): values[-1].decode("utf-8", "surrogateescape")
             for key, values in self.args.items()
         }
+
+    def has_flag(self, key: bytes) -> bool:
+        """Whether the URL's query names this key, with a value or, as ``?KEY``, without."""
+        pairs = self.uri.partition(b"?")[2].split(b"&")
+        return any(pair.partition(b"=")[0] == key for pair in pairs)
 
     def prefers(self, wanted: bytes) -> bool:
         """Whether ``Accept`` names this media type."""

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import UNSET
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Site as TwistedSite
 
 from imgd import __version__
 from imgd.core import messages
+from imgd.core.crowd import Crowd, Deadlines
+from imgd.core.links import masked
 from imgd.errors import NotFound
 from imgd.host.access_log import combined
 from imgd.host.disk import Root
 from imgd.keeper import Keeper, RunBlocking
+from imgd.trouble import Trouble
 from imgd.web import pages
 from imgd.web.access import Access
+from imgd.web.channel import Channel
 from imgd.web.collections import Collections, CurrentImages
 from imgd.web.control import Actions, control
 from imgd.web.endpoint import Endpoint, Reply, respond, respond_json, vary_by_accept
@@ -26,20 +32,27 @@ from imgd.web.files import Files
 from imgd.web.folders import Folders
 from imgd.web.headers import HeaderPolicy
 from imgd.web.images import ImageLists
+from imgd.web.known import KnownFiles
+from imgd.web.lane import Answered, Lane
+from imgd.web.links import LinkActions, Links, NoLane, Private, Signed
+from imgd.web.reception import Reception
 from imgd.web.request import Request
 from imgd.web.views import Urls, Views
 
 # First segments that are imgd's own: the document root's file or folder of such a name is hidden.
 RESERVED: Final = frozenset(
-    ("images", "collections", "health", "timeout", "load-directory", "unload", "public-url", "-")
+    (
+        *("images", "collections", "health", "timeout", "load-directory", "unload"),
+        *("public-url", "links", "-"),
+    )
 )
-IDLE_TIMEOUT: Final = 75  # seconds that a connection may wait for its next request
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What a site is made of. ``ca_pem`` is the local CA's certificate, where imgd made one;
-    ``uptime`` gives seconds.
+    ``uptime`` gives seconds. ``private``: to read, the token or a link is needed.
+    ``max_per_client`` 0 bounds no client.
     """
 
     document_root: Root
@@ -50,6 +63,13 @@ class Parts:
     run_blocking: RunBlocking
     uptime: Callable[[], float]
     ca_pem: Callable[[], bytes | None]
+    memory_cache: int = 64_000_000  # bytes of small files kept in memory
+    private: bool = False
+    links: Links = field(default_factory=Links)
+    trouble: Trouble = field(default_factory=lambda: Trouble(time.monotonic))
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    max_connections: int = 10_000
+    max_per_client: int = 0
 
 
 def url_map(parts: Parts) -> Resource:
@@ -59,19 +79,25 @@ def url_map(parts: Parts) -> Resource:
     folders = Folders(views, access, parts.run_blocking)
     images = ImageLists(keeper, parts.urls, parts.run_blocking)
     actions = Actions(keeper, views, parts.urls)
+    linking = LinkActions(parts.links, parts.urls)
     documents = Files(parts.document_root, folders)
 
     root = Tree(otherwise=documents)
+    links = Tree(otherwise=control(access, linking.make))
+    own = Tree(otherwise=assets(parts.ca_pem))
     root.putChild(b"", Front(documents, views, access))
     root.putChild(b"images", CurrentImages(keeper, folders))
     root.putChild(b"collections", Collections(keeper, views, access, folders, images))
-    root.putChild(b"health", Reply(health(parts.uptime)))
+    root.putChild(b"health", Reply(health(parts.uptime, parts.trouble)))
     root.putChild(b"timeout", Timeout(keeper, control(access, actions.timeout, deep=True)))
     root.putChild(b"load-directory", control(access, actions.load))
     root.putChild(b"unload", control(access, actions.unload))
     root.putChild(b"public-url", control(access, actions.public_url))
-    root.putChild(b"-", assets(parts.ca_pem))
-    return root
+    root.putChild(b"links", links)
+    links.putChild(b"revoke", control(access, linking.revoke))
+    root.putChild(b"-", own)
+    own.putChild(b"s", Signed(parts.links, root))
+    return Private(root, access) if parts.private else root
 
 
 class Tree(Resource):
@@ -85,6 +111,10 @@ class Tree(Resource):
         """Called by twisted.web for a name that is no child's."""
         request.postpath.insert(0, request.prepath.pop())
         return self._otherwise
+
+    def render(self, request: Request) -> Any:
+        """Called by twisted.web where the path ends here."""
+        return self._otherwise.render(request)
 
 
 class Front(Endpoint):
@@ -127,12 +157,18 @@ class Timeout(Tree):
         )
 
 
-def health(uptime: Callable[[], float]) -> Callable[[Request], None]:
-    """``GET /health``."""
+def health(uptime: Callable[[], float], trouble: Trouble) -> Callable[[Request], None]:
+    """``GET /health``: 200 while anything is answered, with the reasons why not all is well."""
 
     def answer(request: Request) -> None:
-        seconds = round(uptime(), 3)
-        respond_json(request, messages.Health(version=__version__, uptime_seconds=seconds))
+        reasons = trouble.reasons()
+        told = messages.Health(
+            status="degraded" if reasons else "healthy",
+            version=__version__,
+            uptime_seconds=round(uptime(), 3),
+            reasons=reasons or UNSET,
+        )
+        respond_json(request, told)
 
     return answer
 
@@ -156,10 +192,10 @@ def assets(ca_pem: Callable[[], bytes | None]) -> Reply:
 
 
 class Site(TwistedSite):
-    """Serves the URL map over HTTP/1.1 alone. Time is the reactor's."""
+    """Serves the URL map over HTTP/1.1 alone. Time is the reactor's, and never set back."""
 
     requestFactory = Request
-    protocol = HTTPChannel  # type: ignore[assignment]  # stock: one that could turn into HTTP/2
+    protocol = Channel  # type: ignore[assignment]  # stock: one that could turn into HTTP/2
 
     def __init__(
         self,
@@ -167,11 +203,28 @@ class Site(TwistedSite):
         reactor: IReactorTime,
         access_log: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(
-            url_map(parts), reactor=reactor, timeout=IDLE_TIMEOUT, parsePOSTFormSubmission=False
-        )
+        super().__init__(url_map(parts), reactor=reactor, parsePOSTFormSubmission=False)
+        self.timeOut = None  # the reception has the deadlines
+        self.trouble = parts.trouble
+        crowd = Crowd(parts.deadlines, parts.max_connections, parts.max_per_client)
+        self.reception = Reception(crowd, reactor, parts.trouble)
         self.header_policy = parts.headers
         self._access_log = access_log
+        self.lane: Lane | NoLane = NoLane() if parts.private else self._make_lane(parts, reactor)
+
+    def _make_lane(self, parts: Parts, reactor: IReactorTime) -> Lane:
+        files = KnownFiles(
+            parts.document_root,
+            parts.keeper,
+            parts.memory_cache,
+            call_soon=lambda f: reactor.callLater(0, f),
+        )
+        return Lane(files, parts.headers, tell=None if self._access_log is None else self.log)
+
+    def drain(self, grace: float) -> Deferred[None]:
+        """Answer what was asked, and end every connection: done after ``grace`` seconds at most."""
+        self.lane = NoLane()  # whose answers keep a connection
+        return self.reception.drain(grace)
 
     def startFactory(self) -> None:
         """The stock site would write every request into the daemon's own log."""
@@ -179,21 +232,21 @@ class Site(TwistedSite):
     def stopFactory(self) -> None:
         """Nothing was started."""
 
-    def log(self, request: Request) -> None:  # type: ignore[override]  # it makes no others
+    def log(self, request: Request | Answered) -> None:  # type: ignore[override]  # no others here
         """Called once for each request, when it is answered."""
         if self._access_log is not None:
-            self._access_log(access_line(request, self.reactor.seconds()))
+            self._access_log(access_line(request, time.time()))
 
 
-def access_line(request: Request, when: float) -> str:
+def access_line(request: Request | Answered, when: float) -> str:
     """A request as a line of the access log."""
     return combined(
         peer=getattr(request.getClientAddress(), "host", None),
         user=None,
         when=when,
-        request=b" ".join((request.method, request.uri, request.clientproto)),
+        request=b" ".join((request.method, masked(request.uri), request.clientproto)),
         status=request.code,
         size=request.sentLength,
-        referer=request.getHeader(b"referer"),
+        referer=masked(request.getHeader(b"referer") or b"") or None,
         agent=request.getHeader(b"user-agent"),
     )

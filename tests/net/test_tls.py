@@ -219,27 +219,6 @@ class HandshakeTests(ListenerCase):
             self.assertEqual((yield deferToThread(ask, offered)), (chosen, ANSWER))
 
     @inlineCallbacks
-    def test_no_resumption(self) -> Any:
-        """Neither a ticket nor a session id resumes a session: each connection proves the leaf."""
-        port = self.serve()
-
-        def ask(version: ssl.TLSVersion) -> bool:
-            context = client(minimum_version=version, maximum_version=version)
-            with connected(port, context) as first:
-                exchange(first)
-                session = first.session
-            raw = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
-            with (
-                raw,
-                context.wrap_socket(raw, server_hostname="localhost", session=session) as second,
-            ):
-                exchange(second)
-                return bool(second.session_reused)
-
-        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            self.assertFalse((yield deferToThread(ask, version)))
-
-    @inlineCallbacks
     def test_both_kinds(self) -> Any:
         """A present-day client gets the P-256 leaf, one that knows RSA alone gets that."""
         port = self.serve()

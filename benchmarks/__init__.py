@@ -1,0 +1,1 @@
+"""imgd side by side with its peers, in one run: ``python -m benchmarks``."""

@@ -1,0 +1,119 @@
+"""The machine underneath, as the daemon meets it: its disks, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
+
+from imgd.core import faults
+from imgd.errors import Unavailable
+from imgd.host import probe
+from imgd.host.directories import Index
+from imgd.host.disk import Root
+from imgd.host.state import Store
+from imgd.host.workers import Workers
+from imgd.logs import Logger
+from imgd.trouble import Trouble
+
+TICK: Final = 1.0  # seconds
+PROBE_EVERY: Final = 10.0  # seconds between two looks whether a full disk has room again
+
+
+class Machine:
+    """Runs what may wait for a disk, and keeps ``trouble``.
+
+    Served directories have threads of their own, so that one which does not answer holds up
+    neither another nor what the daemon itself stores. ``reactor`` counts monotonic seconds.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, state_dir: str, patience: float) -> None:
+        self.trouble = Trouble(reactor.seconds)
+        self._seconds = reactor.seconds
+        self._state_dir = state_dir
+        self._disks = Workers(reactor, reactor.seconds, patience)
+        self._own = Workers(reactor, reactor.seconds, patience, at_once=4, each=1, behind=4)
+        self._checks: dict[str, Callable[[], str]] = {}
+        self._probed = 0.0
+        self._rounds = LoopingCall(self._tick)
+        self._rounds.clock = reactor
+
+    def start(self) -> None:
+        """Look after what is overdue, and whether faults are over, from now on."""
+        self._rounds.start(TICK, now=False)
+
+    def stop(self) -> None:
+        """Look no more; work under way is done, or left behind."""
+        if self._rounds.running:
+            self._rounds.stop()
+        self._disks.close()
+        self._own.close()
+
+    def check(self, name: str, look: Callable[[], str]) -> None:
+        """Ask every second whether there is this fault: ``look`` gives a detail, or ""."""
+        self._checks[name] = look
+
+    def no_descriptor(self, what: str) -> None:
+        """A connection could not be accepted for want of a descriptor."""
+        self.trouble.report(faults.DESCRIPTORS, detail=what)
+
+    def run(self, f: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Run what waits for a served directory, or for the daemon's own store."""
+        if isinstance(getattr(f, "__self__", None), Store):
+            return self.run_own(f, *args).addCallbacks(self._stored, self._not_stored)
+        return self._disks.run(_place_of(f, args), f, *args)
+
+    def run_own(self, f: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Run what waits for the daemon's own files."""
+        return self._own.run(getattr(f, "__qualname__", "").partition(".")[0], f, *args)
+
+    def _stored(self, result: Any) -> Any:
+        self.trouble.clear(faults.STATE)
+        return result
+
+    def _not_stored(self, failure: Failure) -> Failure:
+        if failure.check(Unavailable):
+            self.trouble.report(faults.STATE, detail=failure.value, lasts=True)
+        return failure
+
+    def _tick(self) -> None:
+        try:
+            self._look()
+        except Exception:
+            self.log.failure("Looking after the machine failed, and goes on")
+
+    def _look(self) -> None:
+        self._disks.tick()
+        self._own.tick()
+        slow = [*self._disks.slow(), *self._own.slow()]
+        self._set(faults.DISK, ", ".join(slow))
+        for name, look in self._checks.items():
+            self._set(name, look())
+        self.trouble.tick()
+        if faults.STATE in self.trouble and self._seconds() - self._probed >= PROBE_EVERY:
+            self._probed = self._seconds()
+            self.run_own(probe.write, self._state_dir).addCallbacks(self._stored, lambda _: None)
+
+    def _set(self, name: str, detail: str) -> None:
+        if detail:
+            self.trouble.report(name, detail=detail, lasts=True)
+        else:
+            self.trouble.clear(name)
+
+
+def _place_of(f: Callable[..., Any], args: tuple[Any, ...]) -> str:
+    """The directory that a piece of work waits for, as far as it can be told."""
+    things = [getattr(f, "__self__", None), *args]
+    things += [thing[0] for thing in args if isinstance(thing, list) and thing]
+    for thing in things:
+        root = getattr(thing, "root", thing)
+        if isinstance(root, Root):
+            return root.path
+        if isinstance(thing, Index) and thing.folders:
+            return thing.folders[0][0]
+    return next((thing for thing in args if isinstance(thing, str)), "")

@@ -1,0 +1,132 @@
+"""The fast lane: small answers about files, GET and HEAD, in one write.
+
+It takes a read that is one whole request, wholly recognised, on an idle connection, and says the
+same as the resource tree: both find the file by ``paths`` and ``disk``, decide by ``plan``, and
+take the headers of every answer from the site's policy. Everything else it leaves to twisted.web,
+untouched. ``tests/web/test_lane.py`` sends the same requests through both.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twisted.internet.interfaces import IAddress
+from twisted.web.http import RESPONSES, datetimeToString
+
+from imgd.core.plan import Plan, plan
+from imgd.core.ranges import Slice
+from imgd.web.fields import Fields, FieldsReader, lines
+from imgd.web.headers import HeaderPolicy
+from imgd.web.known import Known, KnownFiles
+from imgd.web.send import AT_ONCE
+
+# The longest line of twisted.web's parser is longer. No query: visible ASCII without "?".
+MAX_LINE: Final = 8 * 1024  # bytes
+_LINE: Final = re.compile(rb"(GET|HEAD) (/[!->@-~]*) HTTP/1\.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request that the lane answered, as the site's log sees every request."""
+
+    method: bytes
+    uri: bytes
+    code: int
+    sentLength: int
+    fields: Fields
+    address: IAddress | None
+    clientproto: bytes = b"HTTP/1.1"
+
+    def getClientAddress(self) -> IAddress | None:
+        """Who asked."""
+        return self.address
+
+    def getHeader(self, name: bytes) -> bytes | None:
+        """A header of the request, of those that a log names."""
+        return {b"referer": self.fields.referer, b"user-agent": self.fields.agent}.get(name)
+
+
+class Lane:
+    """Answers what it can from the files that it knows.
+
+    ``tell`` is told of each answer, where there is one to tell; ``wall`` gives seconds since the
+    epoch.
+    """
+
+    def __init__(
+        self,
+        files: KnownFiles,
+        policy: HeaderPolicy,
+        tell: Callable[[Answered], None] | None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._wall = wall
+        self._files = files
+        self._reader = FieldsReader(lambda origin: policy.of(b"GET", origin))
+        self._tell = tell
+        self._starts: dict[int, bytes] = {}
+        self._second = -1
+
+    def answer(self, data: bytes, channel: Any) -> bytes | None:
+        """The whole answer to what was read, or None where it is not for the lane."""
+        line, _, block = data.partition(b"\r\n")
+        fields = self._reader.known.get(block) or self._reader.read(block)
+        if fields is None or len(line) > MAX_LINE or (asked := _LINE.fullmatch(line)) is None:
+            return None
+        method, target = asked.groups()
+        now = self._wall()
+        known = self._files.get(target, now)
+        if known is None:
+            return None
+        chosen = self._choose(method, fields, known, now)
+        if chosen is None:
+            return None
+        status, head, body, sent = chosen
+        if self._tell is not None:
+            self._tell(Answered(method, target, status, sent, fields, channel.getPeer()))
+        return b"".join((self._start(status, now), fields.policy, head, body))
+
+    def _choose(
+        self, method: bytes, fields: Fields, known: Known, now: float
+    ) -> tuple[int, bytes, bytes, int] | None:
+        """Status, file's headers, body, and the length of the body where the headers hold it."""
+        is_get = method == b"GET"
+        conditions = fields.conditions if is_get else fields.head_conditions
+        if not conditions:
+            return _whole(known) if is_get else (200, known.head, b"", 0)
+        answer = plan(known.representation, conditions, now)
+        if answer.status == 304:
+            return 304, known.unchanged, b"", 0
+        if answer.status == 200:
+            return _whole(known) if is_get else (200, known.head, b"", 0)
+        body: bytes | None = b""
+        if is_get and answer.parts:
+            short = _length(answer) <= AT_ONCE
+            body = self._files.read(known, answer) if short else None
+        if body is None:
+            return None
+        return answer.status, lines(answer.headers) + b"\r\n", body, len(body)
+
+    def _start(self, status: int, now: float) -> bytes:
+        """Status line and date, made once a second."""
+        if int(now) != self._second:
+            self._second = int(now)
+            self._starts.clear()
+        start = self._starts.get(status)
+        if start is None:
+            date = datetimeToString(self._second)
+            start = b"HTTP/1.1 %d %b\r\nDate: %b\r\n" % (status, RESPONSES[status], date)
+            self._starts[status] = start
+        return start
+
+
+def _length(answer: Plan) -> int:
+    return sum(part.length if isinstance(part, Slice) else len(part) for part in answer.parts)
+
+
+def _whole(known: Known) -> tuple[int, bytes, bytes, int] | None:
+    return (200, known.whole, b"", known.representation.size) if known.whole else None

@@ -1,0 +1,134 @@
+"""A connection as the site's crowd sees it: what it is at, and how it is ended."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.http import Request as TwistedRequest
+from zope.interface import implementer
+
+from imgd.core.crowd import Mark, Stage
+from imgd.core.http_rules import Refusal
+from imgd.host import tcp
+from imgd.web import refusals
+from imgd.web.headers import EVERY_ANSWER
+
+TOO_SLOW: Final = Refusal(408, "The request did not arrive in time. Send it again.")
+_CLOSE: Final = [b"close"]
+
+
+@implementer(IHandshakeListener)
+class Visit(HTTPChannel):
+    """The part of a channel that knows what the connection is at.
+
+    Whoever hears bytes sets ``heard``; whoever answers a request clears it, and counts ``turns``.
+    twisted.web's own timeout stays unused: it begins anew with every byte.
+    """
+
+    site: Any
+    heard = False  # bytes came that are not answered yet
+    turns = 0  # requests answered
+    _is_full = False  # the transport takes no more for now
+    _is_handshaking = False
+    _is_closing = False
+    _wire: Any = None  # the TCP transport, below TLS where there is TLS
+
+    def connectionMade(self) -> None:
+        """The connection is there."""
+        super().connectionMade()
+        wire = getattr(self.transport, "transport", self.transport)
+        self._is_handshaking = wire is not self.transport
+        self._wire = wire if tcp.is_tcp(wire) else None
+        self.site.reception.enter(self, getattr(self.getPeer(), "host", ""))
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """The connection is gone."""
+        self.site.reception.leave(self)
+        super().connectionLost(reason)
+
+    def handshakeCompleted(self) -> None:
+        """Called by the TLS protocol below."""
+        self._is_handshaking = False
+
+    def checkPersistence(self, request: TwistedRequest, version: bytes) -> bool:
+        """Whether the connection lives on after this request: not while the site is emptied."""
+        if self.site.reception.is_draining:
+            request.responseHeaders.setRawHeaders(b"Connection", _CLOSE)
+            return False
+        return bool(super().checkPersistence(request, version))
+
+    def loseConnection(self) -> None:
+        """Close, once everything is sent; whatever still comes is not heard."""
+        self._is_closing = True
+        self.dataReceived = _ignore  # type: ignore[method-assign]
+        super().loseConnection()
+
+    # As imgd.core.crowd.Guest
+
+    def mark(self) -> Mark:
+        """Where it is."""
+        if self._is_handshaking:
+            return (Stage.HANDSHAKE,)
+        if waiting := self._waiting():
+            sent = self.requests[0].sentLength if self.requests else 0
+            return (Stage.STALLED, self.turns, sent, waiting)
+        if self._is_closing:
+            return (Stage.CLOSING,)
+        if self.requests:
+            return (self._stage_of_request(), self.turns)
+        if self.heard or not self.turns:
+            return (Stage.HEAD, self.turns)
+        return (Stage.IDLE, self.turns)
+
+    def _waiting(self) -> int:
+        """Bytes that the socket does not take, or one for a producer that waits for it."""
+        waiting = 0 if self._wire is None else tcp.waiting(self._wire)
+        return waiting or self._is_full
+
+    def _stage_of_request(self) -> Stage:
+        if self.requests[0].is_whole:
+            return Stage.ANSWER
+        return Stage.HEAD if self.line_mode else Stage.BODY
+
+    def is_idle(self) -> bool:
+        """Whether nothing is lost by closing."""
+        busy = self.requests or self.heard or self._is_closing or self._is_handshaking
+        return not busy and not self._waiting()
+
+    def expire(self, stage: Stage) -> None:
+        """Too slow: told so where it is in the midst of a request."""
+        if stage == Stage.IDLE or self.is_idle():
+            self.loseConnection()
+        elif stage in (Stage.HEAD, Stage.BODY):
+            self.write(refusals.answer(TOO_SLOW, EVERY_ANSWER))
+            self.loseConnection()
+        else:
+            self.abort()
+
+    def hang_up(self) -> None:
+        """Close now, not waiting for the other end to agree."""
+        self.loseConnection()
+        if self._wire is not None:
+            self._wire.loseConnection()
+
+    def see_out(self) -> None:
+        """Close when the request under way is answered; now, where there is none."""
+        if self._is_handshaking or self.is_idle():
+            self.hang_up()
+            return
+        for request in self.requests:
+            if request.is_whole:
+                self.persistent = False
+                if not request.startedWriting:
+                    request.responseHeaders.setRawHeaders(b"Connection", _CLOSE)
+
+    def abort(self) -> None:
+        """Close as it stands."""
+        self.transport.abortConnection()  # type: ignore[union-attr]
+
+
+def _ignore(_data: bytes) -> None:
+    """What comes after the last answer is not heard."""

@@ -1,0 +1,148 @@
+"""Threads for disks: real ones, held by events, with the reactor's thread and clock in the test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Queue
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.errors import Unavailable
+from imgd.host.workers import SLOW, Workers
+
+PATIENCE = 60  # seconds: far beyond what anything here takes
+
+
+class Loop:
+    """Where threads call back to: the test's own thread, when it says so."""
+
+    def __init__(self) -> None:
+        self._calls: Queue[tuple[Callable[..., Any], tuple[Any, ...]]] = Queue()
+
+    def callFromThread(self, f: Callable[..., Any], *args: Any) -> None:
+        self._calls.put((f, args))
+
+    def turn(self, count: int = 1) -> None:
+        """Wait for so many calls, and make them."""
+        for _ in range(count):
+            f, args = self._calls.get(timeout=PATIENCE)
+            f(*args)
+
+
+class Stall:
+    """Blocking work that begins, and goes on when it is let go."""
+
+    def __init__(self) -> None:
+        self.began = threading.Semaphore(0)
+        self.go = threading.Event()
+
+    def __call__(self, result: str = "done") -> str:
+        self.began.release()
+        self.go.wait(PATIENCE)
+        return result
+
+    def wait(self, count: int = 1) -> None:
+        for _ in range(count):
+            assert self.began.acquire(timeout=PATIENCE)
+
+
+class WorkersTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.loop, self.clock, self.stall = Loop(), Clock(), Stall()
+        self.addCleanup(self.stall.go.set)
+        self.workers = self.make()
+
+    def make(self, **more: int) -> Workers:
+        workers = Workers(
+            self.loop,  # type: ignore[arg-type]
+            self.clock.seconds,
+            30,
+            **more,
+        )
+        self.addCleanup(workers.close)
+        return workers
+
+    def tick(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.workers.tick()
+
+    def test_results(self) -> None:
+        """Results and errors come back on the reactor's thread."""
+        done = self.workers.run("/a", lambda x: (x, threading.current_thread()), 7)
+        self.assertNoResult(done)
+        self.loop.turn()
+        value, thread = self.successResultOf(done)
+        self.assertEqual(value, 7)
+        self.assertIsNot(thread, threading.current_thread())
+        self.assertTrue(thread.daemon)
+        failed = self.workers.run("/a", lambda: 1 // 0)
+        self.loop.turn()
+        self.failureResultOf(failed, ZeroDivisionError)
+
+    def test_other_places_go_on(self) -> None:
+        """A directory that hangs holds up neither another nor more than its share of threads."""
+        hung = [self.workers.run("/hung", self.stall) for _ in range(20)]
+        self.stall.wait(2)
+        other = self.workers.run("/fine", lambda: "fine")
+        self.loop.turn()
+        self.assertEqual(self.successResultOf(other), "fine")
+        for done in hung:
+            self.assertNoResult(done)
+        self.stall.go.set()
+        self.loop.turn(20)
+        self.assertEqual([self.successResultOf(done) for done in hung], ["done"] * 20)
+
+    def test_overdue(self) -> None:
+        """What is overdue fails, running or waiting; its place is then refused at once, until it
+        answers.
+        """
+        hung = [self.workers.run("/hung", self.stall) for _ in range(3)]
+        self.stall.wait(2)
+        self.tick(SLOW)
+        self.assertEqual(self.workers.slow(), ["/hung"])
+        self.tick(30 - SLOW)
+        for done in hung:
+            self.assertEqual(self.failureResultOf(done, Unavailable).value.fault, "disk")
+        self.failureResultOf(self.workers.run("/hung", self.stall), Unavailable)
+        self.assertEqual(self.workers.slow(), ["/hung"])
+        self.stall.go.set()
+        self.loop.turn(2)
+        self.assertEqual(self.workers.slow(), [])
+        again = self.workers.run("/hung", self.stall)
+        self.loop.turn()
+        self.assertEqual(self.successResultOf(again), "done")
+
+    def test_bounded(self) -> None:
+        """However many places hang, threads are bounded, and everything is refused in the end."""
+        self.workers = self.make(at_once=2, each=1, behind=3)
+        before = threading.active_count()
+        refused = 0
+        for number in range(10):
+            done = self.workers.run(f"/hung/{number}", self.stall)
+            self.tick(30)
+            self.failureResultOf(done, Unavailable)
+            refused += 1
+        self.assertEqual(refused, 10)
+        self.assertLessEqual(threading.active_count() - before, 3 + 2)
+        self.stall.go.set()
+        self.loop.turn(3)
+        done = self.workers.run("/fine", self.stall)
+        self.loop.turn()
+        self.assertEqual(self.successResultOf(done), "done")
+
+    def test_order(self) -> None:
+        """Work of one place begins in the order in which it came."""
+        self.workers = self.make(at_once=1, each=1)
+        seen: list[int] = []
+        held = self.workers.run("/a", self.stall)
+        jobs: list[Deferred[Any]] = [self.workers.run("/a", seen.append, n) for n in range(5)]
+        self.stall.go.set()
+        self.loop.turn(6)
+        self.assertEqual(seen, list(range(5)))
+        self.successResultOf(held)
+        for job in jobs:
+            self.successResultOf(job)

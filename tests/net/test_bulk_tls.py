@@ -1,0 +1,313 @@
+"""The bulk TLS transport: every byte in order, whatever the size, and bounded buffers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import ssl
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+    IPushProducer,
+)
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.test.iosim import FakeTransport, connect
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
+
+from imgd.host import tcp
+from imgd.net.bulk_tls import BULK, LOOK_EVERY, tls_factory
+from imgd.net.tls import SwappableContext, build_context
+from tests.net.test_tls import TIMEOUT, client, connected, made
+
+BODY = os.urandom(1 << 20) * 3
+SIZES = (0, 1, 16384, 16385, BULK, BULK + 1, len(BODY))
+
+
+class Talk(Protocol):
+    """Answers ``N`` and a newline with that many bytes of the body, ``b`` with bad manners."""
+
+    def __init__(self) -> None:
+        self.lost: Deferred[Any] = Deferred()
+        self.received = b""
+
+    def connectionMade(self) -> None:
+        self.factory.made.append(self)
+        if greeting := self.factory.greeting:
+            self.transport.write(greeting)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+        while b"\n" in self.received:
+            line, _, self.received = self.received.partition(b"\n")
+            if line == b"abort":
+                self.transport.abortConnection()
+            elif line == b"close":
+                self.transport.write(b"bye")
+                self.transport.loseConnection()
+            elif line == b"produce":
+                Endless(self.transport)
+            else:
+                self.transport.write(BODY[: int(line)])
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.lost.callback(None)
+
+
+@implementer(IPushProducer)
+class Endless:
+    """Writes as much as is taken, without end."""
+
+    def __init__(self, transport: Any) -> None:
+        self.transport = transport
+        self.wanted = True
+        transport.registerProducer(self, True)
+        self.resumeProducing()
+
+    def resumeProducing(self) -> None:
+        self.wanted = True
+        while self.wanted:
+            if not self.transport.write_some(BODY):
+                self.transport.give_way()
+
+    def pauseProducing(self) -> None:
+        self.wanted = False
+
+    def stopProducing(self) -> None:
+        self.wanted = False
+
+
+class TalkFactory(Factory):
+    protocol = Talk
+    noisy = False
+
+    def __init__(self, greeting: bytes = b"") -> None:
+        self.made: list[Talk] = []
+        self.greeting = greeting
+
+
+def read(wrapped: ssl.SSLSocket, length: int) -> bytes:
+    found = bytearray()
+    while len(found) < length and (data := wrapped.recv(1 << 16)):
+        found += data
+    return bytes(found)
+
+
+class SocketTests(TestCase):
+    timeout = 60
+
+    def serve(self, greeting: bytes = b"") -> int:
+        self.context = SwappableContext(build_context(made().pairs))
+        self.factory = TalkFactory(greeting)
+        wrapped = tls_factory(self.context, self.factory, reactor)
+        port = reactor.listenTCP(0, wrapped, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return port.getHost().port
+
+    @inlineCallbacks
+    def test_sizes(self) -> Any:
+        """Writes of every size arrive whole and in order, in both versions of TLS."""
+        port = self.serve()
+
+        def ask(version: ssl.TLSVersion) -> list[bool]:
+            context = client(minimum_version=version, maximum_version=version)
+            with connected(port, context) as wrapped:
+                wrapped.sendall(b"".join(b"%d\n" % size for size in SIZES))
+                return [read(wrapped, size) == BODY[:size] for size in SIZES]
+
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            self.assertEqual((yield deferToThread(ask, version)), [True] * len(SIZES))
+
+    @inlineCallbacks
+    def test_before_the_handshake(self) -> Any:
+        """What is written before the handshake is done is sent after it."""
+        port = self.serve(greeting=BODY[: BULK * 2 + 5])
+
+        def ask() -> bytes:
+            with connected(port, client()) as wrapped:
+                return read(wrapped, BULK * 2 + 5)
+
+        self.assertEqual((yield deferToThread(ask)), BODY[: BULK * 2 + 5])
+
+    @inlineCallbacks
+    def test_many_records_in(self) -> Any:
+        """A long run of requests in many records is heard to its end."""
+        port = self.serve()
+
+        def ask() -> bytes:
+            with connected(port, client()) as wrapped:
+                wrapped.sendall(b"1\n" * 50_000)
+                return read(wrapped, 50_000)
+
+        self.assertEqual((yield deferToThread(ask)), BODY[:1] * 50_000)
+
+    @inlineCallbacks
+    def test_close(self) -> Any:
+        """A close is told by TLS, after the last byte."""
+        port = self.serve()
+
+        def ask() -> bytes:
+            context = client()
+            with connected(port, context) as wrapped:
+                wrapped.suppress_ragged_eofs = False  # a bare end would be an error
+                wrapped.sendall(b"close\n")
+                return read(wrapped, 100)
+
+        self.assertEqual((yield deferToThread(ask)), b"bye")
+        yield self.factory.made[0].lost
+
+    @inlineCallbacks
+    def test_abort(self) -> Any:
+        """An abort is no clean end."""
+        port = self.serve()
+
+        def ask() -> bytes:
+            with connected(port, client()) as wrapped:
+                wrapped.suppress_ragged_eofs = False
+                wrapped.sendall(b"3000000\nabort\n")
+                return read(wrapped, len(BODY) + 1)
+
+        with self.assertRaises(OSError):
+            yield deferToThread(ask)
+        yield self.factory.made[0].lost
+
+    @inlineCallbacks
+    def test_abort_while_idle(self) -> Any:
+        """Nor is one of a connection with nothing on its way: TLS says no farewell."""
+        port = self.serve()
+
+        def ask() -> bytes:
+            with connected(port, client()) as wrapped:
+                wrapped.suppress_ragged_eofs = False
+                wrapped.sendall(b"3\n")
+                self.assertEqual(read(wrapped, 3), BODY[:3])
+                wrapped.sendall(b"abort\n")
+                return read(wrapped, 1)
+
+        with self.assertRaises(OSError):
+            yield deferToThread(ask)
+        yield self.factory.made[0].lost
+
+    @inlineCallbacks
+    def test_idle(self) -> Any:
+        """A connection that gave its buffers back while it was idle goes on as before."""
+        clock = Clock()
+        self.factory = TalkFactory()
+        context = SwappableContext(build_context(made().pairs))
+        port = reactor.listenTCP(
+            0, tls_factory(context, self.factory, clock), interface="127.0.0.1"
+        )
+        self.addCleanup(port.stopListening)
+
+        def ask(wrapped: ssl.SSLSocket, size: int) -> bool:
+            wrapped.sendall(b"%d\n" % size)
+            return read(wrapped, size) == BODY[:size]
+
+        raw = socket.create_connection(("127.0.0.1", port.getHost().port), timeout=TIMEOUT)
+        wrapped = yield deferToThread(client().wrap_socket, raw, server_hostname="localhost")
+        for size in (100_000, 5, 300_000, 20_000):
+            self.assertTrue((yield deferToThread(ask, wrapped, size)))
+            before = self.factory.made[0].transport.getHandle()._from_ssl
+            clock.pump([LOOK_EVERY] * 3)
+            after = self.factory.made[0].transport.getHandle()._from_ssl
+            self.assertEqual(before != after, size > 1000)
+            self.assertEqual(clock.getDelayedCalls(), [])
+        self.assertTrue((yield deferToThread(ask, wrapped, 100_000)))
+        wrapped.close()
+        yield self.factory.made[0].lost
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    @inlineCallbacks
+    def test_slow_reader(self) -> Any:
+        """A client that does not read leaves no more than a bulk in the transport."""
+        port = self.serve()
+        raw = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+        wrapped = yield deferToThread(client().wrap_socket, raw, server_hostname="localhost")
+        self.addCleanup(wrapped.close)
+        yield deferToThread(wrapped.sendall, b"produce\n")
+        talk = self.factory.made[0]
+        while not (talk.transport.transport and tcp.waiting(talk.transport.transport)):
+            yield self.turn()
+        for _ in range(5):
+            yield self.turn()
+        self.assertLess(tcp.waiting(talk.transport.transport), BULK * 1.01)
+        expected = hashlib.sha256(BODY).digest()
+        received = yield deferToThread(read, wrapped, len(BODY))
+        self.assertEqual(hashlib.sha256(received[: len(BODY)]).digest(), expected)
+        talk.transport.abortConnection()
+        yield talk.lost
+
+    @staticmethod
+    def turn() -> Deferred[None]:
+        done: Deferred[None] = Deferred()
+        reactor.callLater(0, done.callback, None)
+        return done
+
+    @inlineCallbacks
+    def test_resumption(self) -> Any:
+        """A ticket resumes a session until the context is swapped; then the client starts anew."""
+        port = self.serve()
+
+        def ask(context: ssl.SSLContext, session: Any) -> tuple[bool, Any]:
+            raw = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+            with (
+                raw,
+                context.wrap_socket(raw, server_hostname="localhost", session=session) as wrapped,
+            ):
+                wrapped.sendall(b"3\n")
+                self.assertEqual(read(wrapped, 3), BODY[:3])
+                return bool(wrapped.session_reused), wrapped.session
+
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = client(minimum_version=version, maximum_version=version)
+            reused, session = yield deferToThread(ask, context, None)
+            self.assertFalse(reused)
+            reused, session = yield deferToThread(ask, context, session)
+            self.assertTrue(reused)
+            self.context.swap(build_context(made().pairs))
+            reused, _ = yield deferToThread(ask, context, session)
+            self.assertFalse(reused)
+
+
+class AnyTransportTests(SynchronousTestCase):
+    def test_in_memory(self) -> None:
+        """It works over a transport that is no socket, with Twisted's own client."""
+
+        @implementer(IOpenSSLServerConnectionCreator)
+        class Server:
+            def serverConnectionForTLS(self, _protocol: object) -> SSL.Connection:
+                return SSL.Connection(build_context(made().pairs), None)
+
+        @implementer(IOpenSSLClientConnectionCreator)
+        class Client:
+            def clientConnectionForTLS(self, _protocol: object) -> SSL.Connection:
+                return SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+
+        class Asking(Protocol):
+            heard = b""
+
+            def connectionMade(self) -> None:
+                self.transport.write(b"300000\n")
+
+            def dataReceived(self, data: bytes) -> None:
+                self.heard += data
+
+        server = tls_factory(Server(), TalkFactory(), Clock()).buildProtocol(None)
+        asking = Asking()
+        wrapped = Factory.forProtocol(lambda: asking)
+        clock = Clock()
+        other = TLSMemoryBIOFactory(Client(), True, wrapped, clock).buildProtocol(None)
+        pump = connect(server, FakeTransport(server, True), other, FakeTransport(other, False))
+        for _ in range(3):
+            clock.advance(0)
+            pump.flush()
+        self.assertEqual(asking.heard, BODY[:300_000])

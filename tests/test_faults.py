@@ -1,0 +1,255 @@
+"""A real daemon on a machine that fails: strace makes its system calls fail, or wait.
+
+Skipped where strace is not there or may not trace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SkipTest
+
+from tests import samples
+from tests.daemons import PATIENCE, Daemon, DaemonCase
+
+SIZE = 20_000_000  # bytes: more than the sockets between them hold
+
+
+class Injection:
+    """strace, attached to a daemon and all its threads until it is ended."""
+
+    def __init__(self, daemon: Daemon, *rules: str, path: str | None = None) -> None:
+        if shutil.which("strace") is None:
+            raise SkipTest("there is no strace on this machine")
+        calls = ",".join(sorted({rule.split(":")[0] for rule in rules}))
+        command = ["strace", "-f", "-o", "/dev/null", "-p", str(daemon.pid), "-e", f"trace={calls}"]
+        for rule in rules:
+            command += ["-e", f"inject={rule}"]
+        if path is not None:
+            command += ["-P", path]
+        self._process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        assert self._process.stderr is not None
+        said = self._process.stderr.readline()
+        if b"attached" not in said:
+            self.end()
+            raise SkipTest(f"strace may not trace: {said.decode()}")
+
+    def end(self) -> None:
+        """Everything works again."""
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+
+
+class FaultCase(DaemonCase):
+    def start(self, *options: str, **more: Any) -> Daemon:
+        self.root = self.folder / "root"
+        samples.frames(self.root / "frames")
+        (self.root / "big.bin").write_bytes(bytes(SIZE))
+        (self.root / "a.txt").write_bytes(b"a" * 300_000)
+        daemon = self.daemon("--no-tls", "-d", str(self.root), *options, **more)
+        self.assertEqual(self.ask(daemon, "/health")[1]["status"], "healthy")
+        return daemon
+
+    def inject(self, daemon: Daemon, *rules: str, path: str | None = None) -> Injection:
+        injection = Injection(daemon, *rules, path=path)
+        self.addCleanup(injection.end)
+        return injection
+
+    def ask(self, daemon: Daemon, path: str, body: object = None) -> tuple[int, Any]:
+        """Status and body, JSON where it is."""
+        client = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE)
+        sent = None if body is None else json.dumps(body)
+        headers = {"Content-Type": "application/json"} if sent else {}
+        try:
+            client.request("POST" if sent else "GET", path, sent, headers)
+            answer = client.getresponse()
+            data = answer.read()
+            if answer.status == 503:
+                self.assertIsNotNone(answer.headers["Retry-After"])
+            is_json = "json" in (answer.headers["Content-Type"] or "")
+            return answer.status, json.loads(data) if is_json else data
+        finally:
+            client.close()
+
+    def health(self, daemon: Daemon) -> list[str]:
+        """The reasons why not all is well."""
+        status, told = self.ask(daemon, "/health")
+        self.assertEqual(status, 200)
+        self.assertEqual(told["status"], "degraded" if "reasons" in told else "healthy")
+        reasons: list[str] = told.get("reasons", [])
+        return reasons
+
+    def until_healthy(self, daemon: Daemon) -> None:
+        """Recovery needs no restart: the log says so, and nothing else was said meanwhile."""
+        daemon.wait_for("Recovered")
+        self.assertEqual(self.health(daemon), [])
+        self.told_once(daemon)
+        self.assertEqual(len([line for line in daemon.lines if "Recovered" in line]), 1)
+
+    def told_once(self, daemon: Daemon) -> None:
+        """However often it was met, the log has one line of it."""
+        daemon.stop()
+        self.assertEqual(len([line for line in daemon.lines if "Degraded" in line]), 1)
+        self.assertFalse([line for line in daemon.lines if "Traceback" in line])
+
+
+class StraceTests(FaultCase):
+    def test_no_descriptor_for_a_file(self) -> None:
+        """Where no file can be opened it is 503 and not 404, said once; then all is well again."""
+        daemon = self.start()
+        injection = self.inject(daemon, "openat:error=EMFILE")
+        for _ in range(20):
+            self.assertEqual(self.ask(daemon, "/a.txt")[0], 503)
+            self.assertEqual(self.ask(daemon, "/?format=json")[0], 503)
+        self.assertEqual(self.health(daemon), ["There is no file descriptor left."])
+        injection.end()
+        self.assertEqual(self.ask(daemon, "/a.txt")[0], 200)
+        self.told_once(daemon)
+
+    def test_no_descriptor_for_a_connection(self) -> None:
+        """Where no connection can be accepted it is said once, and those after it get in."""
+        daemon = self.start()
+        injection = self.inject(daemon, "accept4:error=EMFILE:when=1..200", "accept:error=EMFILE")
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", daemon.port), PATIENCE) as refused:
+                refused.settimeout(0.1)
+                with contextlib.suppress(OSError):
+                    refused.recv(1)
+        injection.end()
+        self.assertEqual(self.health(daemon), ["There is no file descriptor left."])
+        self.told_once(daemon)
+
+    def test_read_error(self) -> None:
+        """A file that cannot be read to its end ends the connection, so that nobody takes it for
+        whole; said once.
+        """
+        daemon = self.start()
+        injection = self.inject(daemon, "sendfile:error=EIO:when=3+", "pread64:error=EIO:when=3+")
+        for _ in range(10):
+            with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+                self.ask(daemon, "/big.bin")
+        self.assertEqual(self.health(daemon), ["The disk failed."])
+        injection.end()
+        self.assertEqual(self.ask(daemon, "/big.bin")[0], 200)
+        self.until_healthy(daemon)
+
+    def test_full_disk(self) -> None:
+        """On a full disk loads fail, serving goes on, and what was loaded stays; then all is well
+        again, without anybody loading anything.
+        """
+        daemon = self.start()
+        frames = {"directory": str(self.root / "frames")}
+        self.assertEqual(self.ask(daemon, "/load-directory", frames)[0], 200)
+        injection = self.inject(daemon, "pwrite64:error=ENOSPC", "fsync:error=ENOSPC")
+        for _ in range(5):
+            status, told = self.ask(daemon, "/load-directory", {**frames, "name": "more"})
+            self.assertEqual((status, "disk" in told["detail"]), (503, True), told)
+        self.assertEqual(self.ask(daemon, "/a.txt")[0], 200)
+        self.assertEqual(len(self.health(daemon)), 1)
+        names = [c["name"] for c in self.ask(daemon, "/collections")[1]["collections"]]
+        self.assertEqual(names, ["current"])
+        injection.end()
+        self.until_healthy(daemon)
+
+    def test_directory_that_hangs(self) -> None:
+        """A directory that does not answer is a 503 when its time is over; files, other directories
+        and health are answered all the while.
+        """
+        daemon = self.start("--disk-timeout", "1")
+        frames = self.root / "frames"
+        other = samples.frames(self.folder / "other")
+        hangs = self.inject(daemon, "getdents64:delay_enter=20s", path=str(frames))
+        answers: list[tuple[int, Any]] = []
+        loads = [
+            threading.Thread(
+                target=lambda: answers.append(
+                    self.ask(daemon, "/load-directory", {"directory": str(frames)})
+                )
+            )
+            for _ in range(4)
+        ]
+        for thread in loads:
+            thread.start()
+        for thread in loads:
+            thread.join(PATIENCE)
+        self.assertEqual([status for status, _ in answers], [503] * 4)
+        self.assertEqual(self.ask(daemon, "/a.txt")[0], 200)
+        self.assertEqual(self.ask(daemon, "/load-directory", {"directory": str(other)})[0], 200)
+        self.assertEqual(self.ask(daemon, "/load-directory", {"directory": str(frames)})[0], 503)
+        daemon.wait_for("Degraded")
+        self.assertEqual(self.health(daemon), ["A directory does not answer."])
+        threads = re.search(r"Threads:\s+(\d+)", Path(f"/proc/{daemon.pid}/status").read_text())
+        assert threads is not None
+        self.assertLess(int(threads[1]), 12)
+        hangs.end()
+        self.until_healthy(daemon)
+
+
+class ClockTests(FaultCase):
+    def test_jumps(self) -> None:
+        """Deadlines run on when the wall clock jumps by a day, back or forward; nobody who is in
+        time is cut off, and who is not, is.
+        """
+        found = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+        if not found:
+            raise SkipTest("there is no libfaketime on this machine")
+        told = self.folder / "clock"
+        self.folder.mkdir(exist_ok=True)
+        told.write_text("+0")
+        env = {
+            "LD_PRELOAD": str(found[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(told),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        daemon = self.start("--header-timeout", "2", env=env)
+        for jump in ("-86400", "+86400", "+0"):
+            with socket.create_connection(("127.0.0.1", daemon.port), PATIENCE) as slow:
+                slow.sendall(b"GET /a.txt HTTP/1.1\r\n")
+                fresh = told.with_suffix(".new")
+                fresh.write_text(jump)
+                fresh.rename(told)
+                self.assertEqual(self.ask(daemon, "/a.txt")[0], 200)
+                answer = slow.recv(65536)
+                self.assertIn(b"408 Request Timeout", answer)
+            date = re.search(rb"\r\nDate: ([^\r]+)", answer)
+            assert date is not None
+            ahead = parsedate_to_datetime(date[1].decode("ascii")).timestamp() - time.time()
+            self.assertLess(abs(ahead - int(jump)), PATIENCE)
+        self.assertEqual(self.health(daemon), [])
+
+
+class FullLogTests(FaultCase):
+    def test_access_log(self) -> None:
+        """An access log on a full disk loses lines and no request."""
+        if not os.path.exists("/dev/full"):
+            raise SkipTest("there is no /dev/full on this system")
+        link = self.folder / "access.log"
+        link.symlink_to("/dev/full")
+        daemon = self.daemon("--no-tls", "--access-log", str(link))
+        for _ in range(50):
+            self.assertEqual(self.ask(daemon, "/health")[0], 200)
+        daemon.wait_for("Degraded")
+        self.assertEqual(self.health(daemon), ["The access log cannot be written."])
+        link.unlink()
+        daemon.signal(1)
+        self.ask(daemon, "/health")  # is written, and so ends it
+        daemon.wait_for("Recovered")
+        self.assertEqual(self.health(daemon), [])
+        daemon.stop()
+        told = [line for line in daemon.lines if "access log" in line.lower()]
+        self.assertLessEqual(len(told), 4, told)

@@ -1,0 +1,174 @@
+"""Bad requests over a connection: the strict check stands before the lane and twisted.web."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.core.test_http_rules import HOPELESS, ROWS
+from tests.fakes import House, Transport, parse_answer, write
+
+OF_THE_CHECK = (400, 414, 431, 501, 505)
+GET = b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"
+PIPELINE = (
+    GET,
+    b"GET /images/ HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n",
+    b"POST /unload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\n"
+    b"Content-Type: application/json\r\n\r\n"
+    b'{"name":"x"',
+    b"HEAD /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"POST /unload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    b"Content-Type: application/json\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    b"GET http://localhost/health HTTP/1.1\r\nHost: elsewhere\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"DELETE /a.txt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc",
+    GET,
+)
+_STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [A-Z]")
+STATUSES = [200, 400, 400, 200, 200, 200, 204, 405, 200]
+
+
+class WireCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.house = House(os.path.realpath(self.mktemp()))
+        write(os.path.join(self.house.documents, "a.txt"), b"text of a")
+
+    def send(self, data: bytes, size: int) -> Transport:
+        """A new connection that was sent these bytes, so many at a time, until it was closed."""
+        transport = self.house.connect()
+        for start in range(0, len(data), size):
+            if transport.disconnecting:
+                break
+            transport.protocol.dataReceived(data[start : start + size])
+        self.assertEqual(self.flushLoggedErrors(), [])
+        return transport
+
+    def statuses(self, transport: Transport) -> list[int]:
+        """The status of each answer, in order."""
+        return [int(status) for status in _STATUS.findall(transport.value())]
+
+
+class RefusedTests(WireCase):
+    def test_rows(self) -> None:
+        """Each row of the rules is answered with its status, and the connection is closed."""
+        for section, head, wanted in ROWS:
+            if not wanted or head.startswith(b"\r\n"):
+                continue
+            for size in (len(head), 1):
+                with self.subTest(section=section, head=head[:80], size=size):
+                    transport = self.send(head, size)
+                    answer = parse_answer(transport.value())
+                    self.assertEqual(answer.status, wanted)
+                    self.assertEqual(answer.headers["connection"], "close")
+                    self.assertEqual(list(answer.json), ["detail"])
+                    self.assertEqual(answer.headers["access-control-allow-origin"], "*")
+                    self.assertTrue(transport.disconnecting)
+
+    def test_accepted(self) -> None:
+        """What the rules accept is judged by what it asks for."""
+        for section, head, wanted in ROWS:
+            if wanted:
+                continue
+            for size in (len(head), 1):
+                with self.subTest(section=section, head=head[:80], size=size):
+                    found = self.statuses(self.send(head, size))
+                    self.assertFalse(set(found) & set(OF_THE_CHECK), found)
+
+    def test_hopeless(self) -> None:
+        """What can become no request is refused while its client still waits."""
+        for data, wanted in HOPELESS:
+            for size in (len(data), 7):
+                with self.subTest(data=data[:40], size=size):
+                    transport = self.send(data, size)
+                    self.assertEqual(self.statuses(transport), [wanted])
+                    self.assertTrue(transport.disconnecting)
+
+    def test_smuggling(self) -> None:
+        """After a refusal nothing is heard: a second request behind a bad one is never answered."""
+        for _, head, wanted in ROWS:
+            if wanted and not head.startswith(b"\r\n"):
+                for size in (len(head) + len(GET), 1):
+                    transport = self.send(head + GET, size)
+                    self.assertEqual(len(self.statuses(transport)), 1, head[:80])
+                    self.assertNotIn(b"text of a", transport.value())
+
+    def test_in_the_midst(self) -> None:
+        """What came before a bad request is answered, in order, and nothing after it."""
+        bad = b"GET /a.txt HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"
+        for size in (10_000, 5, 1):
+            transport = self.send(GET + GET + bad + GET, size)
+            self.assertEqual(self.statuses(transport), [200, 200, 400])
+            self.assertTrue(transport.disconnecting)
+
+
+class PipelineTests(WireCase):
+    def test_order(self) -> None:
+        """Pipelined requests are answered in order, bodies or not, however the bytes are cut."""
+        data = b"".join(PIPELINE)
+        for size in (len(data), 400, 100, 13, 1):
+            self.assertEqual(self.statuses(self.send(data, size)), STATUSES, size)
+
+    def test_close(self) -> None:
+        """After ``Connection: close`` no further request is answered."""
+        last = b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        for size in (10_000, 1):
+            transport = self.send(GET + last + GET, size)
+            self.assertEqual(self.statuses(transport), [200, 200])
+            self.assertTrue(transport.disconnecting)
+
+    def test_slow_work(self) -> None:
+        """What waits behind a request whose answer takes time is answered after it."""
+        self.house.blocking.held = True
+        listing = b"GET /?format=json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        transport = self.send(listing + GET + PIPELINE[4] + GET, 10_000)
+        self.assertEqual(self.statuses(transport), [])
+        self.house.blocking.held = False
+        self.house.blocking.release()
+        self.assertEqual(self.statuses(transport), [200, 200, 200, 200])
+
+    @settings(deadline=None, database=None, max_examples=100)
+    @given(st.lists(st.sampled_from(PIPELINE), max_size=8), st.integers(1, 300))
+    def test_any_order(self, requests: list[bytes], size: int) -> None:
+        """Any requests one after the other give the statuses that they have alone."""
+        wanted = [STATUSES[PIPELINE.index(request)] for request in requests]
+        self.assertEqual(self.statuses(self.send(b"".join(requests), size)), wanted)
+
+    @settings(deadline=None, database=None, max_examples=200)
+    @given(st.binary(max_size=60), st.integers(0, 7), st.integers(0, 60), st.integers(1, 80))
+    def test_damaged(self, noise: bytes, at: int, place: int, size: int) -> None:
+        """Damage in the midst of a pipeline: what came before it is answered as ever."""
+        before = b"".join(PIPELINE[:at])
+        after = b"".join(PIPELINE[at:])
+        found = self.statuses(self.send(before + after[:place] + noise + after[place:], size))
+        self.assertEqual(found[:at], STATUSES[:at])
+
+
+class BodyTests(WireCase):
+    """Chunked bodies are twisted.web's: what RFC 9112 section 7.1 forbids in them is a 400."""
+
+    def test_chunks(self) -> None:
+        """Each malformed body is refused, and the connection is closed."""
+        head = b"POST /unload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for body in (
+            b"x\r\n",
+            b"-1\r\n",
+            b"+1\r\n",
+            b"0x1\r\n",
+            b"1 \r\na\r\n",
+            b" 1\r\na\r\n",
+            b"1\na\r\n0\r\n\r\n",
+            b"\r\n",
+            b"1\r\nab\r\n",
+            b"1\r\na\n0\r\n\r\n",
+            b"1;\x00\r\na\r\n",
+            b"f" * 2000 + b"\r\n",
+            b"1;" + b"a" * 2000 + b"\r\n",
+            b"0\r\n" + b"X: a\r\n" * 20_000,
+        ):
+            transport = self.send(head + body, 4096)
+            self.assertEqual(self.statuses(transport), [400], body[:20])
+            self.assertTrue(transport.disconnecting)

@@ -1,0 +1,72 @@
+"""One server and its clients in one process: run with a reactor's name, and ``without-sendfile``.
+
+Prints ``ok`` where large and small files came whole, over plain TCP and over TLS.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+import sys
+import tempfile
+from importlib import import_module
+
+if "without-sendfile" in sys.argv and hasattr(os, "sendfile"):
+    del os.sendfile  # as on a platform that has none, before anything looks for it
+import_module(f"twisted.internet.{sys.argv[1]}").install()
+
+from twisted.internet import reactor, threads  # noqa: E402
+
+from imgd.host import tcp  # noqa: E402
+from imgd.net.bulk_tls import tls_factory  # noqa: E402
+from imgd.net.tls import SwappableContext, build_context  # noqa: E402
+from tests.fakes import House, write  # noqa: E402
+from tests.net.test_tls import client, made  # noqa: E402
+
+BODY = os.urandom(1 << 20) * 20
+failures: list[str] = []
+
+
+def ask(port: int, tls: bool) -> None:
+    context: ssl.SSLContext = client()
+    connection: http.client.HTTPConnection = (
+        http.client.HTTPSConnection("localhost", port, timeout=30, context=context)
+        if tls
+        else http.client.HTTPConnection("localhost", port, timeout=30)
+    )
+    for path, wanted, body in (
+        ("/large.nii", None, BODY),
+        ("/small.jpg", None, BODY[:20_000]),
+        ("/large.nii", "bytes=1000000-9000000", BODY[1_000_000:9_000_001]),
+        ("/large.nii", "bytes=-70000", BODY[-70_000:]),
+        ("/small.jpg", None, BODY[:20_000]),
+    ):
+        connection.request("GET", path, headers={"Range": wanted} if wanted else {})
+        if connection.getresponse().read() != body:
+            failures.append(f"{path} {wanted} tls={tls}")
+    connection.close()
+
+
+def main() -> None:
+    assert tcp.has_send_file() == ("without-sendfile" not in sys.argv and hasattr(os, "sendfile"))
+    house = House(tempfile.mkdtemp(dir=sys.argv[2]))
+    write(os.path.join(house.documents, "large.nii"), BODY)
+    write(os.path.join(house.documents, "small.jpg"), BODY[:20_000])
+    plain = reactor.listenTCP(0, house.site, interface="127.0.0.1")
+    context = SwappableContext(build_context(made().pairs))
+    tls = reactor.listenTCP(0, tls_factory(context, house.site, reactor), interface="127.0.0.1")
+
+    def both() -> None:
+        ask(plain.getHost().port, False)
+        ask(tls.getHost().port, True)
+
+    def done(failure: object) -> None:
+        sys.stdout.write(f"{failure or failures or 'ok'}\n")
+        reactor.stop()
+
+    reactor.callWhenRunning(lambda: threads.deferToThread(both).addBoth(done))
+    reactor.run()
+
+
+main()
