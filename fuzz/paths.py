@@ -23,8 +23,8 @@ def one_input(data: bytes) -> None:
     """What is parsed stays below its root, and comes back when it is written again."""
     found = paths.parse(data)
     if found is not None:
-        place = os.path.normpath("/root/" + "/".join(found.names))
-        must(place == "/root/" + "/".join(found.names) or not found.names, place)
+        place = os.path.normpath("/served/" + "/".join(found.names))
+        must(place == "/served/" + "/".join(found.names) or not found.names, place)
         must(not any(name.startswith(".") for name in found.names), found)
         again = paths.parse(b"/" + paths.encode(*found.names).encode() + b"/" * found.is_folder)
         must(again == found or not found.names, again)
