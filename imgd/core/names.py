@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+# Names sorted in one go. A sort lets no other thread run until it is done: of 1,000,000 names at
+# once it held up every request for a third of a second, of so many for some 3 ms.
+CHUNK: Final = 8_192
 
 
 class Names:
@@ -17,13 +24,14 @@ class Names:
     __slots__ = ("_block", "_ends")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        encoded = sorted(name.encode("utf-8", "surrogateescape") for name in names)
-        self._block = b"".join(encoded)
-        self._ends = array("Q", [0])
-        end = 0
-        for name in encoded:
-            end += len(name)
-            self._ends.append(end)
+        chunks = list(_sorted_chunks(names))
+        block, self._ends = bytearray(), array("Q", [0])
+        for name in heapq.merge(*chunks):
+            block += name
+            self._ends.append(len(block))
+        self._block = bytes(block)
+        while chunks:
+            chunks.pop()  # one by one, for the same reason
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -45,3 +53,9 @@ class Names:
         return bisect_right(
             range(len(self)), name.encode("utf-8", "surrogateescape"), key=self._raw
         )
+
+
+def _sorted_chunks(names: Iterable[str]) -> Iterator[list[bytes]]:
+    encoded = (name.encode("utf-8", "surrogateescape") for name in names)
+    while chunk := sorted(islice(encoded, CHUNK)):
+        yield chunk
