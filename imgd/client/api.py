@@ -19,6 +19,9 @@ from imgd.core.messages import (
     Health,
     Image,
     ImagePage,
+    LinkMade,
+    LinkRequest,
+    LinksRevoked,
     Loaded,
     LoadRequest,
     PublicUrlRequest,
@@ -31,6 +34,7 @@ from imgd.core.messages import (
 )
 
 REQUEST_SECONDS: Final = 30.0
+LINK_SECONDS: Final = 3600  # that a link is good when nobody says
 LOAD_SECONDS: Final = 600.0  # a load counts every file, and answers when it is on the disk
 T = TypeVar("T")
 
@@ -108,6 +112,22 @@ class Client:
     def set_public_url(self, url: str | None) -> Deferred[PublicUrlSet]:
         """``POST /public-url``: the base of the URLs that the server hands out from now on."""
         return self._post("/public-url", PublicUrlSet, PublicUrlRequest(url=url))
+
+    def link(
+        self, place: str, *, expires: int = LINK_SECONDS, prefix: bool = False
+    ) -> Deferred[LinkMade]:
+        """``POST /links``: a signed link to a URL or path of the server, for so many seconds.
+
+        With ``prefix`` to everything below it, too.
+        """
+        ascii_place = quote(place.encode("utf-8", "surrogateescape"), safe=bytes(range(128)))
+        is_url = place.lower().startswith(("https://", "http://"))
+        where = {"url" if is_url else "path": ascii_place}
+        return self._post("/links", LinkMade, LinkRequest(**where, expires=expires, prefix=prefix))
+
+    def revoke_links(self) -> Deferred[LinksRevoked]:
+        """``POST /links/revoke``: no link made so far is good any more."""
+        return self._post("/links/revoke", LinksRevoked)
 
     def images_page(self, name: str = CURRENT, *, limit: int = 1000) -> Deferred[ImagePage]:
         """The first page of ``GET /collections/NAME/images``; URLs are absolute."""

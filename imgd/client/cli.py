@@ -101,6 +101,8 @@ async def perform(desk: Desk, options: Options) -> int:
             return await commands.unload(desk, server, options.name)
         case "timeout":
             return await commands.timeout(desk, server, options.minutes)
+        case "link":
+            return await _link(desk, server, options)
     return await _tunnel(desk, server, options)
 
 
@@ -124,6 +126,14 @@ async def _load(desk: Desk, options: Options) -> int:
         wanted = jobs(options.directories, server, options.name, options.output or FOLDER)
     chosen = {name: getattr(options, name) for name in LoadOptions.__slots__}
     return await Loading(desk, server, LoadOptions(**chosen)).run(wanted)
+
+
+async def _link(desk: Desk, server: Server, options: Options) -> int:
+    if options.place is None:
+        return await commands.revoke_links(desk, server)
+    return await commands.link(
+        desk, server, options.place, options.expires, is_prefix=options.prefix
+    )
 
 
 async def _tunnel(desk: Desk, server: Server, options: Options) -> int:

@@ -1,10 +1,11 @@
-"""The small commands: status, unload, timeout. Each returns an exit status."""
+"""The small commands: status, unload, timeout, link. Each returns an exit status."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from imgd.client.api import LINK_SECONDS
 from imgd.client.desk import Desk
 from imgd.client.discovery import Server
 from imgd.core import messages
@@ -37,6 +38,23 @@ async def timeout(desk: Desk, server: Server, minutes: int) -> int:
     return 0
 
 
+async def link(
+    desk: Desk, server: Server, place: str, expires: int | None, *, is_prefix: bool
+) -> int:
+    """Print a signed link to a URL or path of the server."""
+    client = desk.client(server)
+    made = await client.link(place, expires=expires or LINK_SECONDS, prefix=is_prefix)
+    desk.tell(escape(made.url))
+    desk.say(f"good until {_when(made.expires_at)}")
+    return 0
+
+
+async def revoke_links(desk: Desk, server: Server) -> int:
+    """Make every link worthless."""
+    desk.tell(escape((await desk.client(server).revoke_links()).message))
+    return 0
+
+
 def table(url: str, found: Status) -> Iterable[str]:
     """A status for a person to read."""
     yield f"imgd {escape(found.version)} at {url}"
@@ -51,13 +69,16 @@ def _row(collection: Collection) -> Sequence[str]:
     directory = collection.directory + (" (and below)" if collection.recursive else "")
     if not collection.available:
         directory += " (missing)"
-    expires = collection.expires_at or "never"
     return (
         escape(collection.name),
         f"{collection.image_count:,}",
-        escape(expires.replace("T", " ").replace("Z", " UTC")),
+        escape(_when(collection.expires_at or "never")),
         escape(directory),
     )
+
+
+def _when(utc: str) -> str:
+    return utc.replace("T", " ").replace("Z", " UTC")
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:

@@ -17,7 +17,6 @@ from imgd.client.loader import Check
 from imgd.client.progress import Bar, Lines, Silent, View
 from imgd.client.retry import Patience, Told, untold
 from imgd.client.trust import policy
-from imgd.client.urls import origin_of
 from imgd.client.verify import Checker, NoCheck
 from imgd.logs import escape
 
@@ -61,15 +60,21 @@ class Desk:
     def checks(
         self, server: Server, how: str, workers: int, deadline: float, told: Told = untold
     ) -> list[Check]:
-        """So many workers' ways of checking URLs that a server hands out: head, get or none."""
+        """So many workers' ways of checking URLs that a server hands out: head, get or none.
+
+        The server's token is shown to the server's own origins alone.
+        """
         if how == "none":
             return [NoCheck()]
         endpoint_for = endpoints(
-            self.reactor, policy(server.ca), policy(server.far_ca), origin_of(server.url)
+            self.reactor, policy(server.ca), policy(server.far_ca), server.origins
         )
+        tokens = dict.fromkeys(server.origins, server.token) if server.token else {}
         patience = Patience(self.clock, told=told)
         return [
-            Checker(Line(endpoint_for, self.clock, deadline), patience, how.upper().encode())
+            Checker(
+                Line(endpoint_for, self.clock, deadline, tokens), patience, how.upper().encode()
+            )
             for _ in range(workers)
         ]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from imgd.client.errors import ClientError
-from imgd.client.urls import base_of, origin_of
+from imgd.client.urls import Origin, base_of, origin_of
 from imgd.host import running
 from imgd.host import token as token_file
 from imgd.host.manifest_file import read_small
@@ -18,18 +18,25 @@ from imgd.host.running import Running
 class Server:
     """A server to ask. ``ca`` is PEM, None for the system's store; ``is_chosen_ca``: by the user.
 
-    ``token`` is kept out of every text that is made of this.
+    ``token`` is kept out of every text that is made of this. ``also`` are other URLs of the same
+    daemon, where it runs here.
     """
 
     url: str
     ca: bytes | None = None
     is_chosen_ca: bool = False
     token: str | None = field(default=None, repr=False)
+    also: tuple[str, ...] = ()
 
     @property
     def is_local(self) -> bool:
         """Whether it runs on this machine, so that it sees the same files."""
         return origin_of(self.url).is_loopback
+
+    @property
+    def origins(self) -> frozenset[Origin]:
+        """Where it is itself: who else asks for its token does not get it."""
+        return frozenset(map(origin_of, (self.url, *self.also)))
 
     @property
     def far_ca(self) -> bytes | None:
@@ -56,7 +63,8 @@ def find_server(
     base = base_of(url or environ.get("IMGD_SERVER") or _local_url(daemon))
     found_ca = read_small(ca_file) if ca_file else _local_ca(base, folder, daemon)
     said = token or environ.get("IMGD_TOKEN") or _local_token(base, folder, daemon)
-    return Server(base, found_ca, ca_file is not None, said)
+    also = tuple(daemon.urls) if daemon and _is_it(base, daemon) else ()
+    return Server(base, found_ca, ca_file is not None, said, also)
 
 
 def _local_url(daemon: Running | None) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -25,7 +26,9 @@ _WIRES: Final = Factory.forProtocol(Wire)
 _WIRES.noisy = False
 
 
-def endpoints(reactor: Any, near: StrictPolicy, far: StrictPolicy, home: Origin) -> EndpointFor:
+def endpoints(
+    reactor: Any, near: StrictPolicy, far: StrictPolicy, home: Container[Origin]
+) -> EndpointFor:
     """How to reach an origin: the server's own (``home``) with one TLS policy, others with another.
 
     A daemon behind a tunnel hands out URLs of the tunnel, whose certificate is not of the local CA.
@@ -34,7 +37,7 @@ def endpoints(reactor: Any, near: StrictPolicy, far: StrictPolicy, home: Origin)
 
     def endpoint_for(origin: Origin) -> IStreamClientEndpoint:
         uri = URI.fromBytes(f"{origin.scheme}://{origin.authority}/".encode("ascii"))
-        return (ours if origin == home else others).endpoint(uri)
+        return (ours if origin in home else others).endpoint(uri)
 
     return endpoint_for
 
@@ -46,9 +49,17 @@ class Line:
     """One connection at a time to each origin, for one request at a time.
 
     A request gets ``deadline`` seconds on this clock, connecting included, and a body its time.
+    ``tokens`` are shown to their origins, and to no other.
     """
 
-    def __init__(self, endpoint_for: EndpointFor, clock: IReactorTime, deadline: float) -> None:
+    def __init__(
+        self,
+        endpoint_for: EndpointFor,
+        clock: IReactorTime,
+        deadline: float,
+        tokens: Mapping[Origin, str] = MappingProxyType({}),
+    ) -> None:
+        self._tokens = tokens
         self._endpoint_for = endpoint_for
         self._clock = clock
         self._deadline = deadline
@@ -115,7 +126,9 @@ class Line:
 
     async def _connect(self, origin: Origin) -> Wire:
         try:
-            wire = await self._endpoint_for(origin).connect(_WIRES)
+            wire = cast(Wire, await self._endpoint_for(origin).connect(_WIRES))
         except Exception:
             raise explain(Failure()) from None
-        return cast(Wire, wire)
+        if origin in self._tokens:
+            wire.bear(self._tokens[origin])
+        return wire

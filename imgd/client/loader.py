@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, DeferredLock, FirstError, gatherRes
 from imgd.client.api import Client
 from imgd.client.errors import ClientError, Misbehaved, Unreachable
 from imgd.client.manifest import failure
+from imgd.client.signed import Signed, shown
 from imgd.client.verify import Outcome
 from imgd.core.messages import Image, ImagePage
 from imgd.host.manifest_file import SortedLines
@@ -61,9 +62,15 @@ class Found:
 
 
 class Source:
-    """The images of a collection in batches, for several workers; one page is read ahead."""
+    """The images of a collection in batches, for several workers; one page is read ahead.
 
-    def __init__(self, client: Client, name: str, batch_size: int) -> None:
+    Their URLs are those that ``signed`` makes of them, where it is given.
+    """
+
+    def __init__(
+        self, client: Client, name: str, batch_size: int, signed: Signed | None = None
+    ) -> None:
+        self._signed = signed
         self._client = client
         self._name = name
         self._batch_size = batch_size
@@ -100,6 +107,9 @@ class Source:
             self._take(await coming)
 
     def _take(self, page: ImagePage) -> None:
+        if self._signed is not None:
+            for image in page.images:
+                image.url = self._signed.url(image.url)
         self._images = page.images[::-1]  # taken from the end, which costs nothing
         self._pages_left -= 1
         if page.next is not None and self._pages_left <= 0:
@@ -157,7 +167,7 @@ class Verification:
             self._meter.good(image.size)
             return
         self._found.failed.add(failure(image.url, problem.detail))
-        self._meter.bad(image.url, problem.detail)
+        self._meter.bad(shown(image.url), problem.detail)
         self._lost = self._lost + 1 if isinstance(problem, Unreachable) else 0
         if self._lost >= LOST:
             raise problem

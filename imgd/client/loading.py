@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
@@ -18,6 +18,7 @@ from imgd.client.jobs import Job
 from imgd.client.loader import Check, Found, Source, Verification
 from imgd.client.manifest import Manifest, Timer
 from imgd.client.progress import Progress, View
+from imgd.client.signed import Signed, lifetime, shown, sign
 from imgd.core import messages
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import Collection
@@ -39,6 +40,8 @@ class LoadOptions:
     unload: bool = False
     verify: str = "head"
     request_timeout: float = 30.0
+    signed: bool = False
+    expires: int | None = None
     quiet: bool = False
     verbose: bool = False
 
@@ -78,9 +81,10 @@ class Loading:
 
     async def _one(self, job: Job) -> bool:
         collection, minutes = await self._collection(job)
+        signed = await self._signed(collection)
         found = Found()
         try:
-            problem = await self._verify(job, collection, found)
+            problem = await self._verify(job, collection, found, signed)
             now = self.desk.clock.seconds()
             manifest = Manifest(
                 success=problem is None and not found.failed,
@@ -90,6 +94,7 @@ class Loading:
                 collection=collection.name,
                 server=self.server.url,
                 timer=Timer.of(collection, minutes, now),
+                links_expire_at=signed.expires_at if signed else None,
             )
             self._write(job, manifest, found, now)
         finally:
@@ -117,6 +122,13 @@ class Loading:
             return loaded.collection, wanted.timeout
         return loaded.collection, (await self.client.timeout()).timeout_minutes
 
+    async def _signed(self, collection: Collection) -> Signed | None:
+        """The link that URLs are to bear, where they are."""
+        if not self.options.signed:
+            return None
+        seconds = self.options.expires or lifetime(collection, self.desk.clock.seconds())
+        return await sign(self.client, collection.name, seconds)
+
     async def _minutes_of(self, standing: Collection) -> int | None:
         """What it was given when it was loaded, which the server tells of the current one alone."""
         return (await self.client.status()).timeout_minutes if standing.current else None
@@ -137,11 +149,13 @@ class Loading:
                 return collection if fits and collection.available else None
         return None
 
-    async def _verify(self, job: Job, collection: Collection, found: Found) -> str | None:
+    async def _verify(
+        self, job: Job, collection: Collection, found: Found, signed: Signed | None
+    ) -> str | None:
         """Check its images; what ended the run before its end, if anything did."""
         wanted = self.options
         progress = Progress(job.title, self._view, self.desk.clock, verbose=wanted.verbose)
-        source = Source(self.client, collection.name, wanted.batch_size)
+        source = Source(self.client, collection.name, wanted.batch_size, signed)
         try:
             await Verification(source, found, progress, job.done).run(self._checks())
         except CancelledError:
@@ -154,8 +168,10 @@ class Loading:
 
     def _checks(self) -> list[Check]:
         wanted = self.options
+        # Signed URLs are checked as a model fetches them: with nothing but the URL.
+        server = replace(self.server, token=None) if wanted.signed else self.server
         return self.desk.checks(
-            self.server, wanted.verify, wanted.workers, wanted.request_timeout, self._retried
+            server, wanted.verify, wanted.workers, wanted.request_timeout, self._retried
         )
 
     def _write(self, job: Job, manifest: Manifest, found: Found, now: float) -> None:
@@ -166,7 +182,8 @@ class Loading:
                 self.desk.out.write(chunk.decode("ascii"))
             self.desk.out.flush()
         else:
-            write_chunks(path, chunks)
+            # Who reads signed URLs can read what they lead to.
+            write_chunks(path, chunks, mode=0o600 if self.options.signed else 0o644)
             self.desk.tell(path)
         if not manifest.success:
             self._lament(path, manifest, found)
@@ -176,11 +193,12 @@ class Loading:
         say(f"imgd: {manifest.directory}: {manifest.message}")
         for line in islice(found.failed, SHOWN_FAILURES):
             url, _, reason = line.partition("\t")
-            say(f"  {url}: {reason}")
+            say(f"  {shown(url)}: {reason}")
         more = len(found.failed) - SHOWN_FAILURES
         if more > 0:
             say(f"  and {more:,} more, which are listed in the manifest")
-        say(f"to check what is missing: imgd load --resume {shlex.quote(path or 'MANIFEST')}")
+        resume = f"imgd load --resume {shlex.quote(path or 'MANIFEST')}"
+        say(f"to check what is missing: {resume}{' --signed' * self.options.signed}")
 
     def _retried(self, error: ClientError, pause: float) -> None:
         if self.options.verbose:

@@ -16,6 +16,11 @@ _TAB: Final = "\t"  # between URL and reason in a line; it stands in no URL, and
 _UNFIT: Final = re.compile(r'[/\\\0-\x1f\x7f:*?"<>|]+')
 
 
+def moment(utc: str) -> float:
+    """A time of a collection, RFC 3339 in UTC, in seconds since the epoch."""
+    return datetime.strptime(utc, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+
+
 @dataclass(frozen=True, slots=True)
 class Timer:
     """When a collection unloads itself, as server B told it; all None where it never does."""
@@ -29,14 +34,16 @@ class Timer:
         """The timer of a collection; ``now`` in seconds since the epoch."""
         if collection.expires_at is None:
             return cls()
-        expires = datetime.strptime(collection.expires_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-        at = expires.timestamp()
+        at = moment(collection.expires_at)
         return cls(minutes or None, messages.local(at), messages.remaining(at - now))
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest but for its two lists, which may be longer than memory."""
+    """A manifest but for its two lists, which may be longer than memory.
+
+    ``links_expire_at`` is RFC 3339, UTC, where the URLs are signed.
+    """
 
     success: bool
     directory: str
@@ -45,6 +52,7 @@ class Manifest:
     collection: str
     server: str
     timer: Timer = field(default_factory=Timer)
+    links_expire_at: str | None = None
 
     def chunks(self, count: int, urls: Iterable[str], failed: Iterable[str]) -> Iterator[bytes]:
         """The manifest as JSON, one URL a line.
@@ -56,6 +64,7 @@ class Manifest:
             "timeout_minutes": timer.timeout_minutes,
             "auto_unload_at": timer.auto_unload_at,
             "time_remaining": timer.time_remaining,
+            "links_expire_at": self.links_expire_at,
         }
         yield b"{\n"
         yield _field("success", self.success)

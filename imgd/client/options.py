@@ -16,6 +16,7 @@ from imgd.client.options_common import (
     minutes,
     seconds,
 )
+from imgd.client.options_link import add_link, check_link
 from imgd.client.options_load import add_load, check_load
 from imgd.client.tunnel import AGENT
 
@@ -26,6 +27,8 @@ def parse(arguments: Sequence[str]) -> Options:
     options = parser.parse_args(arguments, Options(deadline=0.0))
     if options.command == "load":
         check_load(parser, options)
+    if options.command == "link":
+        check_link(parser, options)
     return options
 
 
@@ -39,7 +42,7 @@ def build() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"imgd {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (add_load, _status, _unload, _timeout, _tunnel, _demo):
+    for add in (add_load, add_link, _status, _unload, _timeout, _tunnel, _demo):
         add(commands)
     return parser
 
@@ -48,6 +51,7 @@ _ABOUT: Final = """\
     examples:
       imgd demo                  see it work, with sample images
       imgd load /data/frames     load a directory, check every URL, write a manifest
+      imgd link /images/a.nii    a link to one of them that needs no token
       imgd status                what is loaded, and until when
       imgd load --help           all that a load can be told
 

@@ -6,7 +6,9 @@ import argparse
 from textwrap import dedent, indent
 from typing import TypeAlias
 
+from imgd.core import links
 from imgd.core.messages import MAX_MINUTES
+from imgd.errors import BadRequest
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -35,8 +37,14 @@ class Options(argparse.Namespace):
     unload: bool
     verify: str
     request_timeout: float
+    signed: bool
     quiet: bool
     verbose: bool
+    # link, and load --signed
+    expires: int | None
+    place: str | None
+    prefix: bool
+    revoke_all: bool
     # the others
     json: bool
     minutes: int
@@ -66,7 +74,9 @@ def add_where(parser: argparse.ArgumentParser) -> None:
         "--server", metavar="URL", help="default: IMGD_SERVER, else the imgd that runs here"
     )
     group.add_argument(
-        "--token", help="for control from elsewhere (default: IMGD_TOKEN, else the state folder's)"
+        "--token",
+        help="for control from elsewhere, and to read where that is private "
+        "(default: IMGD_TOKEN, else the state folder's)",
     )
     group.add_argument(
         "--ca",
@@ -90,6 +100,16 @@ def minutes(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text[:12]) > MAX_MINUTES:
         raise argparse.ArgumentTypeError(f"minutes from 0 (never) to {MAX_MINUTES}, not {text!r}")
     return int(text)
+
+
+def lifespan(text: str) -> int:
+    """Seconds that a link lives."""
+    try:
+        return links.seconds(text)
+    except BadRequest:
+        raise argparse.ArgumentTypeError(
+            f"a time such as 90s, 30m, 1h or 7d, ten years at most, not {text!r}"
+        ) from None
 
 
 def seconds(text: str) -> float:

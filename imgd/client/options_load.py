@@ -10,6 +10,7 @@ from imgd.client.options_common import (
     Options,
     add_command,
     add_where,
+    lifespan,
     minutes,
     positive,
     seconds,
@@ -28,6 +29,7 @@ def add_load(commands: Commands) -> None:
         imgd load day1 day2 day3              several: collections day1, day2 and day3
         imgd load scans --recursive --name ct --timeout 120
         imgd load frames --output - | jq -r .image_urls[]
+        imgd load ct --signed --expires 2h    URLs that read without a token
         imgd load --resume output/json/frames_20250131_120000.json
         """,
     )
@@ -100,6 +102,18 @@ def _load_how(group: argparse._ArgumentGroup) -> None:
 
 def _load_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
+        "--signed",
+        action="store_true",
+        help="signed URLs in the manifest, which need no token where reading is private",
+    )
+    group.add_argument(
+        "--expires",
+        metavar="TIME",
+        type=lifespan,
+        help="how long they are good: seconds, or such as 30m, 1h, 7d "
+        "(default: until the collection unloads itself; 24h if it never does)",
+    )
+    group.add_argument(
         "--output",
         metavar="PATH",
         help="a .json file, or a folder for manifests (default: output/json/); - is stdout",
@@ -117,6 +131,8 @@ def check_load(parser: argparse.ArgumentParser, options: Options) -> None:
         parser.error("--resume goes on with the manifest's directory: give no DIR and no --name")
     if options.resume is None and not options.directories:
         parser.error("name a directory: imgd load DIR")
+    if options.expires is not None and not options.signed:
+        parser.error("--expires is about signed URLs: it goes with --signed")
     if options.name is not None and len(options.directories) > 1:
         parser.error("--name goes with one directory: several are named after themselves")
     if options.name is not None and not COLLECTION_NAME.fullmatch(options.name):

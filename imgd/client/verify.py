@@ -109,7 +109,10 @@ class Checker:
     def _refused(self, answer: Answer) -> ClientError:
         asked = answer.headers.get(b"retry-after", b"").decode("latin-1")
         wait = retry_after(asked, self._patience.clock.seconds())
-        return Refused(answer.status, f"The server answers with status {answer.status}.", wait)
+        said = f"The server answers with status {answer.status}."
+        if answer.status == 401:
+            said += " Reading is private there: --signed makes URLs that need no token."
+        return Refused(answer.status, said, wait)
 
 
 class NoCheck:

@@ -76,10 +76,16 @@ class Wire(Protocol):
         self._asks: Iterator[tuple[bytes, int]] = iter(())
         self._size: int | None = None
         self._came: Callable[[], object] = int
+        self._headers_sent = _HEADERS
 
     def connectionMade(self) -> None:
         """Ready for the first request."""
         self.is_open = True
+
+    def bear(self, token: str) -> None:
+        """Show this token with every request from now on (RFC 6750 section 2.1)."""
+        plain = b" ".join(token.encode("utf-8", "surrogateescape").split())  # ends no line
+        self._headers_sent = b"Authorization: Bearer %b\r\n%b" % (plain, _HEADERS)
 
     def ask(self, method: bytes, authority: bytes, target: bytes, cap: int) -> Deferred[Answer]:
         """The answer to a GET or HEAD; of a body, not more than ``cap`` bytes are waited for.
@@ -112,7 +118,7 @@ class Wire(Protocol):
     def _expect(self, authority: bytes) -> Deferred[Answer | None]:
         if not self.is_open:
             raise Stale("The connection was closed.")
-        self._rest = b" HTTP/1.1\r\nHost: %b\r\n%b" % (authority, _HEADERS)
+        self._rest = b" HTTP/1.1\r\nHost: %b\r\n%b" % (authority, self._headers_sent)
         waiting: Deferred[Answer | None] = Deferred(lambda _: self._forget())
         self._waiting = waiting
         return waiting

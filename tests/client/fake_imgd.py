@@ -19,10 +19,14 @@ from imgd.client.discovery import Server
 
 Hook = Callable[[Request, bytes], "bytes | int"]
 STAMP = "2025-01-01T00:00:00Z"
+TICKET = "/-/s/5-1.ME"
 
 
 class FakeImgd(Resource):
-    """``directories`` maps a path to its images; ``hooks`` replace what an image's URL answers."""
+    """``directories`` maps a path to its images; ``hooks`` replace what an image's URL answers.
+
+    With ``token`` reading is private. A link's ticket is ``5-1.ME``.
+    """
 
     isLeaf = True
 
@@ -32,6 +36,8 @@ class FakeImgd(Resource):
         self.loaded: dict[str, dict[str, Any]] = {}
         self.hooks: dict[str, Hook] = {}
         self.log: list[str] = []
+        self.token: str | None = None
+        self.shown: list[str | None] = []
         self.posts: list[tuple[str, Any]] = []
         self.expires_at: str | None = None
         self.pages_end = True
@@ -56,8 +62,15 @@ class FakeImgd(Resource):
     def render(self, request: Request) -> Any:
         method, path = request.method.decode(), request.path.decode()
         self.log.append(f"{method} {path}")
+        shown = request.getHeader("Authorization")
+        self.shown.append(shown)
         if method == "POST":
             return self._post(request, path)
+        is_signed = path.startswith(TICKET + "/")
+        path = path.removeprefix(TICKET)
+        if self.token and shown != f"Bearer {self.token}" and not is_signed:
+            request.setResponseCode(401)
+            return b'{"detail": "Reading is private here"}'
         if ".png" in path:
             return self._image(request, path)
         answer = self._get(
@@ -183,6 +196,11 @@ class FakeImgd(Resource):
                 request,
                 {"timeout_minutes": minutes, "timeout_enabled": minutes > 0, "message": "set"},
             )
+        if path == "/links":
+            made = f"{self.url}{TICKET}{asked['path']}"
+            return self._say(request, {"url": made, "expires_at": "2099-01-01T00:00:00Z"})
+        if path == "/links/revoke":
+            return self._say(request, {"message": "none is good"})
         if path == "/public-url":
             url = asked["url"]
             return self._say(request, {"public_url": url, "message": f"URLs begin with {url}"})

@@ -178,7 +178,7 @@ def checker_of(
 ) -> Checker:
     """A Checker with a real connection and the test's clock, closed when the test is over."""
     trusted = policy(None)
-    line = Line(endpoints(reactor, trusted, trusted, origin_of(server.url)), clock, 30.0)
+    line = Line(endpoints(reactor, trusted, trusted, {origin_of(server.url)}), clock, 30.0)
     case.addCleanup(line.close)
     return Checker(line, patience or hurried(clock)[0], method)
 

@@ -21,6 +21,8 @@ from imgd.core.messages import (
     Health,
     Image,
     ImagePage,
+    LinkMade,
+    LinksRevoked,
     Loaded,
     PublicUrlSet,
     Status,
@@ -127,6 +129,7 @@ class Api(SynchronousTestCase):
         )
         set_to = TimeoutSet(timeout_minutes=5, timeout_enabled=True, message="set")
         public = PublicUrlSet(public_url="https://x", message="so")
+        made = LinkMade(url="https://x/-/s/5.ME/a", expires_at="2025-01-01T00:00:00Z")
         for line, answer, asked, body in (
             (
                 "POST /load-directory",
@@ -143,6 +146,19 @@ class Api(SynchronousTestCase):
                 b'{"url":"https://x"}',
             ),
             ("POST /public-url", public, lambda c: c.set_public_url(None), b'{"url":null}'),
+            (
+                "POST /links",
+                made,
+                lambda c: c.link("/a b.nii"),
+                b'{"path":"/a b.nii","expires":3600,"prefix":false}',
+            ),
+            (
+                "POST /links",
+                made,
+                lambda c: c.link("https://x/\udcff?q", expires=60, prefix=True),
+                b'{"url":"https://x/%FF?q","expires":60,"prefix":true}',
+            ),
+            ("POST /links/revoke", LinksRevoked(), lambda c: c.revoke_links(), b""),
         ):
             self.script.answers[line] = answer
             self.assertEqual(self.successResultOf(asked(self.client)), answer)

@@ -10,7 +10,7 @@ from twisted.trial.unittest import TestCase
 
 from imgd.client.cli import guarded, perform
 from imgd.client.options import parse
-from tests.client.fake_imgd import FakeImgd, TestDesk
+from tests.client.fake_imgd import TICKET, FakeImgd, TestDesk
 
 
 class Commands(TestCase):
@@ -47,6 +47,13 @@ class Commands(TestCase):
         await self.run_command("status", "--json")
         self.assertEqual(json.loads(self.desk.printed)["version"], "9.9")
 
+    async def test_private(self) -> None:
+        """Where reading is private the token is shown, and without it the server's reason told."""
+        self.imgd.token = "the-token-of-this-test"
+        self.assertEqual(await self.run_command("status"), 1)
+        self.assertEqual(self.desk.remarked, "imgd: Reading is private here\n")
+        self.assertEqual(await self.run_command("status", "--token", self.imgd.token), 0)
+
     async def test_hostile_directories(self) -> None:
         """A directory's name cannot write to the terminal."""
         self.imgd.images("/data/\x1b[2Ja\nb", 1)
@@ -63,6 +70,24 @@ class Commands(TestCase):
         self.assertEqual(self.desk.printed, "unloaded\n")
         self.assertEqual(await self.run_command("timeout", "5"), 0)
         self.assertEqual(self.imgd.posts, [("/unload", {"name": "ct"}), ("/timeout/5", None)])
+
+    async def test_link(self) -> None:
+        """A link is all that goes to stdout; how long it is good goes to stderr."""
+        words = ("link", "/images/a.nii.gz")
+        self.assertEqual(await self.run_command(*words), 0, self.desk.remarked)
+        self.assertEqual(self.desk.printed, f"{self.imgd.url}{TICKET}/images/a.nii.gz\n")
+        self.assertEqual(self.desk.remarked, "good until 2099-01-01 00:00:00 UTC\n")
+        await self.run_command("link", "/images/", "--prefix", "--expires", "2d")
+        self.assertEqual(await self.run_command("link", "--revoke-all"), 0)
+        self.assertEqual(self.desk.printed, "none is good\n")
+        self.assertEqual(
+            self.imgd.posts,
+            [
+                ("/links", {"path": words[1], "expires": 3600, "prefix": False}),
+                ("/links", {"path": "/images/", "expires": 172_800, "prefix": True}),
+                ("/links/revoke", None),
+            ],
+        )
 
     async def test_tunnel_cleared(self) -> None:
         """``imgd tunnel --clear`` takes the public URL back."""

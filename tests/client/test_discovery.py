@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.client.discovery import find_server
 from imgd.client.errors import ClientError
+from imgd.client.urls import Origin
 from imgd.errors import BadRequest
 from imgd.host import running, token
 from imgd.host.atomic import make_private_folder, write_file
@@ -38,6 +39,19 @@ class Discovery(SynchronousTestCase):
         )
         self.assertTrue(server.is_local)
         self.assertIsNone(server.far_ca)
+
+    def test_its_origins(self) -> None:
+        """Where the daemon runs here all its URLs are its own; elsewhere, only the one asked."""
+        self.run_daemon("https://localhost:4711/", "http://localhost:4712/")
+        https, http = Origin("https", "localhost", 4711), Origin("http", "localhost", 4712)
+        other = Origin("https", "127.0.0.1", 4711)
+        far = Origin("https", "far.example", 4711)
+        for url, origins in (
+            (None, {https, http}),
+            ("https://127.0.0.1:4711", {https, http, other}),
+            ("https://far.example:4711", {far}),
+        ):
+            self.assertEqual(find_server(self.environ, url=url).origins, origins, url)
 
     def test_none_runs(self) -> None:
         """Where none runs, the error says how to start one."""

@@ -29,7 +29,7 @@ class Examples(SynchronousTestCase):
     def test_commands(self) -> None:
         """Every command that the document and the help show can be parsed."""
         helps = [build().format_help()]
-        for name in ("load", "status", "unload", "timeout", "tunnel"):
+        for name in ("load", "link", "status", "unload", "timeout", "tunnel"):
             helps.append(build_help(name))
         lines = re.findall(r"^\s*(?:\$ )?imgd ([a-z].*)$", CLIENT + "\n".join(helps), re.MULTILINE)
         self.assertGreater(len(lines), 15)
@@ -65,7 +65,7 @@ def build_help(command: str) -> str:
 class Helps(SynchronousTestCase):
     def test_examples(self) -> None:
         """Every command's help shows examples, and is no wider than a terminal."""
-        for name in ("load", "status", "unload", "timeout", "tunnel", "demo"):
+        for name in ("load", "link", "status", "unload", "timeout", "tunnel", "demo"):
             self.patch(os, "environ", {**os.environ, "COLUMNS": "80"})
             text = build_help(name)
             self.assertIn(f"examples:\n  {'ngrok' if name == 'tunnel' else f'imgd {name}'}", text)
@@ -74,7 +74,7 @@ class Helps(SynchronousTestCase):
 
     def test_no_way_around_trust(self) -> None:
         """No option turns verification off."""
-        for name in ("load", "status", "unload", "timeout", "tunnel", "demo"):
+        for name in ("load", "link", "status", "unload", "timeout", "tunnel", "demo"):
             for word in ("insecure", "no-verify", "skip", "no-check"):
                 self.assertNotIn(word, build_help(name))
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -13,14 +16,16 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.client.certificates import Authority
-from tests.daemons import CHECKOUT, PATIENCE, Daemon, environment
+from tests.daemons import CHECKOUT, PATIENCE, Daemon, curl, environment
 from tests.samples import HOSTILE_NAMES, digest, frames, studies
 
 
-class EndToEnd(SynchronousTestCase):
+class RealDaemon(SynchronousTestCase):
+    options: tuple[str, ...] = ()
+
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
-        self.daemon = Daemon(self.folder)
+        self.daemon = Daemon(self.folder, *self.options)
         self.addCleanup(self.daemon.stop)
 
     def python(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -47,6 +52,8 @@ class EndToEnd(SynchronousTestCase):
         with urllib.request.urlopen(url, context=self.daemon.tls()) as response:
             return bytes(response.read())
 
+
+class EndToEnd(RealDaemon):
     def test_every_byte(self) -> None:
         """Frames are loaded and checked, and every URL in the manifest gives its file's bytes."""
         folder = frames(self.folder / "video frames")
@@ -145,3 +152,81 @@ class EndToEnd(SynchronousTestCase):
         self.assertEqual(len(images), 3)
         self.assertIn("/collections/example/files/cover%20page.png", images[0])
         self.assertEqual(last, "Directory unloaded successfully")
+
+
+class Private(RealDaemon):
+    options = ("--private", "--http-port", "0")
+
+    def status(self, url: str) -> int:
+        """What a model gets that trusts the CA and has nothing but the URL."""
+        try:
+            with urllib.request.urlopen(url, context=self.daemon.tls()) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def test_signed(self) -> None:
+        """Signed URLs end as files do, and give their bytes to who has the CA alone, until revoked.
+
+        Plain ones do not.
+        """
+        folder = studies(self.folder / "studies")
+        for words in (("--name", "ct"), ()):
+            manifest = self.manifest(
+                "studies", "--recursive", "--signed", "--verify", "get", *words
+            )
+            urls = manifest["image_urls"]
+            self.assertEqual(len(urls), 6)
+            self.assertEqual(urls, sorted(urls))
+            self.assertRegex(manifest["links_expire_at"], r"^20\d\d-.*Z$")
+            for url in urls:
+                self.assertIn("/-/s/", url)
+                place = url.partition("/files/" if words else "/images/")[2]
+                file = folder / urllib.parse.unquote(place)
+                self.assertEqual(self.fetch(url), file.read_bytes())
+            [volume] = [url for url in urls if url.endswith("/example4d.nii.gz")]
+            body = curl("--cacert", str(self.daemon.ca), "--fail", volume)
+            self.assertEqual(body, (folder / "example4d.nii.gz").read_bytes())
+            plain = re.sub("/-/s/[^/]+", "", volume)
+            self.assertEqual((self.status(volume), self.status(plain)), (200, 401))
+        self.imgd("link", "--revoke-all")
+        self.assertEqual(self.status(volume), 403)
+        again = self.manifest("studies", "--recursive", "--signed")["image_urls"]
+        self.assertEqual(self.status(again[0]), 200)
+
+    def test_link(self) -> None:
+        """``imgd link`` prints a URL that curl can fetch with the CA alone."""
+        (self.folder / "output" / "a b.nii.gz").write_bytes(b"a volume")
+        base = self.daemon.url.rstrip("/")
+        for place in ("/a b.nii.gz", f"{base}/a%20b.nii.gz"):
+            done = self.imgd("link", place, "--expires", "7d")
+            self.assertRegex(done.stdout, rf"^{base}/-/s/[^/]+/a%20b\.nii\.gz\n$")
+            self.assertIn("good until 20", done.stderr)
+            url = done.stdout.strip()
+            self.assertEqual(curl("--cacert", str(self.daemon.ca), url), b"a volume")
+        folder = self.imgd("link", "/", "--prefix").stdout.strip()
+        self.assertEqual(self.fetch(folder + "a%20b.nii.gz"), b"a volume")
+        self.assertEqual(self.status(url.replace("/a%20b", "/c")), 403)
+        said = self.imgd("link", "a b.nii.gz", status=1).stderr
+        self.assertIn("/images/a.nii", said)
+
+    def test_unsigned(self) -> None:
+        """Every command works with the token, by each name of the daemon, and none without."""
+        frames(self.folder / "frames", 3)
+        for url in (
+            self.daemon.url,
+            self.daemon.url.replace("localhost", "127.0.0.1"),
+            self.daemon.http_url,
+        ):
+            for how in ("head", "get"):
+                manifest = self.manifest("frames", "--server", url, "--verify", how)
+                self.assertEqual((manifest["count"], manifest["failed"]), (4, []))
+                self.assertTrue(manifest["image_urls"][0].startswith(self.daemon.url))
+        self.assertIn(str(self.folder / "frames"), self.imgd("status").stdout)
+        self.assertEqual(self.imgd("timeout", "7").stdout, "Timeout set to 7 minutes\n")
+        where = ("--server", self.daemon.url, "--ca", str(self.daemon.ca))
+        elsewhere = {"IMGD_STATE_DIR": str(self.folder / "elsewhere")}
+        self.assertIn("private", self.imgd("status", *where, status=1, **elsewhere).stderr)
+        self.imgd("status", *where, **elsewhere, IMGD_TOKEN=self.daemon.token)
+        self.manifest("frames", *where, **elsewhere, IMGD_TOKEN=self.daemon.token)
+        self.imgd("unload")

@@ -19,6 +19,12 @@ class Typing(SynchronousTestCase):
             (options.output, options.name, options.timeout, options.server), (None,) * 4
         )
 
+    def test_expires(self) -> None:
+        """How long a link lives, in seconds or with a unit."""
+        for text, seconds in (("90", 90), ("30m", 1800), ("1h", 3600), ("7d", 604_800)):
+            self.assertEqual(parse(["link", "/a", "--expires", text]).expires, seconds)
+            self.assertEqual(parse(["load", "a", "--signed", "--expires", text]).expires, seconds)
+
     def test_usage(self) -> None:
         """What makes no sense exits with status 2 and one line that says what is wrong."""
         for words, said in (
@@ -36,6 +42,13 @@ class Typing(SynchronousTestCase):
             (["load", "a", "--resume", "m.json"], "--resume"),
             (["load", "--resume", "m.json", "--name", "x"], "--resume"),
             (["load", "a", "--quiet", "--verbose"], "not allowed"),
+            (["load", "a", "--expires", "1h"], "--signed"),
+            (["load", "a", "--signed", "--expires", "soon"], "30m, 1h or 7d"),
+            (["link"], "imgd link /images/"),
+            (["link", "/a", "--expires", "0"], "30m, 1h or 7d"),
+            (["link", "/a", "--expires", "1000w"], "ten years"),
+            (["link", "/a", "--revoke-all"], "give it alone"),
+            (["link", "--revoke-all", "--prefix"], "give it alone"),
             (["load", "a", "--request-timeout", "0"], "seconds"),
             (["load", "a", "--deadline", "nan"], "seconds"),
             (["timeout", "soon"], "minutes"),

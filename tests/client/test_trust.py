@@ -76,7 +76,7 @@ class Handshakes(TestCase):
 
     def head(self, url: str, ca: bytes | None) -> Deferred[object]:
         trusted = policy(ca)
-        line = Line(endpoints(reactor, trusted, trusted, origin_of(url)), Clock(), 30.0)
+        line = Line(endpoints(reactor, trusted, trusted, {origin_of(url)}), Clock(), 30.0)
         self.addCleanup(line.close)
         return line.ask(b"HEAD", f"{url}/health", 0)
 
@@ -152,7 +152,7 @@ class Roots(SynchronousTestCase):
                 chosen.append(w),
                 c(host, port),
             )[1]
-        endpoint_for = endpoints(reactor, near, far, Origin("https", "localhost", 8888))
+        endpoint_for = endpoints(reactor, near, far, {Origin("https", "localhost", 8888)})
         endpoint_for(Origin("https", "localhost", 8888))
         endpoint_for(Origin("https", "abc.ngrok.example", 443))
         endpoint_for(Origin("https", "localhost", 9999))

@@ -36,6 +36,22 @@ class Wires(SynchronousTestCase):
         self.assertEqual((first, blank), (b"HEAD /images/a%20b HTTP/1.1", b""))
         self.assertIn(b"Host: here:81", headers)
 
+    def test_token(self) -> None:
+        """A token that it is given is shown with every request, and ends no line."""
+        for token, header in (
+            ("abc", b"Authorization: Bearer abc"),
+            ("abc\r\nX: y\n", b"Authorization: Bearer abc X: y"),
+            ("ü", b"Authorization: Bearer \xc3\xbc"),
+        ):
+            self.setUp()
+            self.wire.bear(token)
+            self.wire.ask(b"HEAD", b"here", b"/a", 0)
+            self.wire.dataReceived(HEAD)
+            self.wire.run(b"here", [(b"/b", 3)], int)
+            for sent in self.transport.value().split(b"\r\n\r\n")[:2]:
+                self.assertEqual(sent.split(b"\r\n").count(header), 1)
+                self.assertEqual(len(sent.split(b"\r\n")), 6)
+
     def test_any_cut(self) -> None:
         """An answer is the same however its bytes are cut."""
         whole = HEAD + b"abc"
