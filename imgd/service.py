@@ -32,7 +32,8 @@ from imgd.machine import Machine
 from imgd.net.accepting import AcceptErrors
 from imgd.net.bulk_tls import tls_factory
 from imgd.net.certificate_watch import CertificateWatch, MadeCertificates, OwnCertificates
-from imgd.net.listen import Doorway, address_of, bind, close, number_of
+from imgd.net.listen import Doorway, bind, close
+from imgd.net.where import Where
 from imgd.settings import Settings
 from imgd.stopping import Stopping, within
 from imgd.web.access import Access
@@ -43,7 +44,6 @@ from imgd.web.views import Urls
 
 LAST_CHANGE: Final = 5  # seconds that storing it may take when the daemon ends
 MEGABYTE: Final = 1_000_000  # bytes
-_EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
 
 
 def make(settings: Settings, reactor: Any) -> Daemon:
@@ -73,13 +73,19 @@ class Daemon(Service):
         self._main_ports: list[IListeningPort] = []
         self._plain_ports: list[IListeningPort] = []
         self._undo = ExitStack()
+        self._hangups: list[Callable[[], object]] = []  # what SIGHUP asks for
         self._keeper: Keeper | None = None
         self._site: Site | None = None
 
     @property
     def url(self) -> str:
         """Where this daemon is reached on its main port, with a slash at the end."""
-        return self._url_of(self._main_ports[0], "https" if self._settings.tls else "http")
+        return self._where.url
+
+    @property
+    def _where(self) -> Where:
+        scheme = "https" if self._settings.tls else "http"
+        return Where(self._settings.host, scheme, self._main_ports, self._plain_ports)
 
     def privilegedStartService(self) -> None:
         """Bind every port."""
@@ -103,7 +109,7 @@ class Daemon(Service):
         self._plain.behind = site
         self._main.behind = tls_factory(watch.context, site, self._reactor) if watch else site
         made = watch.made if watch else None
-        hold.announce(self._urls(), made.ca_pem if made else None)
+        hold.announce(self._where.urls, made.ca_pem if made else None)
         self._say_where(state_dir, watch)
         super().startService()
 
@@ -115,6 +121,7 @@ class Daemon(Service):
             self._main.refusal = site.reception.refusal
         self._machine.start()
         self._undo.callback(self._machine.stop)
+        self._heed_hangups()
         site.reception.start()
         stopping = Stopping(self._reactor, site.reception.hurry)
         self._reactor.callWhenRunning(stopping.listen)
@@ -184,6 +191,7 @@ class Daemon(Service):
         )
         watch.start()
         self._undo.callback(watch.stop)
+        self._hangups.append(watch.check)
         return watch
 
     def _warn_of_open_key(self, key: str) -> None:
@@ -210,7 +218,7 @@ class Daemon(Service):
             trouble=self._machine.trouble,
             **_limits(wanted),
         )
-        return Site(parts, self._reactor, self._access_log(watch))
+        return Site(parts, self._reactor, self._access_log())
 
     def _make_links(self, state_dir: str) -> Links:
         key = signing_key.read_or_make(state_dir)
@@ -230,41 +238,32 @@ class Daemon(Service):
             self.log.warn("{path} is not served: /{name} is imgd's own", path=root.path, name=name)
         return root
 
-    def _access_log(self, watch: CertificateWatch | None) -> Callable[[str], None] | None:
+    def _access_log(self) -> Callable[[str], None] | None:
         path = self._settings.access_log
         if path == "-":
             return lambda line: self.log.info("{line}", line=line)
         if not path:
-            self._on_hangup(watch.check if watch else lambda: None)
             return None
         access_log = AccessLog(path)
         self._machine.check(faults.ACCESS_LOG, lambda: path if access_log.is_losing else "")
         self._undo.callback(access_log.close)
-        self._on_hangup(access_log.reopen)
+        self._hangups.append(access_log.reopen)
         return access_log.write
 
-    def _on_hangup(self, act: Callable[[], object]) -> None:
+    def _heed_hangups(self) -> None:
         """Act on SIGHUP, on the reactor's thread, where the platform has it."""
         if hasattr(signal, "SIGHUP"):
-            before = signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(act))
+            before = signal.signal(signal.SIGHUP, self._hang_up)
             self._undo.callback(signal.signal, signal.SIGHUP, before)
+
+    def _hang_up(self, *_: object) -> None:
+        for act in self._hangups:
+            self._reactor.callFromThread(act)
 
     # What is told
 
-    def _url_of(self, port: IListeningPort, scheme: str) -> str:
-        host = self._settings.host
-        host = "localhost" if host in _EVERYWHERE else host
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{number_of(port)}/"
-
-    def _urls(self) -> list[str]:
-        return [self.url, *(self._url_of(port, "http") for port in self._plain_ports[:1])]
-
     def _say_where(self, state_dir: str, watch: CertificateWatch | None) -> None:
-        scheme = "https" if self._settings.tls else "http"
-        for port in self._main_ports:
-            self._say_listening(port, scheme)
-        for port in self._plain_ports:
-            self._say_listening(port, "http")
+        self._where.say()
         self.log.info("Serving {path}", path=os.path.realpath(self._settings.images_dir))
         if watch is not None and watch.made is not None:
             self.log.info(
@@ -275,13 +274,6 @@ class Daemon(Service):
         if not self._settings.token:
             self.log.info("The token is in {path}", path=token.path(state_dir))
         self.log.info("imgd {version} is ready: open {url}", version=__version__, url=self.url)
-
-    def _say_listening(self, port: IListeningPort, scheme: str) -> None:
-        self.log.info(
-            "Listening on {url} ({address})",
-            url=self._url_of(port, scheme),
-            address=address_of(port),
-        )
 
 
 def _limits(wanted: Settings) -> dict[str, Any]:
