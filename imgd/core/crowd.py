@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final, Protocol
 
 SWEEP: Final = 1.0  # seconds between two sweeps
 # A sweep that comes later than this found the process held up: that time counts for nobody.
 LATE: Final = 3.0
+MAX_NAMED: Final = 1024  # addresses whose client is remembered: every connection asks twice
 
 
 class Stage(IntEnum):
@@ -174,6 +176,7 @@ class Crowd:
         return lost
 
 
+@lru_cache(MAX_NAMED)
 def client_of(address: str) -> str:
     """Whom an address stands for: an IPv6 network of 64 bits is one; "" for a loopback address."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.crowd import Deadlines
@@ -149,6 +150,22 @@ class DeadlineTests(Case):
         self.assertFalse(idle.disconnecting)
         self.wait(3)
         self.assertTrue(idle.disconnecting)
+
+    def test_told_together(self) -> None:
+        """Slow clients are told of together, once a minute, and idle ones not at all."""
+        told: list[LogEvent] = []
+        globalLogPublisher.addObserver(told.append)
+        self.addCleanup(globalLogPublisher.removeObserver, told.append)
+        self.send(self.house.connect(), ASK)
+        for number in range(90):
+            transport = self.house.connect()
+            self.send(transport, HEAD if number % 2 else POST)
+            self.wait(1)
+        self.wait(60)
+        lines = [formatEvent(e) for e in told if "too slow" in str(e["log_format"])]
+        self.assertEqual(len(lines), 3, lines)
+        self.assertIn("with the head of a request", lines[0])
+        self.assertIn("with the body of a request", lines[1])
 
     def test_forgotten(self) -> None:
         """Connections that are gone are looked at no more."""
