@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.python.failure import Failure
 
 from imgd.alarm import Alarm, Clock, Drift
 from imgd.core.catalog import CURRENT, Collection
 from imgd.core.names import Names
-from imgd.errors import BadRequest, NotFound, Unavailable
+from imgd.errors import BadRequest, ImgdError, NotFound, Unavailable
 from imgd.host import directories
 from imgd.host.directories import Index, Policy
 from imgd.host.state import Store, StoredCollection
@@ -56,6 +57,7 @@ class Keeper:
         self.default_minutes = default_minutes
         self._shelves = Shelves()
         self._changes = DeferredLock()
+        self._is_storing = True  # the last change made in the background is on disk
         self._alarm = Alarm(clock, self._shelves.catalog.next_deadline, self._unload_expired)
         self._drift = Drift(clock, wall)
 
@@ -243,6 +245,15 @@ class Keeper:
                 await self._run(self._store.remove, name)
 
     def _in_background(self, work: Any) -> None:
-        Deferred.fromCoroutine(work).addErrback(
-            lambda failure: self.log.failure("Could not store a change of collections", failure)
-        )
+        Deferred.fromCoroutine(work).addCallbacks(self._stored_again, self._not_stored)
+
+    def _stored_again(self, _: object) -> None:
+        self._is_storing = True
+
+    def _not_stored(self, failure: Failure) -> None:
+        """Told once, until a change is stored again; what nobody foresaw is told each time."""
+        if not failure.check(ImgdError):
+            self.log.failure("Could not store a change of collections", failure)
+        elif self._is_storing:
+            self._is_storing = False
+            self.log.error("A change of collections is not stored yet: {why}", why=failure.value)

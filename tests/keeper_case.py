@@ -121,6 +121,10 @@ class KeeperCase(SynchronousTestCase):
     def observe(self, event: Any) -> None:
         self.logged.append(formatEvent(event))
 
+    def not_stored(self) -> list[str]:
+        """Lines of the log that say that a change is not stored."""
+        return [line for line in self.logged if "is not stored yet" in line]
+
     def use(self, setup: Setup) -> None:
         self.life = setup
         self.keeper, self.clock, self.wall = setup.keeper, setup.clock, setup.wall
