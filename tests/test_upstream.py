@@ -52,7 +52,9 @@ class TwistedTests(SynchronousTestCase):
             ("_unbufferPendingWrites", ("_write(eachWrite)",)),
             ("_write", ("_bufferedWrite", "_tlsShutdownFinished", "_lostTLSConnection")),
             ("_flushReceiveBIO", ("_lostTLSConnection", "_aborted", "_flushSendBIO()")),
-            ("makeConnection", ("_tlsConnection",)),
+            ("makeConnection", ("_tlsConnection", "factory._creatorCallable(self)")),
+            ("makeConnection", ("_appSendBuffer = []", "factory.registerProtocol(self)")),
+            ("connectionLost", ("_lostTLSConnection:", "_tlsConnection = None")),
         ):
             source = inspect.getsource(getattr(TLSMemoryBIOProtocol, caller))
             for name in names:

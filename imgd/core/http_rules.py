@@ -95,9 +95,16 @@ def origin_form(target: bytes) -> tuple[bytes, bytes, bytes] | None:
 class HeadReader:
     """Takes the bytes of a connection until a head is whole, or can no longer become one."""
 
+    __slots__ = ("_begun", "_held")
+
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._held: bytes | bytearray = b""
         self._begun = False  # an empty line came, and no other may
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of a head has come yet."""
+        return not (self._held or self._begun)
 
     def feed(self, data: bytes) -> Head | Refusal | None:
         """A head that passed the check with what followed it, a refusal, or None: more is needed.
@@ -128,7 +135,7 @@ class HeadReader:
         return check(head) or Head(head, data[end:])
 
     def _reset(self) -> None:
-        self._held = bytearray()
+        self._held = b""
         self._begun = False
 
 
@@ -203,7 +210,7 @@ def _check_target(method: bytes, target: bytes) -> Refusal | None:
     absolute = origin_form(target)
     if absolute is None:
         return _bad("The request target must begin with a slash, or be an http or https URL.")
-    return None if _is_authority(absolute[1]) else _bad("The URL's host or port is malformed.")
+    return None if is_authority(absolute[1]) else _bad("The URL's host or port is malformed.")
 
 
 def _check_fields(fields: list[tuple[bytes, bytes]], version: bytes) -> Refusal | None:
@@ -222,10 +229,10 @@ def _check_host(hosts: list[bytes], version: bytes) -> Refusal | None:
         return _bad("The Host header field is missing.") if version == b"1.1" else None
     if len(hosts) > 1:
         return _bad("There is more than one Host header field.")
-    return None if _is_authority(hosts[0]) else _bad("The Host header field is malformed.")
+    return None if is_authority(hosts[0]) else _bad("The Host header field is malformed.")
 
 
-def _is_authority(text: bytes) -> bool:
+def is_authority(text: bytes) -> bool:
     """``HOST[:PORT]``, RFC 3986 section 3.2; an http URL has a host (RFC 9110 section 4.2.1)."""
     found = _AUTHORITY.fullmatch(text)
     if found is None or int(found[2] or 0) > 65535:

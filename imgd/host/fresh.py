@@ -15,10 +15,12 @@ from typing import Any, Final, NamedTuple
 
 from imgd.core.conditional import NANOSECONDS, FileFacts
 from imgd.host import disk
+from imgd.host.disk import OpenFile
 
 # How long a file must have rested when it is read, in seconds. The kernel stamps times by its tick
 # (10 ms at most), FAT by two seconds: within one step, a second write leaves no trace.
 SETTLED: Final = 2.5
+MAX_OPEN: Final = 16  # files that stay open for a turn of the reactor
 
 
 class Stamp(NamedTuple):
@@ -45,7 +47,7 @@ def stamp_of(fd: int) -> Stamp:
     return _stamp(os.fstat(fd))
 
 
-def reopen(path: str, stamp: Stamp) -> int | None:
+def reopen(path: str, stamp: Stamp) -> OpenFile | None:
     """Open a file that is the same (``Places.is_same``) once more: None where it is not, now.
 
     What was judged was this inode, not this path, so that a path that leads elsewhere in the moment
@@ -56,7 +58,7 @@ def reopen(path: str, stamp: Stamp) -> int | None:
     except OSError:
         return None
     if stamp_of(fd) == stamp:
-        return fd
+        return OpenFile(fd, os.path.basename(path), stamp.facts)
     os.close(fd)
     return None
 
@@ -79,6 +81,7 @@ class Places:
     def __init__(self, call_soon: Callable[[Callable[[], None]], Any]) -> None:
         self._call_soon = call_soon
         self._standing: set[str] = set()
+        self._open: dict[tuple[str, Stamp], OpenFile] = {}
 
     def is_same(self, path: str, folder: str, stamp: Stamp) -> bool:
         """Whether ``path``, a name in the real ``folder``, is this version of a regular file."""
@@ -96,16 +99,37 @@ class Places:
             and (folder in self._standing or self._stands(folder))
         )
 
+    def reopen(self, path: str, stamp: Stamp) -> OpenFile | None:
+        """Open a file that ``is_same``, for this turn and all who ask for it in it: it is closed in
+        the next, and by nobody else. None where it is not the same now.
+        """
+        found = self._open.get((path, stamp))
+        if found is None and (found := reopen(path, stamp)) is not None:
+            self._forget_soon()
+            if len(self._open) >= MAX_OPEN:
+                self._close_all()
+            self._open[path, stamp] = found
+        return found
+
     def _stands(self, folder: str) -> bool:
         if not is_real(folder):
             return False
-        if not self._standing:
-            self._call_soon(self._forget)
+        self._forget_soon()
         self._standing.add(folder)
         return True
 
+    def _forget_soon(self) -> None:
+        if not (self._standing or self._open):
+            self._call_soon(self._forget)
+
     def _forget(self) -> None:
         self._standing.clear()
+        self._close_all()
+
+    def _close_all(self) -> None:
+        for file in self._open.values():
+            file.close()
+        self._open.clear()
 
 
 def is_real(folder: str) -> bool:

@@ -241,7 +241,7 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
 
 
 # What stock code declares for each connection anew: a transport offers what TCP below it offers.
-classImplements(BulkTLSProtocol, implementedBy(Server))
+cast(Any, classImplements)(BulkTLSProtocol, implementedBy(Server))
 
 
 class BulkTLSFactory(TLSMemoryBIOFactory):

@@ -1,7 +1,9 @@
 """A connection: bytes in, past the lane to twisted.web's parser, and answers out.
 
 What arrives takes these steps, in this order: the strict check of a head
-(``imgd.core.http_rules``) -> lane -> HTTPChannel. Bodies are HTTPChannel's alone.
+(``imgd.core.http_rules``) -> lane -> HTTPChannel. Bodies are HTTPChannel's alone. A read that is
+one whole head, and nothing else, may be answered by the lane at once: it recognises nothing that
+the check refuses.
 """
 
 from __future__ import annotations
@@ -66,23 +68,29 @@ class Channel(Visit):
             return False
         data, self._rest = self._rest, b""
         self.heard = True
+        was_asked = self._reader.is_new
+        if was_asked and self._answer(data):
+            return True
         match self._reader.feed(data):
             case Head(head, rest):
                 self._rest = rest
-                self._answer(head)
+                was_asked = was_asked and len(head) == len(data)
+                if was_asked or not self._answer(head):
+                    self._parse(head)
                 return True
             case Refusal() as refusal:
                 self.refuse(refusal)
         return False
 
-    def _answer(self, head: bytes) -> None:
+    def _answer(self, head: bytes) -> bool:
+        """Whether the lane took it."""
         answer = self.site.lane.answer(head, self)
         if answer is None:
-            self._parse(head)
-            return
+            return False
         self.turns += 1
         self.heard = False
         self.send(answer)
+        return True
 
     def _parse(self, data: bytes) -> None:
         self._is_parsing = True

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from imgd.core.http_rules import MAX_FIELDS, is_authority
 from imgd.core.plan import Header
 
 MAX_BLOCK: Final = 8 * 1024  # bytes; below every limit of twisted.web's parser
@@ -51,7 +52,10 @@ class FieldsReader:
         self.known: dict[bytes, Fields] = {}  # read by the lane, which saves a call
 
     def read(self, block: bytes) -> Fields | None:
-        """A block with the empty line at its end, or None where it is not for the lane."""
+        """A block with the empty line at its end, or None where it is not for the lane.
+
+        What is read here is also what ``imgd.core.http_rules`` lets through.
+        """
         if len(block) > MAX_BLOCK or not _BLOCK.fullmatch(block):
             return None
         found: dict[bytes, bytes] = {}
@@ -61,7 +65,9 @@ class FieldsReader:
             if name in found or name in _NOT_HERE:
                 return None
             found[name] = value.strip(b" \t")
-        if b"host" not in found or found.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        if len(found) > MAX_FIELDS or not is_authority(found.get(b"host", b"")):
+            return None
+        if found.get(b"connection", b"keep-alive").lower() != b"keep-alive":
             return None
         fields = self._fields(found)
         if len(block) <= MAX_REMEMBERED and b"range" not in found:

@@ -89,8 +89,8 @@ class KnownFiles:
                 for part in answer.parts
             )
             return b"".join(pieces)
-        fd = fresh.reopen(known.path, known.stamp)
-        return None if fd is None else _read(OpenFile(fd, "", known.stamp.facts), answer)
+        file = self._places.reopen(known.path, known.stamp)
+        return None if file is None else _read(file, answer)
 
     def _is_loaded(self, known: Known) -> bool:
         """Whether its collection is the one that is loaded now."""
@@ -148,11 +148,8 @@ def _known(
     representation = Representation.of(file.name, file.facts, now)
     answer = plan(representation, {}, now)
     stamp = fresh.stamp_of(file.fd)
-    body: bytes | None = b""
-    if file.facts.size <= MAX_KEPT:
-        body = _read(file, answer)
-    else:
-        file.close()
+    body = _read(file, answer) if file.facts.size <= MAX_KEPT else b""
+    file.close()
     if body is None:
         return None
     head = lines(answer.headers) + b"\r\n"
@@ -171,10 +168,8 @@ def _known(
 
 
 def _read(file: OpenFile, answer: Plan) -> bytes | None:
-    """The body of a small plan, None where it cannot be kept to its promise; closes the file."""
+    """The body of a small plan, None where it cannot be kept to its promise."""
     try:
         return FileBody(answer.parts, file).read_all()
     except FileChanged:
         return None
-    finally:
-        file.close()

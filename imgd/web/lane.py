@@ -17,16 +17,17 @@ from typing import Any, Final
 from twisted.internet.interfaces import IAddress
 from twisted.web.http import RESPONSES, datetimeToString
 
+from imgd.core.http_rules import MAX_LINE
 from imgd.core.plan import Plan, plan
 from imgd.core.ranges import Slice
-from imgd.web.fields import Fields, FieldsReader, lines
+from imgd.web.fields import MAX_BLOCK, Fields, FieldsReader, lines
 from imgd.web.headers import HeaderPolicy
 from imgd.web.known import Known, KnownFiles
 from imgd.web.send import AT_ONCE
 
-# The longest line of twisted.web's parser is longer. No query: visible ASCII without "?".
-MAX_LINE: Final = 8 * 1024  # bytes
-_LINE: Final = re.compile(rb"(GET|HEAD) (/[!->@-~]*) HTTP/1\.1")
+# No query and no fragment: visible ASCII without "?" and "#".
+_LINE: Final = re.compile(rb"(GET|HEAD) (/[!\"$->@-~]*) HTTP/1\.1")
+MAX_HEAD: Final = MAX_LINE + len(b"\r\n") + MAX_BLOCK  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,13 @@ class Lane:
         self._second = -1
 
     def answer(self, data: bytes, channel: Any) -> bytes | None:
-        """The whole answer to what was read, or None where it is not for the lane."""
+        """The whole answer to what was read, or None where it is not for the lane.
+
+        What it answers is one whole head that ``imgd.core.http_rules.check`` lets through: it need
+        not be asked as well (``tests/web/test_lane.py`` proves it).
+        """
+        if len(data) > MAX_HEAD:
+            return None
         line, _, block = data.partition(b"\r\n")
         fields = self._reader.known.get(block) or self._reader.read(block)
         if fields is None or len(line) > MAX_LINE or (asked := _LINE.fullmatch(line)) is None:

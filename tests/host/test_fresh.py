@@ -69,15 +69,39 @@ class PlacesTests(SynchronousTestCase):
 
     def test_reopen(self) -> None:
         """The very version is opened again, another or a link to it is not."""
-        fd = fresh.reopen(self.path, self.stamp)
-        assert fd is not None
-        os.close(fd)
+        file = fresh.reopen(self.path, self.stamp)
+        assert file is not None
+        file.close()
         os.rename(self.path, self.path + ".old")
         os.symlink(self.path + ".old", self.path)
         self.assertIsNone(fresh.reopen(self.path, self.stamp))
         os.remove(self.path)
         write(self.path)
         self.assertIsNone(fresh.reopen(self.path, self.stamp))
+
+    def test_open_for_a_turn(self) -> None:
+        """A file is open once for all who ask in one turn, and closed in the next."""
+        file = self.places.reopen(self.path, self.stamp)
+        assert file is not None
+        self.assertIs(self.places.reopen(self.path, self.stamp), file)
+        self.assertTrue(self.is_same())
+        self.assertEqual(len(self.later), 1)
+        self.later.pop()()
+        self.assertEqual(file.fd, -1)
+        os.remove(self.path)
+        self.assertIsNone(self.places.reopen(self.path, self.stamp))
+        self.assertEqual(self.later, [])
+
+    def test_open_are_few(self) -> None:
+        """However many files are asked for in a turn, few are open."""
+        opened = []
+        for number in range(fresh.MAX_OPEN + 1):
+            path = write(os.path.join(self.folder, f"{number}.jpg"))
+            with open(path, "rb") as file:
+                opened.append(self.places.reopen(path, fresh.stamp_of(file.fileno())))
+        self.assertEqual(sum(file is not None and file.fd >= 0 for file in opened), 1)
+        self.assertEqual(len(self.later), 1)
+        self.later.pop()()
 
     def test_links_above(self) -> None:
         """A folder is real where no part of its path is a link."""

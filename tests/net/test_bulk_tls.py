@@ -227,6 +227,36 @@ class SocketTests(TestCase):
         self.assertEqual(clock.getDelayedCalls(), [])
 
     @inlineCallbacks
+    def test_first_answer(self) -> Any:
+        """The first large write after a rest leaves no buffer behind, those that follow do."""
+        clock = Clock()
+        self.factory = TalkFactory()
+        context = SwappableContext(build_context(made().pairs))
+        port = reactor.listenTCP(
+            0, tls_factory(context, self.factory, clock), interface="127.0.0.1"
+        )
+        self.addCleanup(port.stopListening)
+
+        def ask(wrapped: ssl.SSLSocket) -> bytes:
+            wrapped.sendall(b"20000\n")
+            return read(wrapped, 20_000)
+
+        raw = socket.create_connection(("127.0.0.1", port.getHost().port), timeout=TIMEOUT)
+        wrapped = yield deferToThread(client().wrap_socket, raw, server_hostname="localhost")
+        kept = []
+        for _ in range(3):
+            self.assertEqual((yield deferToThread(ask, wrapped)), BODY[:20_000])
+            kept.append(self.factory.made[0].transport.getHandle()._from_ssl)
+        self.assertEqual(kept[1], kept[0])
+        self.assertEqual(kept[2], kept[0])
+        clock.pump([LOOK_EVERY] * 3)
+        self.assertEqual((yield deferToThread(ask, wrapped)), BODY[:20_000])
+        self.assertNotEqual(self.factory.made[0].transport.getHandle()._from_ssl, kept[0])
+        wrapped.close()
+        yield self.factory.made[0].lost
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    @inlineCallbacks
     def test_slow_reader(self) -> Any:
         """A client that does not read leaves no more than a bulk in the transport."""
         port = self.serve()

@@ -11,8 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from imgd.core import http_rules
+from imgd.core.conditional import FileFacts
+from imgd.core.http_rules import Head, HeadReader
+from imgd.core.plan import Representation
 from imgd.host.disk import Root
-from imgd.web.known import KnownFiles
+from imgd.host.fresh import Stamp
+from imgd.web.headers import HeaderPolicy
+from imgd.web.known import Known, KnownFiles
 from imgd.web.lane import Lane
 from imgd.web.site import RESERVED
 from tests.fakes import Answer, House, Transport, write
@@ -211,6 +217,103 @@ class ListedOriginsTests(OneMeaningTests):
             answer = self.through(self.lane, [request])[0]
             self.assertIn(b"\r\nVary: Origin\r\n", answer)
             self.assertEqual(b"\r\nAccess-Control-Allow-Origin: " in answer, allowed)
+
+
+class EveryFile:
+    """Knows a file by any target, and reads nothing of it."""
+
+    def __init__(self) -> None:
+        facts = FileFacts(SIZE, 1, 1, 1)
+        self._known = Known(
+            collection=None,
+            root=Root("/"),
+            path="/a.jpg",
+            folder="/",
+            stamp=Stamp(1, 1, SIZE, 1, 1),
+            representation=Representation.of("a.jpg", facts, 1.0),
+            head=b"\r\n",
+            unchanged=b"\r\n",
+            whole=b"\r\n" + bytes(SIZE),
+        )
+
+    def get(self, _target: bytes, _now: float) -> Known:
+        return self._known
+
+    def read(self, _known: Known, _answer: object) -> bytes:
+        return b""
+
+
+# What heads are broken with, besides any byte.
+_BREAKS = st.sampled_from(
+    (
+        *(b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"\0", b"#", b"?", b'"', b"\x80", b"[", b"@"),
+        *(b"\r\nHost: b", b"Host: a:99999\r\n", b"\r\nContent-Length: 1", b"HTTP/1.1", b"\r\n\r\n"),
+        *(b"GET / HTTP/1.1\r\n", b"\r\nTransfer-Encoding: chunked", b"x" * 8000, b"X:\r\n" * 100),
+    )
+)
+_TARGETS = st.sampled_from(
+    (b"/", b"/a#x", b"/a.jpg", b"/%zz", b"/" + b"a" * 7900, b"/b", b"http://a/b")
+)
+_LINES = st.sampled_from(
+    (b"Accept: */*", b"X-A:\t b ", b"Cookie: a=b", b"Host: b", b"Referer: a", b"Accept-Encoding:")
+)
+_HOSTS = st.sampled_from(
+    (
+        b"Host: localhost:8888",
+        b"host:a",
+        b"Host: [::1]:80",
+        b"Host: [:",
+        b"Host: a b",
+        b"Host:",
+        b"A:",
+    )
+)
+
+
+class StrictTests(SynchronousTestCase):
+    """The lane answers nothing that the strict check refuses, and so need not ask it."""
+
+    def answers(self, head: bytes) -> bool:
+        files: Any = EveryFile()
+        return Lane(files, HeaderPolicy(("*",)), None).answer(head, None) is not None
+
+    @settings(max_examples=1500, deadline=None, derandomize=True)
+    @given(
+        st.sampled_from((b"GET", b"HEAD", b"POST")),
+        _TARGETS,
+        _HOSTS,
+        st.lists(_LINES | HEADERS.map(lambda line: line.encode("latin-1")), max_size=2),
+        st.lists(st.tuples(st.floats(0, 1), _BREAKS | st.binary(max_size=2)), max_size=2),
+    )
+    def test_subset(
+        self,
+        method: bytes,
+        target: bytes,
+        host: bytes,
+        lines: list[bytes],
+        breaks: list[tuple[float, bytes]],
+    ) -> None:
+        """Whatever it answers, whole or broken anywhere, is a head that passes the check."""
+        head = method + b" " + target + b" HTTP/1.1\r\n" + b"\r\n".join([host, *lines, b"", b""])
+        for place, broken in breaks:
+            at = round(place * len(head))
+            head = head[:at] + broken + head[at:]
+        if self.answers(head):
+            self.assertIsNone(http_rules.check(head))
+            self.assertEqual(HeadReader().feed(head), Head(head, b""))
+
+    def test_limits(self) -> None:
+        """Up to the check's own limits it answers, and beyond them it does not."""
+        for path, fields, answered in (
+            (http_rules.MAX_LINE - len("GET  HTTP/1.1"), 0, True),
+            (http_rules.MAX_LINE - len("GET  HTTP/1.1") + 1, 0, False),
+            (1, http_rules.MAX_FIELDS - 1, True),
+            (1, http_rules.MAX_FIELDS, False),
+        ):
+            more = b"".join(b"X-%d: 1\r\n" % number for number in range(fields))
+            head = b"GET /" + b"a" * (path - 1) + b" HTTP/1.1\r\nHost: a\r\n" + more + b"\r\n"
+            self.assertEqual(self.answers(head), answered, (path, fields))
+            self.assertEqual(http_rules.check(head) is None, answered)
 
 
 class FreshTests(SynchronousTestCase):
