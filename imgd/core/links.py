@@ -67,7 +67,7 @@ def admit(key: bytes, ticket: bytes, path: bytes, now: float) -> None:
     Gone where it was and has expired; only who held a good link learns of that.
     """
     found = _TICKET.fullmatch(ticket)
-    if found is None:
+    if found is None or not path.startswith(b"/"):
         raise Forbidden(_WRONG)
     expires, depth = int(found[1]), found[2]
     segments = _segments(path)
