@@ -322,6 +322,14 @@ class HeadReaderTests(SynchronousTestCase):
         for end in range(len(head)):
             self.assertIsNone(HeadReader().feed(head[:end]))
 
+    def test_is_new(self) -> None:
+        """A reader is new until something of a head has come, and after each whole head."""
+        reader = HeadReader()
+        self.assertTrue(reader.is_new)
+        for data, is_new in ((b"\r\n", False), (b"GET / ", False), (b"HTTP/1.0\r\n\r\n", True)):
+            reader.feed(data)
+            self.assertEqual(reader.is_new, is_new, data)
+
 
 class OriginFormTests(SynchronousTestCase):
     """RFC 9112 section 3.2.2."""
