@@ -55,6 +55,12 @@ class TooLarge(ImgdError):
     status = 413
 
 
+class Misdirected(ImgdError):
+    """It was asked under a name that is not this daemon's."""
+
+    status = 421
+
+
 class UnsupportedMediaType(ImgdError):
     """The request's body is of a type that is not read here."""
 

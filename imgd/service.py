@@ -17,10 +17,12 @@ from twisted.logger import globalLogPublisher
 from imgd import __version__
 from imgd.core import faults
 from imgd.core.crowd import Deadlines
+from imgd.core.gate import is_loopback, who_may_read
 from imgd.errors import StartError
-from imgd.host import descriptors, running, secret_file, signing_key, token
+from imgd.host import descriptors, running, secret_file, signing_key, socket_owner, token
 from imgd.host.access_log import AccessLog
 from imgd.host.atomic import make_private_folder
+from imgd.host.certificate_files import subject_names
 from imgd.host.certificates import names_wanted
 from imgd.host.clock import MonotonicClock, never_set_back
 from imgd.host.directories import Policy
@@ -32,12 +34,13 @@ from imgd.machine import Machine
 from imgd.net.accepting import AcceptErrors
 from imgd.net.bulk_tls import tls_factory
 from imgd.net.certificate_watch import CertificateWatch, MadeCertificates, OwnCertificates
-from imgd.net.listen import Doorway, bind, close
+from imgd.net.listen import Doorway, address_of, bind, close, number_of
 from imgd.net.where import Where
 from imgd.settings import Settings
 from imgd.stopping import Stopping, within
 from imgd.web.access import Access
 from imgd.web.headers import HeaderPolicy
+from imgd.web.hosts import OwnHosts
 from imgd.web.links import Links
 from imgd.web.site import RESERVED, Parts, Site
 from imgd.web.views import Urls
@@ -207,7 +210,8 @@ class Daemon(Service):
             document_root=self._document_root(state_dir),
             keeper=keeper,
             urls=Urls(self.url, wanted.public_url),
-            access=Access(secret, wanted.allow_hosts),
+            access=self._make_access(secret),
+            hosts=self._own_hosts(),
             headers=HeaderPolicy(wanted.cors_origins),
             run_blocking=self._machine.run,
             uptime=lambda: time.monotonic() - self._started,
@@ -219,6 +223,33 @@ class Daemon(Service):
             **_limits(wanted),
         )
         return Site(parts, self._reactor, self._access_log())
+
+    def _make_access(self, secret: str) -> Access:
+        wanted = self._settings
+        lookup = socket_owner.choose()
+        token_always = wanted.require_token or wanted.private
+        if lookup is None and not token_always:
+            self.log.warn(
+                "This system does not tell whose a connection is: every user of this machine, and "
+                "proxies that run on it, may control without the token (--require-token)"
+            )
+        return Access(
+            secret,
+            wanted.allow_hosts,
+            token_always=token_always,
+            socket_owner=lookup,
+            own_users=socket_owner.own_users(),
+        )
+
+    def _own_hosts(self) -> OwnHosts:
+        wanted = self._settings
+        if not all(is_loopback(address_of(port)) for port in self._main_ports):
+            return OwnHosts()
+        names = names_wanted(wanted.host, wanted.tls_names)
+        own = subject_names(wanted.cert) if wanted.tls and wanted.cert else []
+        hosts = OwnHosts([*wanted.allow_hosts, *names.dns, *names.ips, *own])
+        hosts.add_url(wanted.public_url)
+        return hosts
 
     def _make_links(self, state_dir: str) -> Links:
         key = signing_key.read_or_make(state_dir)
@@ -271,6 +302,13 @@ class Daemon(Service):
                 path=watch.made.ca_pem,
                 fingerprint=watch.made.ca_fingerprint,
             )
+        host, port = self._settings.host, number_of(self._main_ports[0])
+        readers = who_may_read(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            self._settings.cors_origins,
+            private=self._settings.private,
+        )
+        self.log.info("May read: {readers}", readers=readers)
         if not self._settings.token:
             self.log.info("The token is in {path}", path=token.path(state_dir))
         self.log.info("imgd {version} is ready: open {url}", version=__version__, url=self.url)

@@ -24,6 +24,7 @@ from imgd.keeper import Keeper, Order, Shelf
 from imgd.trouble import Trouble
 from imgd.web.access import Access
 from imgd.web.headers import HeaderPolicy
+from imgd.web.hosts import OwnHosts
 from imgd.web.links import Links
 from imgd.web.site import RESERVED, Parts, Site
 from imgd.web.views import Urls
@@ -171,13 +172,15 @@ class House:
         self,
         folder: str,
         *,
-        cors_origins: tuple[str, ...] = ("*",),
+        cors_origins: tuple[str, ...] = (),
+        hosts: tuple[str, ...] | None = None,
         follow_symlinks: bool = False,
         allowed: tuple[str, ...] = (),
         store: MemoryStore | None = None,
         minutes: int = 30,
         public_url: str | None = None,
         private: bool = False,
+        access: Mapping[str, Any] | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> None:
         self.state_dir = os.path.join(folder, "state")
@@ -212,8 +215,13 @@ class House:
             ),
             keeper=self.keeper,
             urls=self.urls,
-            access=Access(TOKEN, ("localhost", "127.0.0.1", "::1")),
+            access=Access(
+                TOKEN,
+                ("localhost", "127.0.0.1", "::1"),
+                **{"token_always": private, **(access or {})},
+            ),
             headers=HeaderPolicy(cors_origins),
+            hosts=OwnHosts(hosts),
             run_blocking=self.blocking,
             uptime=lambda: 12.5,
             ca_pem=lambda: b"-----BEGIN CERTIFICATE-----\n",

@@ -256,7 +256,12 @@ class ReferenceTests(SynchronousTestCase):
     def test_headers(self) -> None:
         """Every header that each answer or each preflight carries is told, with its value."""
         told = " ".join(self.reference.split())
-        for name, value in (*headers.EVERY_ANSWER, *headers.EVERY_READ, *headers.PREFLIGHT):
+        for name, value in (
+            *headers.EVERY_ANSWER,
+            *headers.SHARED,
+            *headers.NOT_SHARED,
+            *headers.PREFLIGHT,
+        ):
             self.assertIn(name.decode(), told)
             self.assertIn(value.decode(), told)
 

@@ -86,7 +86,7 @@ class Defaults(Folders):
                 allow_roots=(),
                 token=None,
                 allow_hosts=("localhost", "127.0.0.1", "::1"),
-                cors_origins=("*",),
+                cors_origins=(),
                 public_url=None,
                 follow_symlinks=False,
                 access_log=None,
@@ -137,7 +137,7 @@ class Precedence(Folders):
         environ = {"IMAGE_SERVER_PORT": "", "IMGD_CORS_ORIGINS": " , ", "IMGD_TOKEN": " "}
         settings = self.load({}, environ, env_file="IMAGE_SERVER_PORT=3\nIMAGE_SERVER_HOST=\nX")
         self.assertEqual((settings.port, settings.host), (3, "localhost"))
-        self.assertEqual((settings.cors_origins, settings.token), (("*",), None))
+        self.assertEqual((settings.cors_origins, settings.token), ((), None))
 
     def test_an_empty_option_is_a_problem(self) -> None:
         """A script whose variable is not set must not open what it meant to close."""

@@ -1,8 +1,9 @@
-"""Who may control, and which origins may read.
+"""Who may control, which origins may read, and which hosts are this daemon's.
 
 Whoever bears the token may control, from anywhere. So may a program on this very machine, for curl
 and n8n there know no token; and that takes more than a loopback address, which a tunnel, a proxy or
-a page in the owner's browser has as well.
+a page in the owner's browser has as well. What is decided here is what the request itself says;
+whose socket it came by, ``imgd.host.socket_owner`` asks the system.
 """
 
 from __future__ import annotations
@@ -13,18 +14,29 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 
-from imgd.errors import Forbidden, ImgdError, Unauthorized
+from imgd.errors import Unauthorized
 
 Header = tuple[bytes, bytes]
 
 # Each stands in a request at most once (RFC 9110 section 5.3); two could mean one thing to a proxy
 # and another here.
 _SINGLE: Final = (b"host", b"origin", b"sec-fetch-site")
-# What tunnels and proxies add on the way.
-_RELAYED: Final = frozenset(
-    (b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip")
+# What programs and browsers say for themselves. Tunnels and proxies add headers of their own, more
+# of them each year (Via, CF-Ray, Traceparent, Tailscale-User-Login): any other one is taken for one
+# of theirs.
+_FIRST_HAND: Final = frozenset(
+    (
+        *(b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"authorization"),
+        *(b"cache-control", b"connection", b"content-encoding", b"content-language"),
+        *(b"content-length", b"content-type", b"cookie", b"date", b"dnt", b"expect", b"from"),
+        *(b"host", b"if-match", b"if-modified-since", b"if-none-match", b"if-range"),
+        *(b"if-unmodified-since", b"keep-alive", b"origin", b"pragma", b"prefer", b"priority"),
+        *(b"range", b"referer", b"save-data", b"te", b"trailer", b"transfer-encoding"),
+        *(b"upgrade", b"upgrade-insecure-requests", b"user-agent", b"x-requested-with"),
+    )
 )
-_RELAYED_PREFIXES: Final = (b"x-forwarded", b"x-original-")
+_BROWSERS: Final = b"sec-"  # prefix of names that no page can set (Fetch standard)
+_MAX_SHOWN: Final = 64  # characters of a header's name in an error
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\]:/?#@,]+)(?::(\d{0,5}))?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -34,11 +46,13 @@ class Asker(NamedTuple):
 
     ``peer`` is the address of the other end, "" where there is none (a UNIX socket). ``headers``
     maps lower-case names to all their values, in order. ``secure``: it came over TLS.
+    ``is_http_1_0``: it is of the version that proxies speak by default, and programs do not.
     """
 
     peer: str
     headers: Mapping[bytes, Sequence[bytes]]
     secure: bool
+    is_http_1_0: bool = False
 
 
 class Authority(NamedTuple):
@@ -63,19 +77,29 @@ def host_names(settings: Iterable[str]) -> frozenset[str]:
     return frozenset(authority.host if authority else name for name, authority in parsed)
 
 
-def may_control(asker: Asker, token: str, allowed_hosts: Collection[str], hint: str) -> None:
-    """Return if this asker may control; contract section 3.
+def is_named(host: str, names: Collection[str]) -> bool:
+    """Whether a ``Host`` names one of ``names`` (as ``host_names`` gives them), whatever its port.
 
-    ``allowed_hosts`` are as ``host_names`` gives them. ``hint`` is a sentence that says where the
-    token lies. Raises Unauthorized where credentials were given and are not the token, even on this
-    machine, and Forbidden where none were given and the request is not plainly local.
+    ``*.NAME`` stands for every name with one more label (RFC 6125 section 6.4.3).
+    """
+    authority = parse_authority(host.strip())
+    if authority is None:
+        return False
+    return authority.host in names or f"*.{authority.host.partition('.')[2]}" in names
+
+
+def bears_token(asker: Asker, token: str, hint: str) -> bool:
+    """Whether this asker bears the token; False where no credentials were given.
+
+    ``hint`` is a sentence that says where the token lies. Unauthorized where credentials were given
+    and are not the token, even on this machine.
     """
     credentials = asker.headers.get(b"authorization", ())
-    if credentials:
-        if len(credentials) > 1 or not _is_token(credentials[0], token):
-            raise Unauthorized(f"This is not imgd's token. {hint}")
-    elif reason := _why_not_local(asker, allowed_hosts):
-        raise Forbidden(f"Control from elsewhere needs imgd's token: {reason}. {hint}")
+    if not credentials:
+        return False
+    if len(credentials) > 1 or not _is_token(credentials[0], token):
+        raise Unauthorized(f"This is not imgd's token. {hint}")
+    return True
 
 
 def may_read(asker: Asker, token: str, hint: str) -> None:
@@ -84,20 +108,24 @@ def may_read(asker: Asker, token: str, hint: str) -> None:
     Being local is not enough: a page in the owner's browser is local too, and a read that it
     cannot see the answer of still tells it something. Raises Unauthorized.
     """
-    credentials = asker.headers.get(b"authorization", ())
-    if not credentials:
+    if not bears_token(asker, token, hint):
         raise Unauthorized(f"Reading is private here: it needs a signed link or the token. {hint}")
-    if len(credentials) > 1 or not _is_token(credentials[0], token):
-        raise Unauthorized(f"This is not imgd's token. {hint}")
 
 
-def is_controller(asker: Asker, token: str, allowed_hosts: Collection[str]) -> bool:
-    """Whether this reader might control as well, and so may see paths of the host."""
-    try:
-        may_control(asker, token, allowed_hosts, "")
-    except ImgdError:
-        return False
-    return True
+def who_may_read(address: str, origins: Sequence[str], *, private: bool) -> str:
+    """Who may read, for the log: ``address`` is ``HOST:PORT`` as bound, ``origins`` were named."""
+    if private:
+        return "who bears the token or a signed link"
+    authority = parse_authority(address)
+    is_local = authority is not None and (
+        authority.host == "localhost" or is_loopback(authority.host)
+    )
+    place = "on this machine" if is_local else "of theirs"
+    everybody = "every program on this machine" if is_local else f"everybody who reaches {address}"
+    if not origins:
+        return f"{everybody}; files, every page in a browser {place} as well"
+    pages = "every page" if "*" in origins else f"pages of {', '.join(origins)}"
+    return f"{everybody}, and {pages} in a browser {place}"
 
 
 def allowed_origin(origin: bytes | None, allowed: Sequence[str]) -> tuple[Header, ...]:
@@ -122,14 +150,19 @@ def _is_token(credentials: bytes, token: str) -> bool:
     return right and scheme.lower() == b"bearer" and bool(token)
 
 
-def _why_not_local(asker: Asker, allowed_hosts: Collection[str]) -> str:
-    """What speaks against a program on this machine asking for itself; "" where nothing does."""
-    if not _is_loopback(asker.peer):
+def why_not_local(asker: Asker, allowed_hosts: Collection[str]) -> str:
+    """What speaks against a program on this machine asking for itself; "" where nothing does.
+
+    ``allowed_hosts`` are as ``host_names`` gives them.
+    """
+    if not is_loopback(asker.peer):
         return "the request comes from another machine"
+    if asker.is_http_1_0:
+        return "it is an HTTP/1.0 request, as proxies send them"
     if any(len(asker.headers.get(name, ())) > 1 for name in _SINGLE):
         return "a header that counts once is there twice"
-    if any(n in _RELAYED or n.startswith(_RELAYED_PREFIXES) for n in asker.headers):
-        return "the request came through a tunnel or a proxy"
+    if relayed := _second_hand(asker.headers):
+        return f"the request came through a tunnel or a proxy, by its header {relayed!r}"
     own = parse_authority(_text(asker, b"host") or "")
     if own is None or own.host not in allowed_hosts:
         return "its Host is none of the allowed ones (--allow-host adds one)"
@@ -138,7 +171,16 @@ def _why_not_local(asker: Asker, allowed_hosts: Collection[str]) -> str:
     return ""
 
 
-def _is_loopback(peer: str) -> bool:
+def _second_hand(names: Iterable[bytes]) -> str:
+    """A header that no program sends for itself; "" without one."""
+    for name in names:
+        if name not in _FIRST_HAND and not name.startswith(_BROWSERS):
+            return name[:_MAX_SHOWN].decode("latin-1")
+    return ""
+
+
+def is_loopback(peer: str) -> bool:
+    """Whether an address is one of this machine's own loopback ones."""
     try:
         address = ip_address(peer)
     except ValueError:

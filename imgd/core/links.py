@@ -19,10 +19,13 @@ from imgd.errors import BadRequest, Forbidden, Gone
 MOUNT: Final = "/-/s/"
 KEY_SIZE: Final = 32  # bytes, as many as SHA-256 gives
 MAX_SECONDS: Final = MAX_MINUTES * 60
+# The longest life of a link that is made without the token, by whoever is local.
+MAX_LOCAL_SECONDS: Final = 7 * 86_400
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw]?)")
 # Seconds since the epoch; depth; HMAC-SHA256 as base64url without padding, 43 characters.
-_TICKET: Final = re.compile(rb"([0-9]{1,12})(?:-([0-9]{1,3}))?\.([A-Za-z0-9_-]{43})")
+# Each link is spelled in one way: no number begins with a zero.
+_TICKET: Final = re.compile(rb"([1-9][0-9]{0,11})(?:-(0|[1-9][0-9]{0,2}))?\.([A-Za-z0-9_-]{43})")
 _SIGNATURE: Final = re.compile(rb"(/-/s/[0-9-]{1,20}\.)[^/?]{1,100}")
 
 

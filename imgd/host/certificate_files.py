@@ -56,6 +56,17 @@ def read_chain(path: str) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(file.read())
 
 
+def subject_names(path: str) -> list[str]:
+    """The names and addresses that a PEM file's certificate is for; OSError, ValueError."""
+    try:
+        extensions = read_chain(path)[0].extensions
+        held = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    addresses = map(str, held.get_values_for_type(x509.IPAddress))
+    return [*held.get_values_for_type(x509.DNSName), *addresses]
+
+
 def read_key(path: str) -> PrivateKey:
     """The private key of a PEM file; OSError, TypeError where it is encrypted, else ValueError."""
     with open(path, "rb") as file:

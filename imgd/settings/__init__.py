@@ -16,6 +16,7 @@ from imgd.errors import ImgdError
 from imgd.settings import values
 from imgd.settings.sources import ENV_FILE, Given, Sources, UnusableError
 from imgd.settings.table import TABLE, Setting
+from imgd.settings.values import is_everywhere
 
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -29,7 +30,8 @@ class Settings:
     forbidden anyway. ``allow_hosts``, in lower case, are this machine's own names, the bound host
     and the user's. ``public_url`` has no slash at its end. ``memory_cache`` is in megabytes.
     ``access_log`` may be ``-``, the log.
-    ``private``: to read, the token or a signed link is needed. Timeouts and ``grace`` are seconds;
+    ``private``: to read, the token or a signed link is needed; ``require_token``: to control, the
+    token is. ``cors_origins`` is empty where none was named. Timeouts and ``grace`` are seconds;
     bounds of connections are None where the machine's are to be taken.
     ``env_file`` is the file that the user named.
     """
@@ -55,6 +57,7 @@ class Settings:
     follow_symlinks: bool
     access_log: str | None
     private: bool = False
+    require_token: bool = False
     header_timeout: int = 20
     body_timeout: int = 30
     handshake_timeout: int = 10
@@ -141,7 +144,8 @@ class _Draft:
 
     def settings(self) -> Settings:
         """The settings as they stand, with defaults for what could not be read."""
-        hosts = (*LOCAL_HOSTS, self._values["host"], *self._values["allow_hosts"])
+        bound = () if is_everywhere(self._values["host"]) else (self._values["host"],)
+        hosts = (*LOCAL_HOSTS, *bound, *self._values["allow_hosts"])
         whole = {**self._values, "allow_hosts": tuple(dict.fromkeys(hosts))}
         if self._failed & {"cert", "key"}:
             whole["cert"] = whole["key"] = None

@@ -100,13 +100,24 @@ def host(text: str) -> str:
     return text.lower().removesuffix(".")
 
 
+def is_everywhere(host: str) -> bool:
+    """Whether it is ``0.0.0.0`` or ``::``: every address to bind to, and nobody's name."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def allowed_host(text: str) -> str:
     """What a ``Host`` header may name; its port, if one is written, does not matter."""
     try:
         authority = parse_authority(text)
-        return host(authority.host if authority else text)
+        found = host(authority.host if authority else text)
     except ValueError:
         raise ValueError("is not a host name or an address") from None
+    if is_everywhere(found):
+        raise ValueError("is the name of no host; give the one that clients ask for")
+    return found
 
 
 def certificate_name(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from imgd.core import gate
+from imgd.errors import Forbidden, ImgdError
+from imgd.host.socket_owner import Endpoint, Lookup
 from imgd.web.request import Request
 
 HINT = (
@@ -14,20 +16,64 @@ HINT = (
 
 
 class Access:
-    """Who may control, contract section 3."""
+    """Who may control: the token's bearer, and programs of this daemon's own user.
 
-    def __init__(self, token: str, allowed_hosts: Iterable[str]) -> None:
+    ``socket_owner`` tells whose a connection from this machine is, None where that cannot be asked:
+    then all of its users are taken for ``own_users``. ``token_always``: being local is not enough.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        allowed_hosts: Iterable[str],
+        *,
+        token_always: bool = False,
+        socket_owner: Lookup | None = None,
+        own_users: Collection[int] = (),
+    ) -> None:
         self._token = token
         self._hosts = gate.host_names(allowed_hosts)
+        self._token_always = token_always
+        self._socket_owner = socket_owner
+        self._own_users = own_users
 
     def check(self, request: Request) -> None:
         """Unauthorized or Forbidden unless this asker may control."""
-        gate.may_control(request.asker(), self._token, self._hosts, HINT)
+        if not self.bears_token(request) and (reason := self._why_not_local(request)):
+            raise Forbidden(f"Control needs imgd's token: {reason}. {HINT}")
 
     def check_reader(self, request: Request) -> None:
         """Unauthorized unless this asker may read where reading is private."""
         gate.may_read(request.asker(), self._token, HINT)
 
+    def bears_token(self, request: Request) -> bool:
+        """Whether this asker bears the token; Unauthorized where it is another one."""
+        return gate.bears_token(request.asker(), self._token, HINT)
+
     def is_controller(self, request: Request) -> bool:
         """Whether this asker might control, and so may see paths of the host."""
-        return gate.is_controller(request.asker(), self._token, self._hosts)
+        try:
+            self.check(request)
+        except ImgdError:
+            return False
+        return True
+
+    def _why_not_local(self, request: Request) -> str:
+        if self._token_always:
+            return "it is always asked for here (--require-token, --private)"
+        return gate.why_not_local(request.asker(), self._hosts) or self._why_not_own(request)
+
+    def _why_not_own(self, request: Request) -> str:
+        """Asked last, for it costs a system call."""
+        if self._socket_owner is None:
+            return ""
+        peer, host = request.getClientAddress(), request.getHost()
+        try:
+            user = self._socket_owner(
+                Endpoint(peer.host, peer.port), Endpoint(host.host, host.port)
+            )
+        except OSError:
+            user = None
+        if user in self._own_users:
+            return ""
+        return "another user of this machine sent it, as a proxy that runs here does"

@@ -17,6 +17,7 @@ from twisted.web.http_headers import Headers
 from imgd.core.http_rules import MAX_LINE, MAX_SECTION, Head, HeadReader, Refusal
 from imgd.host import tcp
 from imgd.web import refusals
+from imgd.web.headers import EVERY_ANSWER
 from imgd.web.visit import Visit
 
 
@@ -102,7 +103,8 @@ class Channel(Visit):
     def refuse(self, refusal: Refusal) -> None:
         """Answer what is no request, close, and hear nothing more."""
         self.persistent = False
-        self.write(refusals.answer(refusal, self.site.header_policy.of(b"GET", None)))
+        policy = self.site.header_policy.of(None, is_file=True)
+        self.write(refusals.answer(refusal, (*EVERY_ANSWER, *policy)))
         self.loseConnection()
 
     def requestDone(self, request: TwistedRequest) -> None:

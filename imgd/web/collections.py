@@ -28,6 +28,10 @@ class CurrentImages(Endpoint):
         self._keeper = keeper
         self._folders = folders
 
+    def is_file(self, request: Request) -> bool:
+        """Anything below, but a folder."""
+        return request.path.count(b"/") > 1 and not request.path.endswith(b"/")
+
     def answer(self, request: Request) -> Work:
         """A file or folder of the current collection."""
         shelf = self._keeper.get(CURRENT)
@@ -49,9 +53,14 @@ class Collections(Endpoint):
         self._folders = folders
         self._images = images
 
+    def is_file(self, request: Request) -> bool:
+        """A path below ``files/``, unless it is a folder's."""
+        names = _below(request)
+        return len(names) > 2 and names[1] == "files" and not request.path.endswith(b"/")
+
     def answer(self, request: Request) -> Work:
         """The collection is looked up once: the answer is of one load."""
-        match [paths.decode(segment) for segment in request.path.split(b"/")[2:]]:
+        match _below(request):
             case [] | [""]:
                 return self._all(request)
             case [name] | [name, ""]:
@@ -78,3 +87,8 @@ class Collections(Endpoint):
         full = self._access.is_controller(request)
         [told] = await self._views.some([shelf], full=full)
         respond_json(request, told)
+
+
+def _below(request: Request) -> list[str]:
+    """The segments of the path below ``/collections``, decoded."""
+    return [paths.decode(segment) for segment in request.path.split(b"/")[2:]]

@@ -12,6 +12,7 @@ from imgd.errors import BadRequest, NotFound, UnsupportedMediaType
 from imgd.keeper import Keeper, Order
 from imgd.web.access import Access
 from imgd.web.endpoint import Reply, respond_json
+from imgd.web.hosts import OwnHosts
 from imgd.web.request import Request
 from imgd.web.views import Urls, Views
 
@@ -33,8 +34,8 @@ def control(
 
 def read_json(request: Request, kind: type[T]) -> T:
     """The body as a message of this kind; BadRequest or UnsupportedMediaType if it is not."""
-    media_type = (request.getHeader(b"content-type") or b"").partition(b";")[0].strip().lower()
-    if media_type != b"application/json":
+    types = request.requestHeaders.getRawHeaders(b"content-type", ())
+    if [kind.partition(b";")[0].strip().lower() for kind in types] != [b"application/json"]:
         raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
     return messages.decode(request.content.read(), kind)
 
@@ -42,10 +43,11 @@ def read_json(request: Request, kind: type[T]) -> T:
 class Actions:
     """What a controller can do."""
 
-    def __init__(self, keeper: Keeper, views: Views, urls: Urls) -> None:
+    def __init__(self, keeper: Keeper, views: Views, urls: Urls, hosts: OwnHosts) -> None:
         self._keeper = keeper
         self._views = views
         self._urls = urls
+        self._hosts = hosts
 
     async def load(self, request: Request) -> messages.Loaded:
         """``POST /load-directory``: load, in place of what had the name."""
@@ -103,6 +105,7 @@ class Actions:
         """``POST /public-url``: the base of the URLs handed out from now on, null for its own."""
         asked = read_json(request, messages.PublicUrlRequest)
         self._urls.public = None if asked.url is None else messages.valid_base_url(asked.url)
+        self._hosts.add_url(self._urls.public)
         return messages.PublicUrlSet(
             public_url=self._urls.public, message=f"URLs now begin with {self._urls.base}"
         )

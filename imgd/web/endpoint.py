@@ -44,13 +44,14 @@ def respond_page(request: Request, body: bytes, status: int = 200) -> None:
     """Answer with a page for people, under the policy that lets it load imgd's own assets alone."""
     request.setHeader(b"Content-Security-Policy", pages.CSP.encode("ascii"))
     request.setHeader(b"Referrer-Policy", b"no-referrer")
-    request.setHeader(b"Cache-Control", b"no-cache")
+    request.setHeader(b"Cache-Control", request.cache_control)
     respond(request, body, HTML, status)
 
 
 def redirect(request: Request, location: str) -> None:
     """308 to a relative place, with the query that came."""
     _, question, query = request.uri.partition(b"?")
+    request.setHeader(b"Cache-Control", request.cache_control)  # a 308 may be kept for ever else
     request.setHeader(b"Location", location.encode("ascii") + question + query)
     respond(request, b"", b"", 308)
 
@@ -66,8 +67,13 @@ class Endpoint(Resource):
     methods: tuple[bytes, ...] = (b"GET", b"HEAD")
     answer: Callable[[Request], Coroutine[Any, Any, None] | None]
 
+    def is_file(self, request: Request) -> bool:
+        """Whether a file is asked for, which pages of every origin may read by default."""
+        return False
+
     def render(self, request: Request) -> int:
         """Called by twisted.web."""
+        request.set_policy(is_file=self.is_file(request))
         if request.method in self.methods:
             self._begin(request)
         elif request.method == b"OPTIONS":

@@ -14,6 +14,7 @@ from typing import Final
 
 from imgd.core.http_rules import MAX_FIELDS, is_authority
 from imgd.core.plan import Header
+from imgd.web.headers import EVERY_ANSWER
 
 MAX_BLOCK: Final = 8 * 1024  # bytes; below every limit of twisted.web's parser
 MAX_MEMO: Final = 512  # blocks remembered: at most MAX_MEMO * MAX_REMEMBERED bytes of them
@@ -45,10 +46,20 @@ class Fields:
 
 
 class FieldsReader:
-    """Reads blocks of header lines; ``policy`` gives the headers of an answer for an ``Origin``."""
+    """Reads blocks of header lines; ``policy`` gives the headers of an answer for an ``Origin``.
 
-    def __init__(self, policy: Callable[[bytes | None], tuple[Header, ...]]) -> None:
-        self._policy = lru_cache(MAX_ORIGINS)(lambda origin: lines(policy(origin)))
+    A host that was accepted once stays accepted (``imgd.web.hosts``).
+    """
+
+    def __init__(
+        self,
+        policy: Callable[[bytes | None], tuple[Header, ...]],
+        accepts_host: Callable[[bytes], bool],
+    ) -> None:
+        self._policy = lru_cache(MAX_ORIGINS)(
+            lambda origin: lines((*EVERY_ANSWER, *policy(origin)))
+        )
+        self._accepts_host = accepts_host
         self.known: dict[bytes, Fields] = {}  # read by the lane, which saves a call
 
     def read(self, block: bytes) -> Fields | None:
@@ -65,7 +76,8 @@ class FieldsReader:
             if name in found or name in _NOT_HERE:
                 return None
             found[name] = value.strip(b" \t")
-        if len(found) > MAX_FIELDS or not is_authority(found.get(b"host", b"")):
+        host = found.get(b"host", b"")
+        if len(found) > MAX_FIELDS or not is_authority(host) or not self._accepts_host(host):
             return None
         if found.get(b"connection", b"keep-alive").lower() != b"keep-alive":
             return None

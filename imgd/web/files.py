@@ -7,7 +7,6 @@ kept of it is its place in the resource tree.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -37,6 +36,10 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
         self._base = base
         self._depth = base.count("/")
 
+    def is_file(self, request: Request) -> bool:
+        """Anything but a folder."""
+        return not request.path.endswith(b"/")
+
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """A file, a folder's listing, or a redirect to the folder; else NotFound."""
         *_, last = mounted = request.path.split(b"/", self._depth)
@@ -65,9 +68,8 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
     def _send(self, request: Request, names: tuple[str, ...]) -> None:
         if self._root.images_only and not media.is_image(names[-1]):
             raise BadRequest(f"Not an image: {paths.display(names[-1])}")
-        now = time.time()
         file = disk.open_file(self._root, names)
-        representation = Representation.of(file.name, file.facts, now)
+        representation = Representation.of(file.name, file.facts, request.now)
         if request.has_flag(b"download"):
             request.setHeader(*attachment(names[-1]))
-        send(request, plan(representation, request.conditions(), now), file)
+        send(request, plan(representation, request.conditions(), request.now), file)

@@ -12,12 +12,18 @@ EVERY_ANSWER: Final[tuple[Header, ...]] = (
     (b"Server", b"imgd"),
     (b"X-Content-Type-Options", b"nosniff"),
 )
-EVERY_READ: Final[tuple[Header, ...]] = (
+SHARED: Final[tuple[Header, ...]] = (
     (
         b"Access-Control-Expose-Headers",
         b"Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified",
     ),
     (b"Cross-Origin-Resource-Policy", b"cross-origin"),
+)
+NOT_SHARED: Final[tuple[Header, ...]] = ((b"Cross-Origin-Resource-Policy", b"same-origin"),)
+#: What ``HeaderPolicy.of`` may give.
+POLICY_NAMES: Final = (
+    *(b"Access-Control-Allow-Origin", b"Access-Control-Expose-Headers"),
+    *(b"Cross-Origin-Resource-Policy", b"Vary"),
 )
 PREFLIGHT: Final[tuple[Header, ...]] = (
     (b"Access-Control-Allow-Methods", b"GET, HEAD, POST, OPTIONS"),
@@ -32,21 +38,17 @@ READ_METHODS: Final = (b"GET", b"HEAD", b"OPTIONS")
 
 
 class HeaderPolicy:
-    """What goes with an answer, before the answer is known."""
+    """Which pages of other origins may read an answer. No origin can read what control says.
 
-    def __init__(self, cors_origins: Sequence[str]) -> None:
-        self._origins = tuple(cors_origins)
-        self._open = self._read(None) if self._origins == ("*",) else None
+    ``cors_origins`` are those that were named, ``*`` for every one. Where none was, every page may
+    read files, for viewers do, and nothing else: no page learns what is loaded, or lists a folder.
+    """
 
-    def _read(self, origin: bytes | None) -> tuple[Header, ...]:
-        return (*EVERY_ANSWER, *allowed_origin(origin, self._origins), *EVERY_READ)
+    def __init__(self, cors_origins: Sequence[str] = ()) -> None:
+        self._named = tuple(cors_origins)
 
-    def of(self, method: bytes, origin: bytes | None) -> tuple[Header, ...]:
-        """The headers of an answer to this method and ``Origin``.
-
-        CORS opens reading alone: an answer to POST carries none of it, so that no other origin can
-        read what control says. A method that is unknown is answered like a read: it does nothing.
-        """
-        if method == b"POST":
-            return EVERY_ANSWER
-        return self._open if self._open is not None else self._read(origin)
+    def of(self, origin: bytes | None, is_file: bool) -> tuple[Header, ...]:
+        """The headers of an answer to a read with this ``Origin``: to a file's path, or another."""
+        if not (is_file or self._named):
+            return NOT_SHARED
+        return (*allowed_origin(origin, self._named or ("*",)), *SHARED)

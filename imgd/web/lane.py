@@ -54,8 +54,8 @@ class Answered:
 class Lane:
     """Answers what it can from the files that it knows.
 
-    ``tell`` is told of each answer, where there is one to tell; ``wall`` gives seconds since the
-    epoch.
+    ``tell`` is told of each answer, where there is one to tell; ``accepts_host`` says which hosts
+    may be asked for; ``wall`` gives seconds since the epoch.
     """
 
     def __init__(
@@ -64,10 +64,11 @@ class Lane:
         policy: HeaderPolicy,
         tell: Callable[[Answered], None] | None,
         wall: Callable[[], float] = time.time,
+        accepts_host: Callable[[bytes], bool] = lambda _host: True,
     ) -> None:
         self._wall = wall
         self._files = files
-        self._reader = FieldsReader(lambda origin: policy.of(b"GET", origin))
+        self._reader = FieldsReader(lambda origin: policy.of(origin, is_file=True), accepts_host)
         self._tell = tell
         self._starts: dict[int, bytes] = {}
         self._second = -1

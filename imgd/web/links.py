@@ -16,8 +16,8 @@ from twisted.web.server import NOT_DONE_YET
 
 from imgd.core import links, messages
 from imgd.core.links import Scope
-from imgd.errors import BadRequest, ImgdError, NotFound
-from imgd.web.access import Access
+from imgd.errors import BadRequest, Forbidden, ImgdError, NotFound
+from imgd.web.access import HINT, Access
 from imgd.web.control import read_json
 from imgd.web.endpoint import Endpoint
 from imgd.web.request import Request
@@ -65,16 +65,20 @@ class Links:
 class LinkActions:
     """What a controller does with links."""
 
-    def __init__(self, links: Links, urls: Urls) -> None:
+    def __init__(self, links: Links, urls: Urls, access: Access) -> None:
         self._links = links
         self._urls = urls
+        self._access = access
 
     async def make(self, request: Request) -> messages.LinkMade:
         """``POST /links``: a link to a file, or with ``prefix`` to a folder."""
         asked = read_json(request, messages.LinkRequest)
         path, question, query = self._path(asked).partition("?")
         scope = Scope.of(path, is_prefix=asked.prefix)
-        place, expires = self._links.make(scope, links.seconds(asked.expires))
+        seconds = links.seconds(asked.expires)
+        if seconds > links.MAX_LOCAL_SECONDS and not self._access.bears_token(request):
+            raise Forbidden(f"A link that lives longer than a week needs imgd's token. {HINT}")
+        place, expires = self._links.make(scope, seconds)
         url = f"{self._urls.base}{place}{question}{query}"
         return messages.LinkMade(url=url, expires_at=messages.utc(expires))
 
@@ -110,6 +114,10 @@ class Signed(Endpoint):
         self._links = links
         self._url_map = url_map
 
+    def is_file(self, request: Request) -> bool:
+        """A viewer must learn that its link expired; what the link leads to decides for itself."""
+        return not request.path.endswith(b"/")
+
     def answer(self, request: Request) -> None:
         """Judge the link, then let the same URL map answer that answers everybody."""
         _, mount, place = request.path.partition(_MOUNT)
@@ -119,6 +127,7 @@ class Signed(Endpoint):
             raise NotFound
         if not path.startswith(b"/-/"):  # imgd's own assets are open to everybody
             self._links.admit(ticket, path)
+            request.is_private = True
         request.rebase(path)
         request.render(getChildForRequest(self._url_map, request))
 
@@ -138,6 +147,8 @@ class Private(Endpoint):
     def render(self, request: Request) -> Any:
         """Called by twisted.web for every request."""
         if request.method in self.methods and not _is_open(request.path):
+            request.is_private = True
+            request.set_policy(is_file=not request.path.endswith(b"/"))
             try:
                 self._access.check_reader(request)
             except ImgdError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Final
@@ -18,7 +19,7 @@ from imgd.core.plan import CONDITIONS
 from imgd.errors import ImgdError, NotFound
 from imgd.host import failing
 from imgd.web import refusals
-from imgd.web.headers import EVERY_ANSWER
+from imgd.web.headers import EVERY_ANSWER, POLICY_NAMES
 
 MAX_BODY: Final = 64 * 1024  # bytes: the largest honest body of the control API is a path
 TOO_LARGE: Final = Refusal(413, f"The body is over {MAX_BODY // 1024} KiB.")
@@ -35,6 +36,8 @@ class Request(TwistedRequest):
     refused = False
     is_whole = False  # everything has arrived: it is imgd's turn
     is_gone = False  # the connection was lost: nothing more can be said
+    is_private = False  # it is answered to whoever bears the token or a link, and nobody else
+    now = 0.0  # seconds since the epoch: the answer's Date, and no date in it is later
 
     def connectionLost(self, reason: Failure) -> None:
         """The client has gone."""
@@ -77,10 +80,25 @@ class Request(TwistedRequest):
         """Set what every answer carries, then find the resource and let it answer."""
         self.site = site = self.channel.site  # type: ignore[attr-defined]
         self.rebase(self.path)
-        self.setHeader(b"Date", datetimeToString())
-        for name, value in site.header_policy.of(self.method, self.getHeader(b"origin")):
-            self.responseHeaders.addRawHeader(name, value)
+        self.now = time.time()
+        self.setHeader(b"Date", datetimeToString(self.now))
+        for name, value in EVERY_ANSWER:
+            self.setHeader(name, value)
         self.render(site.getResourceFor(self))
+
+    def set_policy(self, *, is_file: bool) -> None:
+        """Say which origins may read the answer, in place of what was said before."""
+        for name in POLICY_NAMES:
+            self.responseHeaders.removeHeader(name)
+        if self.method != b"POST":  # no other origin may read what control says
+            policy = self.channel.site.header_policy  # type: ignore[attr-defined]
+            for name, value in policy.of(self.getHeader(b"origin"), is_file):
+                self.responseHeaders.addRawHeader(name, value)
+
+    @property
+    def cache_control(self) -> bytes:
+        """For what may be kept and must be asked for again: by shared caches, or by none."""
+        return b"private, no-cache" if self.is_private else b"no-cache"
 
     def rebase(self, path: bytes) -> None:
         """Be a request for this path, before anything of it was looked for."""
@@ -117,6 +135,7 @@ class Request(TwistedRequest):
         return Asker(
             peer=getattr(self.getClientAddress(), "host", ""),
             secure=self.isSecure(),
+            is_http_1_0=self.clientproto == b"HTTP/1.0",
             headers={
                 name.lower(): values for name, values in self.requestHeaders.getAllRawHeaders()
             },

@@ -29,6 +29,8 @@ def send(request: Request, plan: Plan, file: OpenFile) -> None:
     request.setResponseCode(plan.status)
     for name, value in plan.headers:
         request.responseHeaders.addRawHeader(name, value)
+    if request.is_private:
+        request.setHeader(b"Cache-Control", request.cache_control)
     if request.method == b"HEAD" or not plan.parts:
         file.close()
         request.write(b"")

@@ -31,6 +31,7 @@ from imgd.web.endpoint import Endpoint, Reply, respond, respond_json, vary_by_ac
 from imgd.web.files import Files
 from imgd.web.folders import Folders
 from imgd.web.headers import HeaderPolicy
+from imgd.web.hosts import OwnHosts, WrongHost
 from imgd.web.images import ImageLists
 from imgd.web.known import KnownFiles
 from imgd.web.lane import Answered, Lane
@@ -65,6 +66,7 @@ class Parts:
     ca_pem: Callable[[], bytes | None]
     memory_cache: int = 64_000_000  # bytes of small files kept in memory
     private: bool = False
+    hosts: OwnHosts = field(default_factory=OwnHosts)
     links: Links = field(default_factory=Links)
     trouble: Trouble = field(default_factory=lambda: Trouble(time.monotonic))
     deadlines: Deadlines = field(default_factory=Deadlines)
@@ -78,8 +80,8 @@ def url_map(parts: Parts) -> Resource:
     views = Views(keeper, parts.urls)
     folders = Folders(views, access, parts.run_blocking)
     images = ImageLists(keeper, parts.urls, parts.run_blocking)
-    actions = Actions(keeper, views, parts.urls)
-    linking = LinkActions(parts.links, parts.urls)
+    actions = Actions(keeper, views, parts.urls, parts.hosts)
+    linking = LinkActions(parts.links, parts.urls, access)
     documents = Files(parts.document_root, folders)
 
     root = Tree(otherwise=documents)
@@ -210,6 +212,8 @@ class Site(TwistedSite):
         self.reception = Reception(crowd, reactor, parts.trouble)
         self.header_policy = parts.headers
         self._access_log = access_log
+        self._hosts = parts.hosts
+        self._wrong_host = WrongHost()
         self.lane: Lane | NoLane = NoLane() if parts.private else self._make_lane(parts, reactor)
 
     def _make_lane(self, parts: Parts, reactor: IReactorTime) -> Lane:
@@ -219,7 +223,15 @@ class Site(TwistedSite):
             parts.memory_cache,
             call_soon=lambda f: reactor.callLater(0, f),
         )
-        return Lane(files, parts.headers, tell=None if self._access_log is None else self.log)
+        tell = None if self._access_log is None else self.log
+        return Lane(files, parts.headers, tell, accepts_host=parts.hosts.accepts)
+
+    def getResourceFor(self, request: Request) -> Resource:
+        """Called by a request for what answers it."""
+        if request.method != b"POST" and not self._hosts.accepts(request.getHeader(b"host")):
+            return self._wrong_host
+        found: Resource = super().getResourceFor(request)
+        return found
 
     def drain(self, grace: float) -> Deferred[None]:
         """Answer what was asked, and end every connection: done after ``grace`` seconds at most."""

@@ -36,12 +36,16 @@ class GateTests(SynchronousTestCase):
     """The gate, tried from every side."""
 
     def let_in(self, who: Asker, token: str = TOKEN) -> None:
-        gate.may_control(who, token, HOSTS, HINT)
-        self.assertTrue(gate.is_controller(who, token, HOSTS))
+        if not gate.bears_token(who, token, HINT):
+            self.assertEqual(gate.why_not_local(who, HOSTS), "")
 
     def refuse(self, kind: type[ImgdError], who: Asker, token: str = TOKEN) -> str:
-        error = self.assertRaises(kind, gate.may_control, who, token, HOSTS, HINT)
-        self.assertFalse(gate.is_controller(who, token, HOSTS))
+        if kind is Forbidden:
+            self.assertFalse(gate.bears_token(who, token, HINT))
+            reason = gate.why_not_local(who, HOSTS)
+            self.assertNotEqual(reason, "")
+            return reason
+        error = self.assertRaises(kind, gate.bears_token, who, token, HINT)
         self.assertIn(HINT, error.detail)
         self.assertNotIn(TOKEN, error.detail)
         return error.detail
@@ -130,15 +134,17 @@ class LocalTests(GateTests):
         hosts = gate.host_names((" Box.Local. ", "[FE80::1]", "2001:db8::1", "name:8888"))
         self.assertEqual(hosts, {"box.local", "fe80::1", "2001:db8::1", "name"})
         for host in ("box.local:1", "[fe80::1]", "[2001:DB8::1]:8888", "NAME"):
-            gate.may_control(asker(host=host), TOKEN, hosts, HINT)
-        self.assertFalse(gate.is_controller(asker(host="localhost"), TOKEN, hosts))
+            self.assertEqual(gate.why_not_local(asker(host=host), hosts), "")
+        self.assertNotEqual(gate.why_not_local(asker(host="localhost"), hosts), "")
 
     def test_relayed(self) -> None:
         """What came through a tunnel or a proxy on this machine did not come from it."""
         for name in (
             *("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"),
             *("x-forwarded-", "x-forwarded", "x-forwarded-anything", "x-real-ip", "via"),
-            *("cf-connecting-ip", "true-client-ip", "x-client-ip", "x-original-host"),
+            *("cf-connecting-ip", "true-client-ip", "x-client-ip", "x-original-host", "cf-ray"),
+            *("cdn-loop", "x-request-id", "traceparent", "tailscale-user-login", "x" * 200),
+            *("fastly-client-ip", "x-amzn-trace-id", "ngrok-skip-browser-warning", "x-b3-traceid"),
         ):
             who = asker(**{name: "127.0.0.1"})
             self.assertIn("tunnel or a proxy", self.refuse(Forbidden, who))
@@ -152,10 +158,16 @@ class LocalTests(GateTests):
                 accept_encoding="gzip",
                 connection="keep-alive",
                 x_requested_with="n8n",
-                ngrok_skip_browser_warning="true",
-                traceparent="00-0-0-00",
             )
         )
+        browser = {"sec_ch_ua": "Chromium", "sec_fetch_site": "same-origin", "dnt": "1"}
+        self.let_in(asker(accept_language="de", priority="u=4", referer="x", cookie="a", **browser))
+
+    def test_http_1_0(self) -> None:
+        """HTTP/1.0 is what nginx speaks to what is behind it, unless it is told otherwise."""
+        old = asker()._replace(is_http_1_0=True)
+        self.assertIn("HTTP/1.0", self.refuse(Forbidden, old))
+        self.let_in(asker(authorization=bearer())._replace(is_http_1_0=True))
 
     def test_own_page(self) -> None:
         """A page of imgd itself may control: same scheme, host and port, spelled out or not."""
@@ -246,10 +258,56 @@ class PropertyTests(SynchronousTestCase):
     @given(PEERS, st.dictionaries(NAMES, st.lists(VALUES, max_size=2).map(tuple)), st.booleans())
     def test_nobody_else(self, peer: str, headers: Headers, secure: bool) -> None:
         """Whoever controls bears the token or comes from this machine unrelayed."""
-        if gate.is_controller(Asker(peer, headers, secure), TOKEN, HOSTS):
-            right = headers.get(b"authorization") or ()
-            local = peer in ("127.0.0.1", "::1") and not {b"forwarded", b"via"} & headers.keys()
-            self.assertTrue(local if not right else right[0].endswith(TOKEN.encode()), headers)
+        who = Asker(peer, headers, secure)
+        try:
+            bears = gate.bears_token(who, TOKEN, HINT)
+        except Unauthorized:
+            return
+        if bears:
+            self.assertTrue(headers[b"authorization"][0].endswith(TOKEN.encode()), headers)
+        elif not gate.why_not_local(who, HOSTS):
+            self.assertIn(peer, ("127.0.0.1", "::1"))
+            self.assertFalse({b"forwarded", b"via"} & headers.keys())
+
+
+class NamedTests(SynchronousTestCase):
+    """Which hosts are this daemon's."""
+
+    NAMES = gate.host_names(("localhost", "*.localhost", "127.0.0.1", "::1", "Box.example"))
+
+    def test_ours(self) -> None:
+        """A name counts whatever its port, its case and the root's dot; a star is one label."""
+        for host in (
+            *("localhost", "LOCALHOST.:8888", "viewer.localhost:1", "127.0.0.1", "[::1]:8888"),
+            *("box.example", " Box.Example:443 "),
+        ):
+            self.assertTrue(gate.is_named(host, self.NAMES), host)
+
+    def test_others(self) -> None:
+        """Names that an attacker can have lead here are none of ours."""
+        for host in (
+            *("evil.example", "localhost.evil.example", "a.b.localhost", "x.box.example", ""),
+            *("0.0.0.0", "[::]", "127.0.0.1.nip.io", "2130706433", "*.localhost.example", "::1"),
+        ):
+            self.assertFalse(gate.is_named(host, self.NAMES), host)
+
+
+class MayReadLineTests(SynchronousTestCase):
+    """What the log says at start of who may read."""
+
+    def test_table(self) -> None:
+        """It tells of programs, of pages, of the network, and of what is private."""
+        here, everywhere = "localhost:8888", "0.0.0.0:8888"
+        for address, origins, private, said in (
+            (here, (), False, "files, every page in a browser on this machine"),
+            ("[::1]:1", (), False, "every program on this machine"),
+            (here, ("*",), False, "and every page in a browser on this machine"),
+            (here, ("https://a", "https://b"), False, "pages of https://a, https://b in a browser"),
+            (everywhere, (), False, "everybody who reaches 0.0.0.0:8888"),
+            ("[::]:1", ("*",), False, "everybody who reaches [::]:1"),
+            (everywhere, ("*",), True, "the token or a signed link"),
+        ):
+            self.assertIn(said, gate.who_may_read(address, origins, private=private))
 
 
 class AllowedOriginTests(SynchronousTestCase):

@@ -94,7 +94,7 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual(outcome(ticket, b"/a", NOW + 3600), 410)
         later = ticket.replace(b"1800003600", b"1900003600")
         self.assertEqual(outcome(later, b"/a"), 403)
-        self.assertEqual(outcome(b"0" + ticket, b"/a"), 200)  # the same number
+        self.assertEqual(outcome(b"0" + ticket, b"/a"), 403)  # the same number, spelled otherwise
 
     def test_expired_forgery(self) -> None:
         """Only a true link is told that it expired."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from email import message_from_bytes
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 
-from tests.fakes import House, write
+from tests.fakes import TOKEN, Answer, House, parse_answer, write
 from tests.web.test_control import FAR, HouseCase
 
+CORS = {"access-control-allow-origin", "access-control-expose-headers"}
 EXPOSED = "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified"
 SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 
@@ -161,7 +162,31 @@ class FileTests(HouseCase):
             with self.subTest(path=path):
                 answer = self.house.ask(path)
                 self.assertEqual((answer.status, answer.body), (404, expected.body))
-                self.assertEqual({*answer.headers}, {*expected.headers})
+                self.assertEqual({*answer.headers} - CORS, {*expected.headers} - CORS)
+                # What pages may read is told by the path alone, whatever is there.
+                is_file = not (path.endswith("/") or path.startswith(("//", "/-/")))
+                self.assertEqual("access-control-allow-origin" in answer.headers, is_file)
+
+    def test_redirects_are_asked_for_again(self) -> None:
+        """A folder may become a file: a redirect is not kept for ever."""
+        self.document("folder/b.png")
+        for path in ("/folder", "/images"):
+            self.house.load(os.path.dirname(self.path))
+            answer = self.house.ask(path)
+            self.assertEqual((answer.status, answer.headers["cache-control"]), (308, "no-cache"))
+
+    def test_dates(self) -> None:
+        """Last-Modified is never later than the Date of the answer (RFC 9110 section 8.8.2.1)."""
+        path = self.document("future.png")
+        os.utime(path, (4e9, 4e9))
+        for _ in range(50):
+            for headers in ({}, {"Connection": "close"}):  # by the fast path, and by the tree
+                answer = self.house.ask("/future.png", headers=headers)
+                modified, date = (
+                    parsedate_to_datetime(answer.headers[name])
+                    for name in ("last-modified", "date")
+                )
+                self.assertLessEqual(modified, date)
 
     def test_link_inside(self) -> None:
         """A link that stays below the root is served; one that leaves only where it is wanted."""
@@ -216,7 +241,8 @@ class MethodTests(HouseCase):
                 "Content-Type, Range, If-Range, If-None-Match, If-Modified-Since",
             )
             self.assertEqual(answer.headers["access-control-max-age"], "86400")
-            self.assertEqual(answer.headers["access-control-allow-origin"], "*")
+            is_file = path in ("/images/a.jpg", "/missing")
+            self.assertEqual("access-control-allow-origin" in answer.headers, is_file)
 
 
 class CorsTests(HouseCase):
@@ -234,14 +260,111 @@ class CorsTests(HouseCase):
                 self.assertNotIn("access-control-allow-origin", other.headers)
                 self.assertIn("Origin", other.headers["vary"])
 
+    FILES = ("/a.png", "/missing", "/images/a.jpg", "/images/x.txt", "/images/none.png",
+             "/collections/current/files/a.jpg", "/collections/nope/files/a.jpg",
+             "/collections/current/files/a%2Fb", "/a.png?sort=size", "/folder")  # fmt: skip
+    LISTS = ("/", "/?format=json", "/folder/", "/folder/?format=json", "/images/",
+             "/images", "/%69mages",
+             "/images/?format=json", "/collections", "/collections/", "/collections/current",
+             "/collections/current/images", "/collections/current/images?format=ndjson",
+             "/collections/current/images?limit=1", "/collections/current/files",
+             "/collections/current/files/", "/%63ollections", "/collections/%63urrent/images",
+             "/health", "/timeout", "/-/ca.pem", "/-/openapi.yaml", "/links", "//")  # fmt: skip
+
+    def ask_all(self, house: House, path: str) -> list[Answer]:
+        """GET, HEAD and a preflight, as a page of another origin sends them."""
+        origin = {"Origin": "https://viewer.example"}
+        return [house.ask(path, method, origin) for method in ("GET", "HEAD", "OPTIONS")]
+
+    def filled(self, house: House) -> House:
+        write(os.path.join(house.documents, "a.png"))
+        write(os.path.join(house.documents, "folder", "b.png"))
+        house.load(self.frames)
+        return house
+
+    def test_default(self) -> None:
+        """Every page may read files, errors of files too, and nothing that lists them."""
+        house = self.filled(self.house)
+        for path in self.FILES:
+            for answer in self.ask_all(house, path):
+                self.assertEqual(answer.headers["access-control-allow-origin"], "*", path)
+                self.assertEqual(answer.headers["cross-origin-resource-policy"], "cross-origin")
+                self.assertEqual(answer.headers["access-control-expose-headers"], EXPOSED)
+        for path in self.LISTS:
+            for answer in self.ask_all(house, path):
+                self.assertNotIn("access-control-allow-origin", answer.headers, path)
+                self.assertEqual(answer.headers["cross-origin-resource-policy"], "same-origin")
+
     def test_everything(self) -> None:
-        """Every read carries CORS and the resource policy: errors, listings, JSON."""
-        self.house.load(self.frames)
-        for path in ("/", "/?format=json", "/missing", "/images/", "/images/x.txt", "/health"):
-            answer = self.house.ask(path, headers={"Origin": "https://viewer.example"})
-            self.assertEqual(answer.headers["access-control-allow-origin"], "*", path)
-            self.assertEqual(answer.headers["cross-origin-resource-policy"], "cross-origin")
-            self.assertEqual(answer.headers["access-control-expose-headers"], EXPOSED)
+        """With ``*`` in so many words, every page may read everything."""
+        house = self.filled(House(os.path.join(self.folder, "c"), cors_origins=("*",)))
+        for path in (*self.FILES, *self.LISTS):
+            for answer in self.ask_all(house, path):
+                self.assertEqual(answer.headers["access-control-allow-origin"], "*", path)
+
+
+class HostTests(HouseCase):
+    """DNS rebinding: a page whose own name leads here is of one origin with what answers."""
+
+    OURS = ("localhost:8888", "localhost", "127.0.0.1:1", "[::1]:8888", "viewer.localhost")
+    OTHERS = (
+        "evil.example:8888",
+        "localhost.evil.example",
+        "0.0.0.0:8888",
+        "[::]:8888",
+        "10.1.1.1",
+    )
+
+    def setUp(self) -> None:
+        super().setUp()
+        names = ("localhost", "*.localhost", "127.0.0.1", "::1")
+        self.bound = House(os.path.join(self.folder, "bound"), hosts=names)
+        write(os.path.join(self.bound.documents, "a.png"))
+
+    def status(self, host: str, path: str = "/a.png", method: str = "GET") -> int:
+        return self.bound.ask(path, method, {"Host": host}).status
+
+    def test_reads(self) -> None:
+        """A read under a name that is none of ours is a 421, whatever it asks for and how often."""
+        for path in ("/a.png", "/", "/health", "/collections", "/missing", "/-/ca.pem"):
+            for method in ("GET", "HEAD"):
+                for host in self.OTHERS:
+                    for _ in range(2):
+                        self.assertEqual(self.status(host, path, method), 421, (host, path))
+        for host in self.OURS:
+            self.assertEqual(self.status(host), 200, host)
+        answer = self.bound.ask("/a.png", headers={"Host": "evil.example"})
+        self.assertIn("--allow-host", answer.json["detail"])
+        self.assertNotIn("access-control-allow-origin", answer.headers)
+
+    def test_absolute(self) -> None:
+        """The authority of an absolute URL counts."""
+        self.assertEqual(self.bound.ask(b"http://evil.example/a.png").status, 421)
+        self.assertEqual(self.bound.ask(b"http://localhost/a.png").status, 200)
+
+    def test_public_url(self) -> None:
+        """The host of a public URL is ours from then on, as a tunnel hands it through."""
+        self.assertEqual(self.status("demo.example"), 421)
+        self.bound.post("/public-url", {"url": "https://demo.example:1/x"})
+        self.assertEqual(self.status("demo.example"), 200)
+
+    def test_control(self) -> None:
+        """Control has a rule of its own: with the token it may come under any name."""
+        bearer = {"Authorization": f"Bearer {TOKEN}", "Host": "evil.example"}
+        self.assertEqual(self.bound.post("/timeout/5", headers=bearer).status, 200)
+        answer = self.bound.post("/timeout/5", headers={"Host": "evil.example"})
+        self.assertEqual(answer.status, 403)
+
+    def test_old(self) -> None:
+        """HTTP/1.0 without a Host is no browser's."""
+        transport = self.bound.connect()
+        transport.protocol.dataReceived(b"GET /a.png HTTP/1.0\r\n\r\n")
+        self.assertEqual(parse_answer(transport.value()).status, 200)
+
+    def test_bound_elsewhere(self) -> None:
+        """Where everybody reaches the daemon, every name will do."""
+        for host in self.OTHERS:
+            self.assertNotEqual(self.house.ask("/", headers={"Host": host}).status, 421)
 
 
 class FolderTests(HouseCase):

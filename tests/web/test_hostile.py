@@ -55,6 +55,13 @@ class AskerTests(HostileCase):
         ("tunnel", {"X-Real-IP": "127.0.0.1"}),
         ("tunnel", {"Via": "1.1 localhost"}),
         ("tunnel", {"CF-Connecting-IP": "127.0.0.1"}),
+        *(
+            ("tunnel", {name: "1"})
+            for name in (
+                *("CF-Ray", "CDN-Loop", "X-Request-Id", "Traceparent", "Tailscale-User-Login"),
+                *("Fastly-Client-IP", "X-Amzn-Trace-Id", "X-Envoy-Peer-Metadata", "X-Anything-New"),
+            )
+        ),
     )
 
     def test_refused(self) -> None:
@@ -88,6 +95,23 @@ class AskerTests(HostileCase):
                 headers={"Content-Type": content_type},
             )
             self.assertEqual(answer.status, 415)
+
+    def test_two_types(self) -> None:
+        """JSON has one Content-Type: of two, another program may have read the other."""
+        head = b"POST /load-directory HTTP/1.1\r\nHost: localhost:8888\r\nContent-Length: 2\r\n"
+        for one, two in ((b"application/json", b"text/plain"), (b"application/json",) * 2):
+            transport = self.house.connect()
+            types = b"Content-Type: %b\r\ncontent-type: %b\r\n\r\n" % (one, two)
+            transport.protocol.dataReceived(head + types + b"{}")
+            self.assertEqual(parse_answer(transport.value()).status, 415)
+
+    def test_old_version(self) -> None:
+        """HTTP/1.0, which proxies speak by default, controls with the token alone."""
+        for more, wanted in ((b"", 403), (b"Authorization: Bearer %b\r\n" % TOKEN.encode(), 200)):
+            transport = self.house.connect()
+            head = b"POST /timeout/5 HTTP/1.0\r\nHost: localhost\r\n"
+            transport.protocol.dataReceived(head + more + b"\r\n")
+            self.assertEqual(parse_answer(transport.value()).status, wanted)
 
     def test_preflight(self) -> None:
         """A preflight lets no other origin send the token."""

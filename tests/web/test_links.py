@@ -57,7 +57,8 @@ class PrivateTests(LinkCase):
                         answer = self.house.ask(path, method, peer=peer)
                         self.assertEqual(answer.status, 401)
                         self.assertEqual(answer.headers["www-authenticate"], "Bearer")
-                        self.assertEqual(answer.headers["access-control-allow-origin"], "*")
+                        shared = "access-control-allow-origin" in answer.headers
+                        self.assertEqual(shared, not path.partition("?")[0].endswith("/"))
                         self.assertEqual(answer.headers["cache-control"], "no-store")
 
     def test_page(self) -> None:
@@ -80,9 +81,30 @@ class PrivateTests(LinkCase):
             self.assertEqual(self.status(path), 200, path)
 
     def test_control(self) -> None:
-        """Control keeps its own gate: local without a token, from elsewhere with it."""
-        self.assertEqual(self.house.post("/timeout/5").status, 200)
-        self.assertEqual(self.house.post("/timeout/5", peer=FAR).status, 403)
+        """Every POST needs the token, on this machine too."""
+        for path, message in (
+            *(("/timeout/5", None), ("/unload", None), ("/links/revoke", None)),
+            *(("/links", {"path": "/c.txt"}), ("/public-url", {"url": None})),
+            ("/load-directory", {"directory": self.folder}),
+        ):
+            for peer in ("127.0.0.1", FAR):
+                self.assertEqual(self.house.post(path, message, peer=peer).status, 403, path)
+            self.assertEqual(self.house.post(path, message, headers=BEARER).status, 200, path)
+
+    def test_caches(self) -> None:
+        """What only some may read is kept by no cache that others share."""
+        for path in ("/c.txt", "/images/a.nii.gz", "/nothing", "/images"):
+            answer = self.house.ask(path, headers=BEARER)
+            wanted = "no-store" if answer.status == 404 else "private, no-cache"
+            self.assertEqual(answer.headers["cache-control"], wanted, path)
+        page = self.house.ask("/", headers={**BEARER, "Accept": "text/html"})
+        self.assertEqual(page.headers["cache-control"], "private, no-cache")
+        tag = {"If-None-Match": self.house.ask("/c.txt", headers=BEARER).headers["etag"]}
+        again = self.house.ask("/c.txt", headers={**BEARER, **tag})
+        self.assertEqual((again.status, again.headers["cache-control"]), (304, "private, no-cache"))
+
+    def test_other_methods(self) -> None:
+        """Without the token, what reads nothing is answered as elsewhere."""
         self.assertEqual(self.house.ask("/c.txt", "OPTIONS", peer=FAR).status, 204)
         self.assertEqual(self.house.ask("/c.txt", "POST", peer=FAR).status, 405)
 
@@ -106,6 +128,50 @@ class SignedTests(LinkCase):
         self.assertEqual(self.status(link, method="POST"), 405)
         self.assertEqual(self.status(link.replace("a.nii.gz", "deep/b.png")), 403)
         self.assertEqual(self.status(link.replace("/images/a.nii.gz", "/c.txt")), 403)
+
+    def test_caches(self) -> None:
+        """What a link reads is kept by no cache that others share, in a daemon that is open too."""
+        for house in (self.house, House(os.path.join(self.folder, "open"))):
+            write(os.path.join(house.documents, "sub", "c.txt"), b"text")
+            for path, prefix in (("/sub/c.txt", False), ("/sub/", True), ("/sub", False)):
+                asked = {"path": path, "prefix": prefix}
+                url = house.post("/links", asked, headers=BEARER).json["url"]
+                for headers in (
+                    {"Accept": "text/html"},
+                    {"Accept": "text/html", "Range": "bytes=0-1"},
+                ):
+                    answer = house.ask(url.removeprefix("https://localhost:8888"), headers=headers)
+                    self.assertIn(answer.status, (200, 206, 308))
+                    self.assertEqual(answer.headers["cache-control"], "private, no-cache")
+
+    def test_one_spelling(self) -> None:
+        """A ticket with a zero before a number is none."""
+        link = self.link("/images", prefix=True)
+        for changed in (
+            link.replace("/-/s/", "/-/s/0"),
+            link.replace("-1.", "-01."),
+            link.replace("-1.", "-001."),
+        ):
+            self.assertNotEqual(changed, link)
+            self.assertEqual(self.status(changed), 403, changed)
+        root = self.link("/", prefix=True)
+        self.assertEqual(self.status(root), 200)
+        self.assertEqual(self.status(root.replace("-0.", "-00.")), 403)
+
+    def test_a_week(self) -> None:
+        """Without the token, a link lives a week at most: no stranger opens a daemon for long."""
+        house = House(os.path.join(self.folder, "open"))
+        for expires, wanted in (
+            ("7d", 200),
+            ("1w", 200),
+            (604_801, 403),
+            ("8d", 403),
+            ("520w", 403),
+        ):
+            asked = {"path": "/", "prefix": True, "expires": expires}
+            self.assertEqual(house.post("/links", asked).status, wanted, expires)
+            self.assertEqual(house.post("/links", asked, headers=BEARER).status, 200, expires)
+        self.assertIn("week", house.post("/links", asked).json["detail"])
 
     def test_prefix(self) -> None:
         """A link to a folder reads its listing, its style, and what is below."""

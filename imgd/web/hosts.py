@@ -1,0 +1,52 @@
+"""The names by which this daemon may be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from imgd.core import gate
+from imgd.errors import Misdirected
+from imgd.web.endpoint import Endpoint
+from imgd.web.request import Request
+
+_METHODS: Final = (b"GET", b"HEAD")
+
+
+class OwnHosts:
+    """Which ``Host`` a read may name.
+
+    A page whose own name leads to a loopback address of its reader (DNS rebinding) is of one origin
+    with what answers there, and no CORS keeps it from reading that; only the name that the browser
+    asks for tells. Where anybody reaches the daemon anyway, ``names`` is None, and every one will
+    do.
+    """
+
+    def __init__(self, names: Iterable[str] | None = None) -> None:
+        self._names = None if names is None else set(gate.host_names(names))
+
+    def add_url(self, url: str | None) -> None:
+        """What URLs are handed out with is a name of this daemon, as long as it runs."""
+        authority = gate.parse_authority(url.partition("://")[2].partition("/")[0]) if url else None
+        if self._names is not None and authority is not None:
+            self._names.add(authority.host)
+
+    def accepts(self, host: bytes | None) -> bool:
+        """Whether a ``Host`` is of this daemon, whatever its port. Browsers always send one."""
+        if self._names is None or host is None:
+            return True
+        return gate.is_named(host.decode("latin-1"), self._names)
+
+
+class WrongHost(Endpoint):
+    """Stands where every path leads for who asks for another host."""
+
+    methods = _METHODS
+
+    def answer(self, request: Request) -> None:
+        """No name of ours."""
+        host = (request.getHeader(b"host") or b"").decode("latin-1")
+        raise Misdirected(
+            f"This server is not called {host[:100]}: give imgd that name by --allow-host, or by "
+            "--public-url where it is reached through a tunnel or a proxy."
+        )

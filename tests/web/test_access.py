@@ -1,0 +1,76 @@
+"""Who may control: where the system tells whose a connection is, and by token alone."""
+
+from __future__ import annotations
+
+import os
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.host.socket_owner import Endpoint
+from tests.fakes import TOKEN, House
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+OWN, ROOT, WWW = 1000, 0, 33
+
+
+class OwnerTests(SynchronousTestCase):
+    """A loopback peer is local where its socket is of the daemon's user, or of root."""
+
+    def house(self, user: int | OSError | None) -> House:
+        def lookup(own: Endpoint, other: Endpoint) -> int | None:
+            self.asked.append((own, other))
+            if isinstance(user, OSError):
+                raise user
+            return user
+
+        self.asked: list[tuple[Endpoint, Endpoint]] = []
+        access = {"socket_owner": lookup, "own_users": {OWN, ROOT}}
+        return House(os.path.abspath(self.mktemp()), access=access)
+
+    def test_own(self) -> None:
+        """The same user and root need no token; the connection is asked for by both of its ends."""
+        for user in (OWN, ROOT):
+            self.assertEqual(self.house(user).post("/timeout/5").status, 200)
+            ends = (Endpoint("127.0.0.1", 50000), Endpoint("127.0.0.1", 8888))
+            self.assertEqual(self.asked, [ends])
+
+    def test_others(self) -> None:
+        """nginx as www-data, a socket that was closed, and a system that fails need it."""
+        for user in (WWW, None, OSError(24, "Too many open files")):
+            house = self.house(user)
+            answer = house.post("/links", {"path": "/", "prefix": True})
+            self.assertEqual(answer.status, 403)
+            self.assertIn("another user", answer.json["detail"])
+            self.assertEqual(house.post("/timeout/5", headers=BEARER).status, 200)
+
+    def test_paths_of_the_host(self) -> None:
+        """Who may not control sees no path of the host."""
+        for user, wanted in ((OWN, True), (WWW, False)):
+            house = self.house(user)
+            house.load(house.documents)
+            told = house.ask("/").json["current_directory"]
+            self.assertEqual(told == os.path.realpath(house.documents), wanted)
+            self.assertEqual(os.path.isabs(told), wanted)
+
+    def test_asked_last(self) -> None:
+        """The system is asked for nobody whom the request itself gives away, and for no file."""
+        house = self.house(OWN)
+        house.post("/timeout/5", headers={"Via": "1.1 x"})
+        house.post("/timeout/5", headers=BEARER)
+        house.post("/timeout/5", peer="203.0.113.9")
+        house.ask("/missing.png")
+        self.assertEqual(self.asked, [])
+
+
+class RequireTokenTests(SynchronousTestCase):
+    """--require-token, for what programs of the same user forward."""
+
+    def test_always(self) -> None:
+        """Every POST needs the token; reading stays open, without paths of the host."""
+        house = House(os.path.abspath(self.mktemp()), access={"token_always": True})
+        house.load(house.documents)
+        self.assertIn("--require-token", house.post("/timeout/5").json["detail"])
+        self.assertEqual(house.post("/timeout/5").status, 403)
+        self.assertEqual(house.post("/timeout/5", headers=BEARER).status, 200)
+        self.assertFalse(os.path.isabs(house.ask("/").json["current_directory"]))
+        self.assertTrue(os.path.isabs(house.ask("/", headers=BEARER).json["current_directory"]))
