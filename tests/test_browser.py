@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,6 +17,11 @@ from tests.daemons import Daemon
 
 NAMES = "tbody tr:not(.parent) th a"
 WIDTH = "document.images.length && document.images[0].naturalWidth"
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing to say."""
 
 
 class BrowserTests(SynchronousTestCase):
@@ -56,6 +64,44 @@ class BrowserTests(SynchronousTestCase):
         self.addCleanup(other.stop)
         with self.assertRaisesRegex(AssertionError, "ERR_CERT_AUTHORITY_INVALID"):
             self.browser.open(other.url)
+
+    def viewer(self) -> str:
+        """A page of another origin: its URL."""
+        folder = self.folder / "viewer"
+        folder.mkdir()
+        (folder / "index.html").write_text("<title>viewer</title>", "utf-8")
+        handler = partial(QuietHandler, directory=str(folder))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        for undo in (server.server_close, thread.join, server.shutdown):  # the last one first
+            self.addCleanup(undo)
+        return f"http://localhost:{server.server_port}/"
+
+    def test_pages_of_other_origins(self) -> None:
+        """A viewer's page reads files, whole and in part, and learns of no name; nor does it
+        control, with or without asking first.
+        """
+        daemon, browser = self.daemon, self.browser
+        size = (self.root / "anatomical.nii").stat().st_size
+        browser.open(self.viewer())
+        for path, options, wanted in (
+            ("anatomical.nii", "{}", [200, size]),
+            ("anatomical.nii", "{headers: {Range: 'bytes=0-3'}}", [206, 4]),
+            ("patient%201/none.dcm", "{}", [404, len('{"detail":"Not found"}')]),
+            ("", "{}", "blocked"),
+            ("?format=json", "{}", "blocked"),
+            ("patient%201/", "{}", "blocked"),
+            ("collections", "{}", "blocked"),
+            ("health", "{}", "blocked"),
+            ("timeout/5", "{method: 'POST'}", "blocked"),
+            ("links", "{method: 'POST', body: '{}', headers: {Authorization: 'x'}}", "blocked"),
+        ):
+            told = browser.evaluate(
+                f"fetch('{daemon.url}{path}', {options}).then("
+                "r => r.arrayBuffer().then(b => [r.status, b.byteLength]), e => 'blocked')"
+            )
+            self.assertEqual(told, wanted, path)
 
     def test_to_a_file(self) -> None:
         """Folder, sort, filter, picture, and back up by the breadcrumbs, all by clicking."""
