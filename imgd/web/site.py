@@ -17,7 +17,7 @@ from imgd import __version__
 from imgd.core import messages
 from imgd.core.crowd import Crowd, Deadlines
 from imgd.core.links import masked
-from imgd.errors import NotFound
+from imgd.errors import ImgdError, NotFound
 from imgd.host.access_log import combined
 from imgd.host.disk import Root
 from imgd.keeper import Keeper, RunBlocking
@@ -27,7 +27,7 @@ from imgd.web.access import Access
 from imgd.web.channel import Channel
 from imgd.web.collections import Collections, CurrentImages
 from imgd.web.control import Actions, control
-from imgd.web.endpoint import Endpoint, Reply, respond, respond_json, vary_by_accept
+from imgd.web.endpoint import Endpoint, Refusing, Reply, respond, respond_json, vary_by_accept
 from imgd.web.files import Files
 from imgd.web.folders import Folders
 from imgd.web.headers import HeaderPolicy
@@ -208,6 +208,7 @@ class Site(TwistedSite):
         self.trouble = parts.trouble
         crowd = Crowd(parts.deadlines, parts.max_connections, parts.max_per_client)
         self.reception = Reception(crowd, reactor, parts.trouble)
+        self.access = parts.access
         self.header_policy = parts.headers
         self._access_log = access_log
         self.lane: Lane | NoLane = NoLane() if parts.private else self._make_lane(parts, reactor)
@@ -220,6 +221,10 @@ class Site(TwistedSite):
             call_soon=lambda f: reactor.callLater(0, f),
         )
         return Lane(files, parts.headers, tell=None if self._access_log is None else self.log)
+
+    def refusing(self, error: ImgdError) -> Resource:
+        """What answers a request that is refused, wherever its path leads."""
+        return Refusing(error)
 
     def drain(self, grace: float) -> Deferred[None]:
         """Answer what was asked, and end every connection: done after ``grace`` seconds at most."""
