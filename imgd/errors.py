@@ -15,6 +15,13 @@ class ImgdError(Exception):
         super().__init__(detail)
         self.detail = detail
 
+    @classmethod
+    def of(cls, status: int, detail: str) -> ImgdError:
+        """An error with a status that is known only here."""
+        error = cls(detail)
+        error.status = status
+        return error
+
 
 class BadRequest(ImgdError):
     """The request cannot be understood as it stands."""

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import imgd
-from imgd.core import crowd, http_rules, listing, media, messages, ranges
+from imgd.core import crowd, http_rules, listing, media, messages, ranges, request_body
 from imgd.settings.table import TABLE
 from imgd.tap import Options
-from imgd.web import headers, request, site, views
+from imgd.web import headers, site, views
 from tests import samples
 from tests.daemons import CHECKOUT
 from tests.fakes import Answer, House
@@ -273,7 +273,7 @@ class ReferenceTests(SynchronousTestCase):
     def test_limits(self) -> None:
         """The limits told are those of the code."""
         for limit in (
-            *(f"{request.MAX_BODY // 1024} KiB", f"up to {ranges.MAX_RANGES}"),
+            *(f"{request_body.MAX_BODY // 1024} KiB", f"up to {ranges.MAX_RANGES}"),
             *(f"{listing.PAGE_SIZE:,}", f"{listing.MAX_PAGE_SIZE:,}"),
             *(f"{views.MAX_STATUS_NAMES:,}", f"{messages.MAX_MINUTES:,} minutes"),
             *(f"{http_rules.MAX_LINE:,} bytes", f"{http_rules.MAX_FIELDS} headers"),

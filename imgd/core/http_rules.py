@@ -24,16 +24,17 @@ METHODS: Final = frozenset(
     (b"GET", b"HEAD", b"POST", b"OPTIONS", b"PUT", b"DELETE", b"PATCH", b"TRACE", b"QUERY")
 )
 
-_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # RFC 9110 section 5.6.2
+TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # RFC 9110 section 5.6.2
 _TARGET: Final = rb"[!\"$-~]++"  # what is visible in ASCII, but # (RFC 9112 section 3.2)
-_LINE: Final = rb"(" + _TOKEN + rb") (" + _TARGET + rb") HTTP/([0-9]\.[0-9])"
+_LINE: Final = rb"(" + TOKEN + rb") (" + _TARGET + rb") HTTP/([0-9]\.[0-9])"
 # A value is visible characters, obs-text, spaces and tabs (RFC 9110 section 5.5).
-_FIELD: Final = _TOKEN + rb":[\t -~\x80-\xff]*+"
+_FIELD: Final = TOKEN + rb":[\t -~\x80-\xff]*+"
 _HEAD: Final = re.compile(_LINE + rb"\r\n(?:" + _FIELD + rb"\r\n)*+\r\n")
 _REQUEST_LINE: Final = re.compile(_LINE)
 _HEADER_FIELD: Final = re.compile(_FIELD)
 _JUDGED: Final = re.compile(
-    rb"\r\n(Host|Content-Length|Transfer-Encoding):[\t ]*+([^\r]*)", re.IGNORECASE
+    rb"\r\n(Host|Content-Length|Transfer-Encoding|Content-Type|Expect):[\t ]*+([^\r]*)",
+    re.IGNORECASE,
 )
 _ABSOLUTE: Final = re.compile(rb"(https?)://([^/?]*+)([^?]*+)(.*+)", re.IGNORECASE)
 # RFC 3986 section 3.2, without the user information that RFC 9110 section 4.2.4 warns of.
@@ -76,8 +77,29 @@ def check(head: bytes) -> Refusal | None:
         _check_version(version)
         or _check_method(method)
         or _check_target(method, target)
-        or _check_fields(_JUDGED.findall(head), version)
+        or _check_fields(fields_of(head), is_1_0=version == b"1.0")
     )
+
+
+def fields_of(head: bytes) -> dict[bytes, list[bytes]]:
+    """The values of the fields that decide how a request is read, by their names in lower case.
+
+    Of a well-formed head: Host, what frames the body, its type, and what is expected.
+    """
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in _JUDGED.findall(head):
+        values.setdefault(name.lower(), []).append(value.rstrip(b" \t"))
+    return values
+
+
+def check_trailers(section: bytes) -> Refusal | None:
+    """Why a trailer section must be refused: its fields are as strict as a head's.
+
+    ``section`` is at least one line, each with its line end, without the empty line.
+    """
+    if refusal := never(section):
+        return refusal
+    return _why_malformed_field(section.removesuffix(b"\r\n").split(b"\r\n"))
 
 
 def origin_form(target: bytes) -> tuple[bytes, bytes, bytes] | None:
@@ -146,7 +168,7 @@ def _check_unfinished(data: bytes | bytearray, searched: int) -> Refusal | None:
         long = _over_limit(len(data) - data.endswith(b"\r"), 0, 0)
     else:
         long = _over_limit(line_end, len(data) - line_end - 2, 0)
-    return long or _never(data, searched)
+    return long or never(data, searched)
 
 
 def _over_limit(line: int, section: int, fields: int) -> Refusal | None:
@@ -159,43 +181,49 @@ def _over_limit(line: int, section: int, fields: int) -> Refusal | None:
     return None
 
 
-def _bad(reason: str) -> Refusal:
+def bad(reason: str) -> Refusal:
+    """400, for this reason."""
     return Refusal(HTTPStatus.BAD_REQUEST.value, reason)
 
 
-def _never(data: bytes | bytearray, start: int = 0) -> Refusal | None:
-    """What stands in no head, from ``start`` on."""
+def never(data: bytes | bytearray, start: int = 0) -> Refusal | None:
+    """What stands in no head and no trailers, from ``start`` on."""
     found = _NEVER.search(data, start)
     if found is None:
         return None
     if found[0] == b"\n":
-        return _bad("A line ends in a line feed alone.")
+        return bad("A line ends in a line feed alone.")
     if found[0] == b"\r":
-        return _bad("A carriage return stands without its line feed.")
-    return _bad("The head of the request holds a control character.")
+        return bad("A carriage return stands without its line feed.")
+    return bad("The request holds a control character where none may stand.")
 
 
 def _why_malformed(head: bytes) -> Refusal:
-    if found := _never(head):
+    if found := never(head):
         return found
     line, *fields = head.removesuffix(_END).split(b"\r\n")
     if not _REQUEST_LINE.fullmatch(line):
         if not line.isascii():
-            return _bad("The URL holds bytes that are not ASCII: they must be percent-encoded.")
-        return _bad("The request line is malformed: METHOD SP TARGET SP HTTP/1.1 is expected.")
+            return bad("The URL holds bytes that are not ASCII: they must be percent-encoded.")
+        return bad("The request line is malformed: METHOD SP TARGET SP HTTP/1.1 is expected.")
+    return _why_malformed_field(fields) or bad("The head of the request is malformed.")
+
+
+def _why_malformed_field(fields: list[bytes]) -> Refusal | None:
     for field in fields:
         name, colon, _ = field.partition(b":")
         if field[:1] in (b" ", b"\t"):
-            return _bad("A header field is folded over several lines.")
+            return bad("A header field is folded over several lines.")
         if colon and name.rstrip(b" \t") != name:
-            return _bad("There is whitespace between a header field's name and its colon.")
+            return bad("There is whitespace between a header field's name and its colon.")
         if not _HEADER_FIELD.fullmatch(field):
-            return _bad("A header field is malformed: NAME: VALUE is expected.")
-    return _bad("The head of the request is malformed.")
+            return bad("A header field is malformed: NAME: VALUE is expected.")
+    return None
 
 
 def _check_version(version: bytes) -> Refusal | None:
-    if version in (b"1.1", b"1.0"):
+    # A minor version above 1 is read as 1.1 (RFC 9110 sections 2.5 and 6.2).
+    if version.startswith(b"1."):
         return None
     return Refusal(505, "HTTP/1.1 and HTTP/1.0 are spoken here.")
 
@@ -209,27 +237,24 @@ def _check_target(method: bytes, target: bytes) -> Refusal | None:
         return None
     absolute = origin_form(target)
     if absolute is None:
-        return _bad("The request target must begin with a slash, or be an http or https URL.")
-    return None if is_authority(absolute[1]) else _bad("The URL's host or port is malformed.")
+        return bad("The request target must begin with a slash, or be an http or https URL.")
+    return None if is_authority(absolute[1]) else bad("The URL's host or port is malformed.")
 
 
-def _check_fields(fields: list[tuple[bytes, bytes]], version: bytes) -> Refusal | None:
-    values: dict[bytes, list[bytes]] = {}
-    for name, value in fields:
-        values.setdefault(name.lower(), []).append(value.strip(b" \t"))
+def _check_fields(values: dict[bytes, list[bytes]], *, is_1_0: bool) -> Refusal | None:
     return (
-        _check_host(values.get(b"host", []), version)
-        or _check_coding(values.get(b"transfer-encoding"), version)
+        _check_host(values.get(b"host", []), is_1_0=is_1_0)
+        or _check_coding(values.get(b"transfer-encoding"), is_1_0=is_1_0)
         or _check_length(values)
     )
 
 
-def _check_host(hosts: list[bytes], version: bytes) -> Refusal | None:
+def _check_host(hosts: list[bytes], *, is_1_0: bool) -> Refusal | None:
     if not hosts:
-        return _bad("The Host header field is missing.") if version == b"1.1" else None
+        return None if is_1_0 else bad("The Host header field is missing.")
     if len(hosts) > 1:
-        return _bad("There is more than one Host header field.")
-    return None if is_authority(hosts[0]) else _bad("The Host header field is malformed.")
+        return bad("There is more than one Host header field.")
+    return None if is_authority(hosts[0]) else bad("The Host header field is malformed.")
 
 
 def is_authority(text: bytes) -> bool:
@@ -248,16 +273,16 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-def _check_coding(values: list[bytes] | None, version: bytes) -> Refusal | None:
+def _check_coding(values: list[bytes] | None, *, is_1_0: bool) -> Refusal | None:
     """RFC 9112 sections 6.1, 6.3 and 7."""
-    if values is None or (version == b"1.1" and values == [b"chunked"]):
+    if values is None or (not is_1_0 and values == [b"chunked"]):
         return None
-    if version == b"1.0":
-        return _bad("Transfer-Encoding has no meaning in HTTP/1.0.")
+    if is_1_0:
+        return bad("Transfer-Encoding has no meaning in HTTP/1.0.")
     codings = [coding.strip(b" \t").lower() for v in values for coding in v.split(b",")]
     names = [coding.partition(b";")[0].rstrip(b" \t") for coding in codings]
     if b"" in names or b"chunked" in names[:-1] or (b"chunked" in names and names != codings):
-        return _bad("Transfer-Encoding must end in 'chunked', once and without parameters.")
+        return bad("Transfer-Encoding must end in 'chunked', once and without parameters.")
     if codings != [b"chunked"]:
         return Refusal(501, "The only transfer coding understood here is 'chunked'.")
     return None
@@ -269,11 +294,11 @@ def _check_length(values: dict[bytes, list[bytes]]) -> Refusal | None:
     if lengths is None:
         return None
     if b"transfer-encoding" in values:
-        return _bad("Content-Length and Transfer-Encoding are there together.")
+        return bad("Content-Length and Transfer-Encoding are there together.")
     if len(lengths) > 1:
-        return _bad("There is more than one Content-Length header field.")
+        return bad("There is more than one Content-Length header field.")
     if not lengths[0].isdigit():
-        return _bad("Content-Length is not a decimal number.")
+        return bad("Content-Length is not a decimal number.")
     if len(lengths[0]) > MAX_DIGITS:
         return Refusal(413, "The body is too large.")
     return None

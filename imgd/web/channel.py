@@ -1,26 +1,37 @@
 """A connection: bytes in, past the lane to twisted.web's parser, and answers out.
 
 What arrives takes these steps, in this order: the strict check of a head
-(``imgd.core.http_rules``) -> lane -> HTTPChannel. Bodies are HTTPChannel's alone. A read that is
-one whole head, and nothing else, may be answered by the lane at once: it recognises nothing that
-the check refuses.
+(``imgd.core.http_rules``) -> lane -> HTTPChannel, which sees no body: a body is judged at its head
+and read here (``imgd.core.request_body``). A read that is one whole head, and nothing else, may be
+answered by the lane at once: it recognises nothing that the check refuses.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from twisted.web.http import Request as TwistedRequest
 from twisted.web.http_headers import Headers
+from zope.interface import implementer
 
 from imgd.core.http_rules import MAX_LINE, MAX_SECTION, Head, HeadReader, Refusal
+from imgd.core.request_body import Body, BodyReader, body_reader
+from imgd.core.request_head import Announced, RequestHead, read_head
+from imgd.errors import ImgdError
 from imgd.host import tcp
 from imgd.web import refusals
+from imgd.web.discard import Discard
 from imgd.web.headers import EVERY_ANSWER
+from imgd.web.request import WITH_BODY
 from imgd.web.visit import Visit
 
+MISDIRECTED: Final = Refusal(421, "An https URL is answered over TLS alone.")
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+
+@implementer(IHalfCloseableProtocol)
 class Channel(Visit):
     """One HTTP/1.1 connection of an ``imgd.web.site.Site``.
 
@@ -34,6 +45,9 @@ class Channel(Visit):
     _head = b""
     _rest = b""  # bytes that came and are not heard yet
     _is_parsing = False  # twisted.web is at it, further up the stack
+    _body: BodyReader | None = None  # of the request under way, while its body is not whole
+    _has_ended = False  # the client has said all that it will
+    _lingers = False  # it may still send when it is closed
 
     def connectionMade(self) -> None:
         """The connection is there."""
@@ -45,7 +59,22 @@ class Channel(Visit):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """The connection is gone."""
         self._head = self._rest = b""
+        self._body = None
         super().connectionLost(reason)
+
+    def readConnectionLost(self) -> None:
+        """The client closed its side: what it asked is answered, as nginx does it."""
+        self._has_ended = True
+        self._close_if_done()
+
+    def writeConnectionLost(self) -> None:
+        """This side is closed: all was said (``_linger``)."""
+
+    def _close_if_done(self) -> None:
+        """Close where nothing is left to answer of what came before the end."""
+        is_answering = self.requests and self.requests[0].is_whole
+        if self._has_ended and not is_answering and not (self.paused and self._rest):
+            self.loseConnection()
 
     # In
 
@@ -58,9 +87,13 @@ class Channel(Visit):
             return  # what followed a body, handed back: heard once twisted.web is done with that
         while self._rest and self._hear():
             pass
+        if self._has_ended:
+            self._close_if_done()
 
     def _hear(self) -> bool:
         """Hear what is there: one head, or anything of a body. False where more must come first."""
+        if self._body is not None:
+            return self._hear_body(self._body)
         if self.requests or not (self.line_mode and self.persistent):
             data, self._rest = self._rest, b""
             self._parse(data)
@@ -77,7 +110,7 @@ class Channel(Visit):
                 self._rest = rest
                 was_asked = was_asked and len(head) == len(data)
                 if was_asked or not self._answer(head):
-                    self._parse(head)
+                    self._ask(read_head(head))
                 return True
             case Refusal() as refusal:
                 self.refuse(refusal)
@@ -100,10 +133,63 @@ class Channel(Visit):
         finally:
             self._is_parsing = False
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer what is no request, close, and hear nothing more."""
+    def _ask(self, asked: RequestHead) -> None:
+        """Hand on a request that is not for the lane, and judge the body that it announces."""
+        if asked.scheme == b"https" and not self.isSecure():
+            self.refuse(MISDIRECTED, asked.method)  # RFC 9110 section 7.4
+            return
+        if asked.body is not None:
+            self._body = body_reader(asked.body, is_read=asked.method in WITH_BODY)
+        self._parse(asked.plain)
+        if asked.body is not None and self.requests:
+            self._judge(asked, asked.body)
+
+    def allHeadersReceived(self) -> None:
+        """Called by twisted.web, which takes a request for whole unless it has a length."""
+        super().allHeadersReceived()
+        if self._body is not None:
+            self.length = None
+
+    def _judge(self, asked: RequestHead, body: Announced) -> None:
+        if error := self.requests[-1].judge(asked, body):
+            self._refuse_body(error)
+        elif body.waits and not self._rest:
+            self.send(_CONTINUE)
+
+    def _hear_body(self, reader: BodyReader) -> bool:
+        data, self._rest = self._rest, b""
+        match reader.feed(data):
+            case Body(content, rest):
+                self._rest = rest
+                self._end_body(content)
+                return True
+            case Refusal(status, reason):
+                self._refuse_body(ImgdError.of(status, reason))
+        return False
+
+    def _refuse_body(self, error: ImgdError) -> None:
+        """Answer at once, close, and hear nothing more."""
+        self._rest = b""
         self.persistent = False
-        policy = self.site.header_policy.of(None, is_file=True)
+        self._lingers = True
+        self.requests[-1].refuse(error)
+        self._end_body(b"")
+
+    def _end_body(self, content: bytes) -> None:
+        self._body = None
+        self.requests[-1].take(content)
+        self._is_parsing = True
+        try:
+            self.allContentReceived()
+        finally:
+            self._is_parsing = False
+
+    def refuse(self, refusal: Refusal, method: bytes = b"GET") -> None:
+        """Answer what is no request, close, and hear nothing more."""
+        self._rest = b""
+        self.persistent = False
+        self._lingers = True
+        policy = () if method == b"POST" else self.site.header_policy.of(None, is_file=True)
         self.write(refusals.answer(refusal, (*EVERY_ANSWER, *policy)))
         self.loseConnection()
 
@@ -116,6 +202,8 @@ class Channel(Visit):
             self.paused = True
             self.transport.pauseProducing()  # type: ignore[union-attr]
         super().requestDone(request)
+        if self._has_ended and not self._is_parsing:
+            self._close_if_done()
 
     # Out
 
@@ -153,7 +241,22 @@ class Channel(Visit):
     def loseConnection(self) -> None:
         """Close, once everything is sent."""
         self._flush_head()
-        super().loseConnection()
+        if self._lingers and self._writes_now and not (self._is_closing or self._has_ended):
+            self._linger()
+        else:
+            super().loseConnection()
+
+    def _linger(self) -> None:
+        """Close this side alone, until the other end or the deadline for closing.
+
+        A socket that is closed while something is unread in it resets the connection, and the
+        client loses what it was told (RFC 9112 section 9.6).
+        """
+        self._is_closing = True
+        self.dataReceived = Discard(self.transport).hear  # type: ignore[method-assign]
+        self.transport.unregisterProducer()  # type: ignore[union-attr]
+        self.transport.resumeProducing()  # type: ignore[union-attr]
+        self.transport.loseWriteConnection()  # type: ignore[union-attr]
 
     def pauseProducing(self) -> None:
         """The transport is full."""

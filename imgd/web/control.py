@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from imgd.core import messages
 from imgd.core.catalog import CURRENT, Collection
+from imgd.core.request_body import NOT_JSON, is_json
 from imgd.errors import BadRequest, NotFound, UnsupportedMediaType
 from imgd.keeper import Keeper, Order
 from imgd.web.access import Access
@@ -34,9 +35,8 @@ def control(
 
 def read_json(request: Request, kind: type[T]) -> T:
     """The body as a message of this kind; BadRequest or UnsupportedMediaType if it is not."""
-    types = request.requestHeaders.getRawHeaders(b"content-type", ())
-    if [kind.partition(b";")[0].strip().lower() for kind in types] != [b"application/json"]:
-        raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
+    if not is_json(tuple(request.requestHeaders.getRawHeaders(b"content-type", ()))):
+        raise UnsupportedMediaType(NOT_JSON.reason)
     return messages.decode(request.content.read(), kind)
 
 

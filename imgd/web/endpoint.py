@@ -48,6 +48,21 @@ def respond_page(request: Request, body: bytes, status: int = 200) -> None:
     respond(request, body, HTML, status)
 
 
+def respond_error(request: Request, error: ImgdError) -> None:
+    """Answer with an error; a body under way is ended short."""
+    if error.status == 401:
+        request.setHeader(b"WWW-Authenticate", b"Bearer")  # RFC 9110 section 15.5.2
+    if error.status == 503:
+        request.setHeader(*RETRY_AFTER)
+        request.tell(error)
+    if request.startedWriting:
+        request.abort()
+    elif request.prefers(b"text/html") and request.method in READ_METHODS:
+        respond_page(request, pages.error_page(error.status, error.detail), error.status)
+    else:
+        respond_json(request, messages.Problem(detail=error.detail), error.status)
+
+
 def redirect(request: Request, location: str) -> None:
     """308 to a relative place, with the query that came."""
     _, question, query = request.uri.partition(b"?")
@@ -110,17 +125,7 @@ class Endpoint(Resource):
                 uri=masked(request.uri),
             )
             error = ImgdError("imgd could not do this; its log says why.")
-        if error.status == 401:
-            request.setHeader(b"WWW-Authenticate", b"Bearer")  # RFC 9110 section 15.5.2
-        if error.status == 503:
-            request.setHeader(*RETRY_AFTER)
-            request.tell(error)
-        if request.startedWriting:
-            request.abort()
-        elif request.prefers(b"text/html") and request.method in READ_METHODS:
-            respond_page(request, pages.error_page(error.status, error.detail), error.status)
-        else:
-            respond_json(request, messages.Problem(detail=error.detail), error.status)
+        respond_error(request, error)
 
 
 class Reply(Endpoint):
@@ -147,6 +152,22 @@ def _only_here(
         return answer(request)
 
     return checked
+
+
+class Refusing(Resource):
+    """Answers everything with one error."""
+
+    isLeaf = True
+
+    def __init__(self, error: ImgdError) -> None:
+        super().__init__()
+        self._error = error
+
+    def render(self, request: Request) -> int:
+        """Called by twisted.web."""
+        request.set_policy(is_file=False)
+        respond_error(request, self._error)
+        return NOT_DONE_YET
 
 
 def vary_by_accept(request: Request) -> None:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from imgd.core import gate
 from imgd.errors import Misdirected
-from imgd.web.endpoint import Endpoint
-from imgd.web.request import Request
-
-_METHODS: Final = (b"GET", b"HEAD")
 
 
 class OwnHosts:
@@ -31,22 +26,17 @@ class OwnHosts:
         if self._names is not None and authority is not None:
             self._names.add(authority.host)
 
+    @staticmethod
+    def misdirected(host: bytes | None) -> Misdirected:
+        """What is said to who asks for another."""
+        shown = (host or b"")[:100].decode("latin-1")
+        return Misdirected(
+            f"This server is not called {shown}: give imgd that name by --allow-host, or by "
+            "--public-url where it is reached through a tunnel or a proxy."
+        )
+
     def accepts(self, host: bytes | None) -> bool:
         """Whether a ``Host`` is of this daemon, whatever its port. Browsers always send one."""
         if self._names is None or host is None:
             return True
         return gate.is_named(host.decode("latin-1"), self._names)
-
-
-class WrongHost(Endpoint):
-    """Stands where every path leads for who asks for another host."""
-
-    methods = _METHODS
-
-    def answer(self, request: Request) -> None:
-        """No name of ours."""
-        host = (request.getHeader(b"host") or b"").decode("latin-1")
-        raise Misdirected(
-            f"This server is not called {host[:100]}: give imgd that name by --allow-host, or by "
-            "--public-url where it is reached through a tunnel or a proxy."
-        )

@@ -1,4 +1,4 @@
-"""The request: twisted.web's, with a cap on bodies and the headers that every answer carries."""
+"""The request: twisted.web's, with a body that was judged, and the headers of every answer."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.server import Request as TwistedRequest
 
-from imgd.core import http_rules
 from imgd.core.gate import Asker
-from imgd.core.http_rules import Refusal
 from imgd.core.plan import CONDITIONS
+from imgd.core.request_body import check_announced
+from imgd.core.request_head import Announced, RequestHead
 from imgd.errors import ImgdError, NotFound
 from imgd.host import failing
-from imgd.web import refusals
 from imgd.web.headers import EVERY_ANSWER, POLICY_NAMES
 
-MAX_BODY: Final = 64 * 1024  # bytes: the largest honest body of the control API is a path
-TOO_LARGE: Final = Refusal(413, f"The body is over {MAX_BODY // 1024} KiB.")
-MISDIRECTED: Final = Refusal(421, "An https URL is answered over TLS alone.")
+WITH_BODY: Final = (b"POST",)  # methods whose bodies are read; those of others are dropped
 
 
 class Request(TwistedRequest):
@@ -33,7 +30,7 @@ class Request(TwistedRequest):
     content: BytesIO
     prepath: list[bytes]
     postpath: list[bytes]
-    refused = False
+    refused: ImgdError | None = None  # the answer, whatever is asked
     is_whole = False  # everything has arrived: it is imgd's turn
     is_gone = False  # the connection was lost: nothing more can be said
     is_private = False  # it is answered to whoever bears the token or a link, and nobody else
@@ -45,36 +42,38 @@ class Request(TwistedRequest):
         super().connectionLost(reason)
 
     def gotLength(self, length: int | None) -> None:
-        """Keep the body in memory: it is small, or refused before it is read."""
+        """There is no body yet; the channel gives it (``take``)."""
         self.content = BytesIO()
-        if length is not None and length > MAX_BODY:
-            self.refuse(TOO_LARGE)
 
-    def handleContentChunk(self, data: bytes) -> None:
-        """Take in a part of the body, up to the cap."""
-        if self.refused:
-            return
-        self.content.write(data)
-        if self.content.tell() > MAX_BODY:
-            self.refuse(TOO_LARGE)
+    def judge(self, head: RequestHead, body: Announced) -> ImgdError | None:
+        """Why the body that a head announces is not read; None where it is.
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer at once and close: what else comes is not read."""
-        self.refused = True
-        self.channel.write(refusals.answer(refusal, EVERY_ANSWER))
-        self.channel.loseConnection()
+        A stranger learns nothing else, not even whether what he sent would do.
+        """
+        self.method, self.uri, self.clientproto = head.method, head.target, head.version
+        self.path = head.target.partition(b"?")[0]
+        is_read = head.method in WITH_BODY
+        try:
+            if is_read:
+                self.channel.site.access.check(self)  # type: ignore[attr-defined]
+        except ImgdError as why:
+            return why.with_traceback(None)
+        refusal = check_announced(body, is_read=is_read)
+        return None if refusal is None else ImgdError.of(refusal.status, refusal.reason)
+
+    def take(self, body: bytes) -> None:
+        """The body, whole."""
+        self.content = BytesIO(body)
+
+    def refuse(self, error: ImgdError) -> None:
+        """Be answered with this error, whatever is asked, and end the connection."""
+        self.refused = error
+        self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Everything has arrived: process it, unless it was refused."""
+        """Everything has arrived: process it."""
         self.is_whole = True
-        if absolute := http_rules.origin_form(path):
-            # This authority counts, and not Host (RFC 9112 section 3.2.2).
-            scheme, authority, path = absolute
-            self.requestHeaders.setRawHeaders(b"host", [authority])
-            if scheme == b"https" and not self.isSecure() and not self.refused:
-                self.refuse(MISDIRECTED)  # RFC 9110 section 7.4
-        if not self.refused:
-            super().requestReceived(command, path, version)
+        super().requestReceived(command, path, version)
 
     def process(self) -> None:
         """Set what every answer carries, then find the resource and let it answer."""
@@ -84,7 +83,8 @@ class Request(TwistedRequest):
         self.setHeader(b"Date", datetimeToString(self.now))
         for name, value in EVERY_ANSWER:
             self.setHeader(name, value)
-        self.render(site.getResourceFor(self))
+        refused = self.refused
+        self.render(site.getResourceFor(self) if refused is None else site.refusing(refused))
 
     def set_policy(self, *, is_file: bool) -> None:
         """Say which origins may read the answer, in place of what was said before."""

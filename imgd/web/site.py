@@ -17,7 +17,7 @@ from imgd import __version__
 from imgd.core import messages
 from imgd.core.crowd import Crowd, Deadlines
 from imgd.core.links import masked
-from imgd.errors import NotFound
+from imgd.errors import ImgdError, NotFound
 from imgd.host.access_log import combined
 from imgd.host.disk import Root
 from imgd.keeper import Keeper, RunBlocking
@@ -27,11 +27,11 @@ from imgd.web.access import Access
 from imgd.web.channel import Channel
 from imgd.web.collections import Collections, CurrentImages
 from imgd.web.control import Actions, control
-from imgd.web.endpoint import Endpoint, Reply, respond, respond_json, vary_by_accept
+from imgd.web.endpoint import Endpoint, Refusing, Reply, respond, respond_json, vary_by_accept
 from imgd.web.files import Files
 from imgd.web.folders import Folders
 from imgd.web.headers import HeaderPolicy
-from imgd.web.hosts import OwnHosts, WrongHost
+from imgd.web.hosts import OwnHosts
 from imgd.web.images import ImageLists
 from imgd.web.known import KnownFiles
 from imgd.web.lane import Answered, Lane
@@ -210,10 +210,10 @@ class Site(TwistedSite):
         self.trouble = parts.trouble
         crowd = Crowd(parts.deadlines, parts.max_connections, parts.max_per_client)
         self.reception = Reception(crowd, reactor, parts.trouble)
+        self.access = parts.access
         self.header_policy = parts.headers
         self._access_log = access_log
         self._hosts = parts.hosts
-        self._wrong_host = WrongHost()
         self.lane: Lane | NoLane = NoLane() if parts.private else self._make_lane(parts, reactor)
 
     def _make_lane(self, parts: Parts, reactor: IReactorTime) -> Lane:
@@ -228,10 +228,15 @@ class Site(TwistedSite):
 
     def getResourceFor(self, request: Request) -> Resource:
         """Called by a request for what answers it."""
-        if request.method != b"POST" and not self._hosts.accepts(request.getHeader(b"host")):
-            return self._wrong_host
+        host = request.getHeader(b"host")
+        if request.method != b"POST" and not self._hosts.accepts(host):
+            return Refusing(self._hosts.misdirected(host))
         found: Resource = super().getResourceFor(request)
         return found
+
+    def refusing(self, error: ImgdError) -> Resource:
+        """What answers a request that is refused, wherever its path leads."""
+        return Refusing(error)
 
     def drain(self, grace: float) -> Deferred[None]:
         """Answer what was asked, and end every connection: done after ``grace`` seconds at most."""

@@ -73,7 +73,9 @@ ROWS: tuple[tuple[str, bytes, int], ...] = (
     # Versions
     ("9110 2.5", line(b"GET / HTTP/1.0"), 0),
     ("9110 15.6.6", line(b"GET / HTTP/2.0"), 505),
-    ("9110 15.6.6", line(b"GET / HTTP/1.2"), 505),
+    *(("9110 2.5", line(b"GET / HTTP/" + v), 0) for v in (b"1.2", b"1.9")),
+    ("9110 2.5", b"GET / HTTP/1.2\r\n\r\n", 400),  # without Host, as in 1.1
+    ("9110 15.6.6", line(b"GET / HTTP/3.0"), 505),
     ("9110 15.6.6", line(b"GET / HTTP/0.9"), 505),
     ("9110 15.6.6", b"PRI * HTTP/2.0\r\n\r\n", 505),
     ("9112 2.3", line(b"GET / http/1.1"), 400),

@@ -202,8 +202,8 @@ class BodyTests(HostileCase):
         chunk = b"10000\r\n" + b" " * 65_536 + b"\r\n1\r\n \r\n0\r\n\r\n"
         transport = self.house.connect()
         transport.protocol.dataReceived(
-            b"POST /unload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-            + chunk
+            b"POST /unload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: application/json\r\n\r\n" + chunk
         )
         self.assertEqual(parse_answer(transport.value()).status, 413)
 

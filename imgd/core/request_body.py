@@ -1,0 +1,184 @@
+"""Bodies of requests: judged at the head, then read strictly by RFC 9112 sections 6 and 7.1.
+
+A reader takes bytes, does no I/O, and keeps at most MAX_BODY octets of the body and one unfinished
+line or trailer section.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Final, NamedTuple
+
+from imgd.core.http_rules import TOKEN, Refusal, bad, check_trailers, never
+from imgd.core.request_head import JSON, Announced
+
+MAX_BODY: Final = 64 * 1024  # octets: the largest honest body of the control API is a path
+# Octets in all that chunks may spend on extensions and on zeros before their size.
+MAX_PADDING: Final = 1024
+MAX_TRAILERS: Final = 1024  # octets of a trailer section, its line ends too
+TOO_LARGE: Final = Refusal(413, f"The body is over {MAX_BODY // 1024} KiB.")
+NOT_JSON: Final = Refusal(415, "Send the body as JSON, with Content-Type: application/json.")
+_BAD_SIZE: Final = bad("A chunk's size is malformed: SIZE in hexadecimal, and CRLF, is expected.")
+_BAD_END: Final = bad("A chunk is not followed by CRLF.")
+_PADDED: Final = bad(f"The chunk extensions are over {MAX_PADDING} octets in all.")
+_LONG_TRAILERS: Final = bad(f"The trailers are over {MAX_TRAILERS // 1024} KiB.")
+
+_MAX_LINE: Final = MAX_PADDING + 16  # octets of a size line: no good size has more digits
+_QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_EXTENSION: Final = (
+    rb";[\t ]*+" + TOKEN + rb"(?:[\t ]*+=[\t ]*+(?:" + TOKEN + rb"|" + _QUOTED + rb"))?+[\t ]*+"
+)
+# No whitespace between a size and its first extension, nor where there is none: what the grammar
+# calls bad whitespace there (RFC 9112 section 7.1.1) is read differently by different parsers.
+_SIZE: Final = re.compile(rb"(0*+)([0-9A-Fa-f]*+)((?:" + _EXTENSION + rb")*+)")
+_UNFINISHED: Final = re.compile(rb"[0-9A-Fa-f]++(?:;[\t -~\x80-\xff]*+)?\r?")
+
+
+class Body(NamedTuple):
+    """A whole body, b"" where it is not kept, and what came after it."""
+
+    content: bytes
+    rest: bytes
+
+
+def is_json(types: tuple[bytes, ...]) -> bool:
+    """Whether there is one Content-Type, and it is JSON, whatever its parameters."""
+    return len(types) == 1 and types[0].partition(b";")[0].rstrip(b" \t").lower() == JSON
+
+
+def check_announced(body: Announced, *, is_read: bool) -> Refusal | None:
+    """Why a body is not taken, whatever is in it; ``is_read``: it is JSON for someone."""
+    if is_read and not is_json(body.types):
+        return NOT_JSON
+    return TOO_LARGE if body.length is not None and body.length > MAX_BODY else None
+
+
+def body_reader(body: Announced, *, is_read: bool) -> BodyReader:
+    """What reads a body that passed ``check_announced``; it is kept only where it is read."""
+    if body.length is None:
+        return ChunkedReader(is_kept=is_read)
+    return LengthReader(body.length, is_kept=is_read)
+
+
+class LengthReader:
+    """Reads as many octets as Content-Length says."""
+
+    __slots__ = ("_content", "_is_kept", "_left")
+
+    def __init__(self, length: int, *, is_kept: bool) -> None:
+        self._left = length
+        self._is_kept = is_kept
+        self._content = bytearray()
+
+    def feed(self, data: bytes) -> Body | Refusal | None:
+        """The body when it is whole, a refusal, or None: more is needed."""
+        part = data[: self._left]
+        self._left -= len(part)
+        if self._is_kept:
+            self._content += part
+        return None if self._left else Body(bytes(self._content), data[len(part) :])
+
+
+class _Part(Enum):
+    """What comes next in a chunked body."""
+
+    SIZE = 0
+    DATA = 1
+    END = 2  # of a chunk
+    TRAILERS = 3
+    NOTHING = 4
+
+
+class ChunkedReader:
+    """Reads chunks; extensions and trailers are judged, and dropped."""
+
+    __slots__ = ("_content", "_held", "_is_kept", "_left", "_padding", "_part", "_room")
+
+    def __init__(self, *, is_kept: bool) -> None:
+        self._is_kept = is_kept
+        self._content = bytearray()
+        self._held = b""  # of a line, a line end or the trailers, of which more is to come
+        self._part = _Part.SIZE
+        self._room = MAX_BODY  # octets that further chunks may have
+        self._left = 0  # octets of this chunk that are still to come
+        self._padding = 0
+
+    def feed(self, data: bytes) -> Body | Refusal | None:
+        """The body when it is whole, a refusal, or None: more is needed."""
+        data, start = self._held + data, 0
+        while self._part is not _Part.NOTHING:
+            found = self._take(data, start)
+            if isinstance(found, Refusal):
+                return found
+            if found is None:
+                self._held = data[start:]
+                return None
+            start = found
+        return Body(bytes(self._content), data[start:])
+
+    def _take(self, data: bytes, start: int) -> int | Refusal | None:
+        """Take the next part: where the one after it begins, a refusal, or None: more is needed."""
+        match self._part:
+            case _Part.SIZE:
+                return self._take_size(data, start)
+            case _Part.DATA:
+                return self._take_data(data, start)
+            case _Part.END:
+                return self._take_end(data, start)
+            case _:
+                return self._take_trailers(data, start)
+
+    def _take_size(self, data: bytes, start: int) -> int | Refusal | None:
+        end = data.find(b"\r\n", start, start + _MAX_LINE + 2)
+        if end < 0:
+            return self._unfinished_size(data[start:])
+        found = _SIZE.fullmatch(data, start, end)
+        if found is None or found.start(3) == start:
+            return never(data[start : end + 2]) or _BAD_SIZE
+        zeros, size, extensions = found.groups()
+        self._padding += len(extensions) + len(zeros) - (not size)  # a lone zero is a size
+        if self._padding > MAX_PADDING:
+            return _PADDED
+        self._left = int(size or b"0", 16)
+        if self._left > self._room:
+            return TOO_LARGE
+        self._room -= self._left
+        self._part = _Part.DATA if self._left else _Part.TRAILERS
+        return end + 2
+
+    def _unfinished_size(self, line: bytes) -> Refusal | None:
+        if len(line) > _MAX_LINE + len(b"\r"):
+            return _PADDED if b";" in line else _BAD_SIZE
+        return None if not line or _UNFINISHED.fullmatch(line) else _BAD_SIZE
+
+    def _take_data(self, data: bytes, start: int) -> int | None:
+        if start == len(data):
+            return None
+        end = min(start + self._left, len(data))
+        if self._is_kept:
+            self._content += data[start:end]
+        self._left -= end - start
+        if not self._left:
+            self._part = _Part.END
+        return end
+
+    def _take_end(self, data: bytes, start: int) -> int | Refusal | None:
+        end = data[start : start + 2]
+        if end == b"\r\n":
+            self._part = _Part.SIZE
+            return start + 2
+        return None if b"\r\n".startswith(end) else _BAD_END
+
+    def _take_trailers(self, data: bytes, start: int) -> int | Refusal | None:
+        if data.startswith(b"\r\n", start):
+            self._part = _Part.NOTHING
+            return start + 2
+        end = data.find(b"\r\n\r\n", start, start + MAX_TRAILERS + 2)
+        if end < 0:
+            return _LONG_TRAILERS if len(data) - start >= MAX_TRAILERS + 2 else never(data[start:])
+        self._part = _Part.NOTHING
+        return check_trailers(data[start : end + 2]) or end + 4
+
+
+BodyReader = LengthReader | ChunkedReader
