@@ -45,15 +45,28 @@ def build_context(pairs: Sequence[tuple[str, str]]) -> SSL.Context:
     bulk_tls.prepare(context)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_cipher_list(CIPHERS)
-    # HTTP/1.1 alone (RFC 7301); a client that does not offer it is served all the same.
-    context.set_alpn_select_callback(
-        lambda _connection, offered: (
-            HTTP_1_1 if HTTP_1_1 in offered else SSL.NO_OVERLAPPING_PROTOCOLS
-        )
-    )
+    context.set_alpn_select_callback(_http_1_1)
     for certificate, key in pairs:
         _use(context, certificate, key)
     return context
+
+
+class _NoApplicationProtocolError(SSL.Error):
+    """Ends a handshake as OpenSSL's own errors do, which Twisted tells by their queue."""
+
+    def __init__(self) -> None:
+        super().__init__([("SSL routines", "", "no application protocol")])
+
+
+def _http_1_1(_connection: SSL.Connection, offered: Sequence[bytes]) -> bytes:
+    """HTTP/1.1 alone. Not asked where a client offers nothing: that one is served.
+
+    Raised here, it becomes the fatal alert no_application_protocol (RFC 7301 section 3.2), and is
+    raised again where the handshake was driven.
+    """
+    if HTTP_1_1 not in offered:
+        raise _NoApplicationProtocolError
+    return HTTP_1_1
 
 
 def _use(context: SSL.Context, certificate: str, key: str) -> None:

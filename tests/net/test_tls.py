@@ -201,7 +201,7 @@ class HandshakeTests(ListenerCase):
 
     @inlineCallbacks
     def test_protocols(self) -> Any:
-        """HTTP/1.1 is chosen where it is offered; who offers only others is served without."""
+        """HTTP/1.1 is chosen where it is offered; who offers nothing is served without."""
         port = self.serve()
 
         def ask(offered: list[str]) -> tuple[str | None, bytes]:
@@ -213,10 +213,33 @@ class HandshakeTests(ListenerCase):
         for offered, chosen in (
             (["h2", "http/1.1"], "http/1.1"),
             (["http/1.1"], "http/1.1"),
-            (["h2"], None),
             ([], None),
         ):
             self.assertEqual((yield deferToThread(ask, offered)), (chosen, ANSWER))
+
+    @inlineCallbacks
+    def test_other_protocols(self) -> Any:
+        """Who offers protocols and HTTP/1.1 is not among them is told so by the alert that says it
+        (RFC 7301 section 3.2), with 1.2 and 1.3; nothing is logged, and the next one is served.
+        """
+        port = self.serve()
+        seen: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(seen.append)
+        self.addCleanup(globalLogPublisher.removeObserver, seen.append)
+
+        def ask(offered: list[str], version: ssl.TLSVersion) -> bytes:
+            context = client(minimum_version=version, maximum_version=version)
+            context.set_alpn_protocols(offered)
+            with connected(port, context) as wrapped:
+                return exchange(wrapped)
+
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            for offered in (["h2"], ["http/1.0", "h3"]):
+                with self.assertRaisesRegex(ssl.SSLError, "(?i)no.application.protocol"):
+                    yield deferToThread(ask, offered, version)
+            answer = yield deferToThread(ask, ["h2", "http/1.1"], version)
+            self.assertEqual(answer, ANSWER)
+        self.assertEqual(seen, [])
 
     @inlineCallbacks
     def test_both_kinds(self) -> Any:
