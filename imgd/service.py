@@ -265,7 +265,7 @@ class Daemon(Service):
     def _say_where(self, state_dir: str, watch: CertificateWatch | None) -> None:
         self._where.say()
         self.log.info("Serving {path}", path=os.path.realpath(self._settings.images_dir))
-        if watch is not None and watch.made is not None:
+        if watch is not None and watch.made is not None and watch.made.ca is not None:
             self.log.info(
                 "The CA certificate to trust is {path} (SHA-256 {fingerprint})",
                 path=watch.made.ca_pem,

@@ -56,6 +56,13 @@ def read_chain(path: str) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(file.read())
 
 
+def dns_names(path: str) -> list[str]:
+    """The DNS names of the certificate at this path; OSError, ValueError."""
+    extensions = read_chain(path)[0].extensions
+    held = extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return held.value.get_values_for_type(x509.DNSName)
+
+
 def read_key(path: str) -> PrivateKey:
     """The private key of a PEM file; OSError, TypeError where it is encrypted, else ValueError."""
     with open(path, "rb") as file:
@@ -96,8 +103,8 @@ def belong_together(certificate: x509.Certificate, key: PrivateKey) -> bool:
         return False
 
 
-def replace(pair: Pair, certificate: bytes, key: bytes, *, write: Write, aside: str = "") -> None:
-    """Put a new pair (PEM) in the old one's place, whose files are kept under ``NAME.ASIDE``.
+def replace(pair: Pair, certificate: bytes, key: bytes, *, write: Write) -> None:
+    """Put a new pair (PEM) in the old one's place.
 
     ``OSError`` while writing, a full disk, leaves the old pair as it was.
     """
@@ -107,9 +114,6 @@ def replace(pair: Pair, certificate: bytes, key: bytes, *, write: Write, aside: 
     except BaseException:
         _discard_new(pair)
         raise
-    for path in (pair.certificate, pair.key):
-        if aside and os.path.lexists(path):
-            atomic.rename(path, f"{path}.{aside}")
     atomic.rename(pair.key + _NEW, pair.key)
     atomic.rename(pair.certificate + _NEW, pair.certificate)
 
