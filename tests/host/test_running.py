@@ -44,12 +44,13 @@ class RunningTests(SynchronousTestCase):
     def test_folder_of_another_user(self):
         """A folder of another user is refused in one sentence, and nothing in it is touched."""
         try:
-            os.chown(self.folder, os.geteuid() + 1, -1)
+            other = os.geteuid() + 1
+            os.chown(self.folder, other, -1)
         except PermissionError:
             self.skipTest("only root can give a folder to another user")
         with self.assertRaises(StartError) as caught:
             self.hold()
-        self.assertIn(f"{self.folder} belongs to user {os.geteuid() + 1}, and", caught.exception.detail)
+        self.assertIn(f"{self.folder} belongs to user {other}, and", caught.exception.detail)
         self.assertIn("--state-dir", caught.exception.detail)
         self.assertEqual(os.listdir(self.folder), [])
         os.chown(self.folder, os.geteuid(), -1)
