@@ -40,6 +40,8 @@ class Machine:
         self._own = Workers(reactor, reactor.seconds, patience, at_once=4, each=1, behind=4)
         self._checks: dict[str, Callable[[], str]] = {}
         self._probed = 0.0
+        self._store: Store | None = None
+        self._is_looking = False  # whether the store's file is in its place
         self._rounds = LoopingCall(self._tick)
         self._rounds.clock = reactor
 
@@ -57,6 +59,10 @@ class Machine:
     def check(self, name: str, look: Callable[[], str]) -> None:
         """Ask every second whether there is this fault: ``look`` gives a detail, or ""."""
         self._checks[name] = look
+
+    def keep(self, store: Store) -> None:
+        """Look every second whether this store's file is still in its place, changes or none."""
+        self._store = store
 
     def no_descriptor(self, what: str) -> None:
         """A connection could not be accepted for want of a descriptor."""
@@ -95,9 +101,28 @@ class Machine:
         for name, look in self._checks.items():
             self._set(name, look())
         self.trouble.tick()
+        self._look_for_store()
         if faults.STATE in self.trouble and self._seconds() - self._probed >= PROBE_EVERY:
             self._probed = self._seconds()
-            self.run_own(probe.write, self._state_dir).addCallbacks(self._stored, lambda _: None)
+            self.run_own(self._probe).addCallbacks(self._stored, lambda _: None)
+
+    def _look_for_store(self) -> None:
+        """One look at a time, on a thread, as the state folder's disk may hang like any other."""
+
+        def done(_: Any) -> None:
+            self._is_looking = False
+
+        if self._store is not None and not self._is_looking:
+            self._is_looking = True
+            looking = self.run_own(self._store.check_place)
+            looking.addErrback(self._not_stored).addBoth(done)
+
+    def _probe(self) -> None:
+        """Whether a change could be stored again. Blocks."""
+        if self._store is None:
+            probe.write(self._state_dir)
+        else:
+            self._store.in_place(probe.write, self._state_dir)
 
     def _set(self, name: str, detail: str) -> None:
         if detail:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -104,10 +105,13 @@ class Daemon(Service):
         hold = self._take_state_folder(state_dir)
         secret_file.refuse_open(state_dir)
         secret = wanted.token or token.read_or_make(state_dir)
-        keeper = self._keeper = self._make_keeper(state_dir)
+        store = Store.open(os.path.join(state_dir, "catalog.sqlite3"))
+        self._machine.keep(store)
+        keeper = self._keeper = self._make_keeper(state_dir, store)
         keeper.restore()
         watch = self._make_certificates(state_dir) if wanted.tls else None
-        site = self._site = self._make_site(state_dir, secret, keeper, watch)
+        links = self._make_links(state_dir, store)
+        site = self._site = self._make_site(state_dir, secret, keeper, watch, links)
         self._open(site)
         self._plain.behind = site
         self._main.behind = tls_factory(watch.context, site, self._reactor) if watch else site
@@ -160,7 +164,7 @@ class Daemon(Service):
         self._undo.callback(hold.release)
         return hold
 
-    def _make_keeper(self, state_dir: str) -> Keeper:
+    def _make_keeper(self, state_dir: str, store: Store) -> Keeper:
         wanted = self._settings
         policy = Policy(
             base=wanted.frame_base_dir,
@@ -169,7 +173,7 @@ class Daemon(Service):
             follow_symlinks=wanted.follow_symlinks,
         )
         return Keeper(
-            store=Store.open(os.path.join(state_dir, "catalog.sqlite3")),
+            store=store,
             policy=policy,
             clock=MonotonicClock(self._reactor),
             wall=time.time,
@@ -203,7 +207,12 @@ class Daemon(Service):
             self.log.warn("The key {key} can be read by every user of this machine", key=key)
 
     def _make_site(
-        self, state_dir: str, secret: str, keeper: Keeper, watch: CertificateWatch | None
+        self,
+        state_dir: str,
+        secret: str,
+        keeper: Keeper,
+        watch: CertificateWatch | None,
+        links: Links,
     ) -> Site:
         wanted = self._settings
         parts = Parts(
@@ -218,7 +227,7 @@ class Daemon(Service):
             ca_pem=lambda: watch.ca_pem() if watch else None,
             memory_cache=wanted.memory_cache * MEGABYTE,
             private=wanted.private,
-            links=self._make_links(state_dir),
+            links=links,
             trouble=self._machine.trouble,
             **_limits(wanted),
         )
@@ -247,13 +256,15 @@ class Daemon(Service):
             return OwnHosts()
         names = names_wanted(wanted.host, wanted.tls_names)
         own = subject_names(wanted.cert) if wanted.tls and wanted.cert else []
-        hosts = OwnHosts([*wanted.allow_hosts, *names.dns, *names.ips, *own])
+        # What is below .localhost is on this machine in every browser (RFC 6761 section 6.3).
+        hosts = OwnHosts([*wanted.allow_hosts, "*.localhost", *names.dns, *names.ips, *own])
         hosts.add_url(wanted.public_url)
         return hosts
 
-    def _make_links(self, state_dir: str) -> Links:
+    def _make_links(self, state_dir: str, store: Store) -> Links:
         key = signing_key.read_or_make(state_dir)
-        return Links(key, lambda: self._machine.run_own(signing_key.renew, state_dir))
+        renew = partial(self._machine.run, store.in_place, signing_key.renew, state_dir)
+        return Links(key, renew)
 
     def _document_root(self, state_dir: str) -> Root:
         wanted = self._settings
@@ -296,7 +307,7 @@ class Daemon(Service):
     def _say_where(self, state_dir: str, watch: CertificateWatch | None) -> None:
         self._where.say()
         self.log.info("Serving {path}", path=os.path.realpath(self._settings.images_dir))
-        if watch is not None and watch.made is not None:
+        if watch is not None and watch.made is not None and watch.made.ca is not None:
             self.log.info(
                 "The CA certificate to trust is {path} (SHA-256 {fingerprint})",
                 path=watch.made.ca_pem,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests import samples
 from tests.chromium import Chromium
 from tests.daemons import Daemon
+from tests.host.test_local_ca import forge
 
 NAMES = "tbody tr:not(.parent) th a"
 WIDTH = "document.images.length && document.images[0].naturalWidth"
@@ -102,6 +104,29 @@ class BrowserTests(SynchronousTestCase):
                 "r => r.arrayBuffer().then(b => [r.status, b.byteLength]), e => 'blocked')"
             )
             self.assertEqual(told, wanted, path)
+
+    def test_name_below_localhost(self) -> None:
+        """A name below localhost that the operator gave is trusted as localhost is, with the CA
+        that there was.
+        """
+        self.daemon.stop()
+        folder, root = self.folder / "daemon", str(self.root)
+        named = Daemon(folder, "-d", root, "--tls-name", "foo.localhost")
+        self.addCleanup(named.stop)
+        self.browser.open(f"https://foo.localhost:{named.port}/")
+        self.assertTrue(self.browser.evaluate("isSecureContext"))
+        self.assertEqual(self.browser.evaluate("document.title"), "Files \u2013 imgd")
+
+    def test_site_of_the_world(self) -> None:
+        """A certificate that names a site of the world is refused, though the trusted CA's own key
+        signed it.
+        """
+        state = self.daemon.ca.parent
+        cert, key = forge(str(state), "example.com", datetime.now(UTC))
+        other = Daemon(self.folder / "other", "--cert", cert, "--key", key)
+        self.addCleanup(other.stop)
+        with self.assertRaisesRegex(AssertionError, "ERR_CERT_INVALID"):
+            self.browser.open(other.url)
 
     def test_to_a_file(self) -> None:
         """Folder, sort, filter, picture, and back up by the breadcrumbs, all by clicking."""

@@ -233,6 +233,51 @@ class ClockTests(FaultCase):
         self.assertEqual(self.health(daemon), [])
 
 
+class StateFolderTests(FaultCase):
+    def test_deleted(self) -> None:
+        """A state folder that is deleted under the daemon, or replaced, is found out without a
+        load; loads, unloads, timers and revocations are 503, and what they would have changed
+        stays; files are served on; and all is well again once the folder is back.
+        """
+        daemon = self.start()
+        frames = {"directory": str(self.root / "frames")}
+        self.assertEqual(self.ask(daemon, "/load-directory", frames)[0], 200)
+        link = self.ask(daemon, "/links", {"path": "/a.txt"})[1]["url"]
+        state, away = self.folder / "state", self.folder / "away"
+        state.rename(away)
+        daemon.wait_for(r"Degraded \(state\)")
+        self.assert_refused(daemon, link)
+        shutil.copytree(away, state)
+        self.assert_refused(daemon, link)
+        shutil.rmtree(state)
+        self.assertFalse(state.exists())
+        away.rename(state)
+        daemon.wait_for(r"Recovered \(state\)")
+        self.assertEqual(self.health(daemon), [])
+        self.assertEqual(self.ask(daemon, "/unload", {})[0], 200)
+        shutil.rmtree(state)
+        daemon.wait_for(r"Degraded \(state\)")
+        self.assert_refused(daemon, link, loaded=[])
+        self.assertEqual(daemon.stop(), 0)
+        self.assertFalse(state.exists())
+        self.assertFalse([line for line in daemon.lines if "Traceback" in line])
+
+    def assert_refused(self, daemon: Daemon, link: str, loaded: list[str] | None = None) -> None:
+        loaded = ["current"] if loaded is None else loaded
+        frames = {"directory": str(self.root / "frames")}
+        changes: list[tuple[str, object]] = [("/load-directory", {**frames, "name": "more"})]
+        changes += [("/unload", {})] if loaded else []
+        changes += [("/timeout/5", {}), ("/links/revoke", {})]
+        for path, body in changes:
+            status, told = self.ask(daemon, path, body)
+            self.assertEqual((status, "deleted or replaced" in told["detail"]), (503, True), told)
+        self.assertEqual(len(self.health(daemon)), 1)
+        names = [c["name"] for c in self.ask(daemon, "/collections")[1]["collections"]]
+        self.assertEqual(names, loaded)
+        self.assertEqual(self.ask(daemon, "/a.txt")[0], 200)
+        self.assertEqual(self.ask(daemon, "/" + link.partition("://")[2].partition("/")[2])[0], 200)
+
+
 class FullLogTests(FaultCase):
     def test_access_log(self) -> None:
         """An access log on a full disk loses lines and no request."""

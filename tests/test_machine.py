@@ -132,6 +132,30 @@ class StateTests(Case):
         self.assertEqual(len(self.reasons), 1)
         self.assertEqual(self.told, ["Degraded "])
 
+    def test_file_is_gone(self) -> None:
+        """A store whose file is not in its place is told within seconds, though nobody changes
+        anything, and as long as it is gone; a trial write that succeeds is no end of it.
+        """
+        path = os.path.join(self.folder, "catalog.sqlite3")
+        store = Store.open(path)
+        self.addCleanup(store.close)
+        self.machine.keep(store)
+
+        def reasons_after(seconds: int) -> int:
+            for _ in range(seconds):
+                self.wait(1)
+                self.reactor.turn()
+            return len(self.reasons)
+
+        self.assertEqual(reasons_after(3), 0)
+        os.rename(path, path + ".away")
+        self.assertEqual(reasons_after(2), 1)
+        with open(path, "wb"):
+            self.assertEqual(reasons_after(3 * round(PROBE_EVERY)), 1)
+        os.rename(path + ".away", path)
+        self.assertEqual(reasons_after(2 * round(PROBE_EVERY)), 0)
+        self.assertEqual(self.told, ["Degraded ", "Recovered"])
+
     def test_next_change(self) -> None:
         """A change that is stored ends it, too."""
         self.fail()

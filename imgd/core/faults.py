@@ -22,7 +22,7 @@ STANDSTILL: Final = "standstill"  # the process was held up
 # What of it anybody may know.
 REASONS: Final = {
     STATE: "What is loaded cannot be stored: loads and unloads fail.",
-    CERTIFICATES: "The certificate stays as it is, for the new one cannot be used.",
+    CERTIFICATES: "The certificate stays as it is: it or its CA cannot be renewed.",
     DISK: "A directory does not answer.",
     DESCRIPTORS: "There is no file descriptor left.",
     READS: "The disk failed.",

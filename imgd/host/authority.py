@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from imgd.host import addresses
+from imgd.host import addresses, name_constraints
 from imgd.host.certificate_files import Loaded
 from imgd.host.certificate_names import Names
 
@@ -36,16 +36,18 @@ def p256_key() -> SigningKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def make_ca(now: datetime) -> Loaded:
+def make_ca(now: datetime, names: Names) -> Loaded:
     """A certificate authority for leaves alone, named after this machine; ten years from ``now``.
 
-    3072 bits, for a key of 2048 is not advised beyond 2030 (NIST SP 800-57, table 4).
+    Who has its key can vouch for local names and ``names``, and for no other site. The key has 3072
+    bits, as one of 2048 is not advised beyond 2030 (NIST SP 800-57, table 4).
     """
     key = rsa_key(3072)
     subject = _named(f"imgd local CA ({addresses.machine_name() or 'localhost'})")
     builder = _builder(subject, subject, key, now, now + CA_LIFE)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
+    builder = builder.add_extension(name_constraints.made_for(names), critical=True)
     return Loaded(builder.sign(key, SHA256()), key)
 
 

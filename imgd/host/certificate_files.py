@@ -107,8 +107,8 @@ def belong_together(certificate: x509.Certificate, key: PrivateKey) -> bool:
         return False
 
 
-def replace(pair: Pair, certificate: bytes, key: bytes, *, write: Write, aside: str = "") -> None:
-    """Put a new pair (PEM) in the old one's place, whose files are kept under ``NAME.ASIDE``.
+def replace(pair: Pair, certificate: bytes, key: bytes, *, write: Write) -> None:
+    """Put a new pair (PEM) in the old one's place.
 
     ``OSError`` while writing, a full disk, leaves the old pair as it was.
     """
@@ -118,9 +118,6 @@ def replace(pair: Pair, certificate: bytes, key: bytes, *, write: Write, aside: 
     except BaseException:
         _discard_new(pair)
         raise
-    for path in (pair.certificate, pair.key):
-        if aside and os.path.lexists(path):
-            atomic.rename(path, f"{path}.{aside}")
     atomic.rename(pair.key + _NEW, pair.key)
     atomic.rename(pair.certificate + _NEW, pair.certificate)
 

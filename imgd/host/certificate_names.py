@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Final
 
@@ -27,10 +27,14 @@ _MAX_NAME: Final = 253  # octets, RFC 1035 section 2.3.4 less the root's
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a leaf is for: DNS names (ASCII, lower case, sorted) and addresses (canonical)."""
+    """What a leaf is for: DNS names (ASCII, lower case, sorted) and addresses (canonical).
+
+    ``given`` are those of them that the operator asked for.
+    """
 
     dns: tuple[str, ...]
     ips: tuple[str, ...]
+    given: frozenset[str] = field(default=frozenset(), compare=False)
 
     def general_names(self) -> list[x509.GeneralName]:
         """As subjectAltName wants them."""
@@ -38,6 +42,22 @@ class Names:
             *(x509.DNSName(name) for name in self.dns),
             *(x509.IPAddress(ip_address(ip)) for ip in self.ips),
         ]
+
+    def divided(self, fits: Callable[[str], bool]) -> tuple[Names, list[str]]:
+        """Those that fit, and a list of the others."""
+        dns, ips = tuple(filter(fits, self.dns)), tuple(filter(fits, self.ips))
+        others = [name for name in (*self.dns, *self.ips) if name not in (*dns, *ips)]
+        return replace(self, dns=dns, ips=ips), others
+
+    def apart(self) -> tuple[Names, Names]:
+        """All but wildcards right below the top, as ``*.localhost``, and those.
+
+        Under a CA with name constraints, Firefox 153 refuses a certificate that holds one of them,
+        by whatever name it is reached. Go and Java take it for ``any.localhost``, others do not.
+        """
+        others, _ = self.divided(lambda name: not _is_broad(name))
+        broad, _ = self.divided(_is_broad)
+        return others, broad
 
     def missing_from(self, leaf: x509.Certificate) -> list[str]:
         """Those that the certificate does not hold; ValueError if its names cannot be read."""
@@ -61,14 +81,23 @@ def names_wanted(host: str, tls_names: Iterable[str]) -> Names:
 
 def collect(host: str, tls_names: Iterable[str], own: Iterable[str]) -> Names:
     """As :func:`names_wanted`, with the machine's ``own`` names; bad ones of those are dropped."""
-    found = {*ALWAYS_NAMES, *ALWAYS_ADDRESSES, *filter(None, map(_canonical, own))}
+    given = {_required("--tls-name", name) for name in tls_names}
     if host:
-        found.add(_required("--host", host))
-    found.update(_required("--tls-name", name) for name in tls_names)
-    ips = {name for name in found if _address(name)}
+        given.add(_required("--host", host))
+    found = {*ALWAYS_NAMES, *ALWAYS_ADDRESSES, *filter(None, map(_canonical, own)), *given}
+    ips = set(filter(is_address, found))
     dns = found - ips
     specific = {ip for ip in ips if not ip_address(ip).is_unspecified}
-    return Names(tuple(sorted(dns)), tuple(sorted(specific)))
+    return Names(tuple(sorted(dns)), tuple(sorted(specific)), frozenset(given))
+
+
+def _is_broad(name: str) -> bool:
+    return name.startswith("*.") and name.count(".") == 1
+
+
+def is_address(name: str) -> bool:
+    """Whether a canonical name is an address."""
+    return _address(name) is not None
 
 
 def _required(setting: str, text: str) -> str:

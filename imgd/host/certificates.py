@@ -1,7 +1,8 @@
 """The local certificate authority and the leaf certificates it signs: kept, judged, renewed.
 
 A client trusts ``ca.pem`` once; leaves come and go. There are two of the same names: RSA for every
-client, P-256 for those that can take it, whose handshake is twice as cheap.
+client, P-256 for those that can take it, whose handshake is twice as cheap; and one more for the
+broad wildcards that the two cannot hold (:meth:`Names.apart`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from imgd.errors import StartError
-from imgd.host import atomic, authority
+from imgd.host import atomic, authority, local_ca, name_constraints
 from imgd.host.authority import SigningKey
 from imgd.host.certificate_files import (
     Loaded,
@@ -31,13 +32,15 @@ from imgd.host.certificate_files import (
     replace,
 )
 from imgd.host.certificate_names import Names, names_wanted
+from imgd.host.local_ca import Authority
 
 __all__ = ["CertificateFiles", "Names", "check_pair", "due", "ensure", "names_wanted"]
 
-CA_MARGIN: Final = timedelta(days=30)  # a CA with less to live is made anew
+_BROAD: Final = "server-wildcard"
 _LEAVES: Final[dict[str, Callable[[], SigningKey]]] = {
     "server": authority.rsa_key,
     "server-ec": authority.p256_key,
+    _BROAD: authority.p256_key,
 }
 
 
@@ -45,24 +48,50 @@ _LEAVES: Final[dict[str, Callable[[], SigningKey]]] = {
 class CertificateFiles:
     """Where the certificates lie, and what was done to them.
 
-    ``ca_fingerprint`` is SHA-256, upper-case hex with colons; ``leaf_expires`` is aware, UTC.
-    ``made`` says what was made anew and why, ``problems`` what could not be.
+    ``ca`` is the CA's certificate, None where it cannot be read; ``pairs`` are certificate and key
+    of each leaf, for :func:`imgd.net.tls.build_context`, ``broad`` of the one for broad wildcards.
+    ``made`` says what was made anew and why, ``problems`` what could not be and what to do;
+    ``left_out`` are names that the CA does not permit. ``leaf_expires`` is aware, UTC.
     """
 
-    ca_pem: str
-    server_pem: str
-    server_key: str
-    server_ec_pem: str
-    server_ec_key: str
-    ca_fingerprint: str
+    folder: str
+    ca: x509.Certificate | None
+    pairs: tuple[tuple[str, str], ...]
+    broad: tuple[str, str] | None
     leaf_expires: datetime
     made: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Certificate and key of each leaf, for :func:`imgd.net.tls.build_context`."""
-        return (self.server_pem, self.server_key), (self.server_ec_pem, self.server_ec_key)
+    def ca_pem(self) -> str:
+        """The path of the CA's certificate."""
+        return Pair.in_folder(self.folder, "ca").certificate
+
+    @property
+    def server_pem(self) -> str:
+        """The path of the RSA leaf."""
+        return Pair.in_folder(self.folder, "server").certificate
+
+    @property
+    def server_key(self) -> str:
+        """The path of its key."""
+        return Pair.in_folder(self.folder, "server").key
+
+    @property
+    def server_ec_pem(self) -> str:
+        """The path of the P-256 leaf."""
+        return Pair.in_folder(self.folder, "server-ec").certificate
+
+    @property
+    def ca_fingerprint(self) -> str:
+        """SHA-256, upper-case hex with colons; "" where the CA cannot be read."""
+        return "" if self.ca is None else self.ca.fingerprint(SHA256()).hex(":").upper()
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether the CA can vouch for every name in the world."""
+        return self.ca is not None and name_constraints.limits(self.ca) is None
 
 
 def ensure(
@@ -71,15 +100,23 @@ def ensure(
     now: datetime,
     *,
     force_leaf: bool = False,
+    starting: bool = True,
     write: Write = atomic.write_file,
 ) -> CertificateFiles:
     """CA and leaves for ``names`` in ``state_dir``, made or renewed where they must be.
 
-    ``now`` is aware. Where something is due but cannot be written, what there is stays in use and
-    ``problems`` says so; ``StartError`` where there is nothing to stay with. One process at a time.
+    ``now`` is aware. The folder and the CA are made only when ``starting``, and a CA that is there
+    is never replaced. Where something is due but cannot be made, what there is stays in use and
+    ``problems`` says so; ``StartError`` where there is nothing to stay with, or, when ``starting``,
+    where the CA does not permit a name that the operator gave. One process at a time.
     """
     try:
-        return _ensure(_Folder(state_dir, now.astimezone(UTC), write), names, force_leaf)
+        folder = _Folder(state_dir, now.astimezone(UTC), write)
+        _tidy(folder, starting=starting)
+        ca = local_ca.find(state_dir, folder.now)
+        if ca is None:
+            ca = _make_ca(folder, names) if starting else Authority(None, local_ca.missing())
+        return _report(folder, ca, *_ensure_leaves(folder, ca, names, force_leaf, starting))
     except OSError as error:
         reason = error.strerror or str(error)
         raise StartError(f"Cannot keep certificates in {state_dir}: {reason}") from error
@@ -104,74 +141,70 @@ class _Folder:
     def pair(self, stem: str) -> Pair:
         return Pair.in_folder(self.path, stem)
 
-    def renew(self, stem: str, old: Loaded | str, new: Loaded, why: str, aside: str = "") -> Loaded:
+    def renew(self, stem: str, old: Loaded | str, new: Loaded, why: str) -> Loaded:
         """Put ``new`` in place of ``old``, or stay with that where the disk does not take it."""
-        pair = self.pair(stem)
-        had_one = os.path.lexists(pair.certificate)
         try:
-            replace(pair, *_pem(new), write=self._write, aside=aside)
+            replace(self.pair(stem), *_pem(new), write=self._write)
         except OSError as error:
             if isinstance(old, str):
                 raise
             self.problems.append(f"{stem}.pem is not renewed ({why}): {error.strerror}")
             return old
-        kept = f"; the one before is {stem}.pem.{aside}" if aside and had_one else ""
-        self.made.append(f"{stem}.pem ({why}){kept}")
+        self.made.append(f"{stem}.pem ({why})")
         return new
 
 
-def _ensure(folder: _Folder, names: Names, force_leaf: bool) -> CertificateFiles:
-    atomic.make_private_folder(folder.path)
-    atomic.remove_leftovers(folder.path)
+def _tidy(folder: _Folder, *, starting: bool) -> None:
+    """Undo or finish what a crash interrupted. While running, temporary files may be in use."""
+    if starting:
+        atomic.make_private_folder(folder.path)
+        atomic.remove_leftovers(folder.path)
     for stem in ("ca", *_LEAVES):
         recover(folder.pair(stem))
-    ca = _ensure_ca(folder)
-    leaves = _ensure_leaves(folder, ca, names, force_leaf)
-    server, server_ec = map(folder.pair, _LEAVES)
-    return CertificateFiles(
-        ca_pem=folder.pair("ca").certificate,
-        server_pem=server.certificate,
-        server_key=server.key,
-        server_ec_pem=server_ec.certificate,
-        server_ec_key=server_ec.key,
-        ca_fingerprint=ca.certificate.fingerprint(SHA256()).hex(":").upper(),
-        leaf_expires=min(leaf.certificate.not_valid_after_utc for leaf in leaves),
-        made=tuple(folder.made),
-        problems=tuple(folder.problems),
-    )
 
 
-def _ensure_ca(folder: _Folder) -> Loaded:
-    """The CA, made where there is none to use; its clients must trust the new one afresh.
+def _make_ca(folder: _Folder, names: Names) -> Authority:
+    """Another CA, where there is none: its clients must trust it afresh."""
+    why = "ca.pem is missing"
+    return Authority(folder.renew("ca", why, authority.make_ca(folder.now, names), why))
 
-    One that is not valid yet stays: likelier than a CA of the future is a clock that is behind.
+
+def _ensure_leaves(
+    folder: _Folder, ca: Authority, names: Names, force: bool, starting: bool
+) -> tuple[dict[str, Loaded], list[str]]:
+    """The leaves that can serve, by stem, renewed together where one of them must be; and the names
+    that they leave out.
     """
-    old = load(folder.pair("ca"))
-    if isinstance(old, Loaded) and not authority.can_sign(old):
-        old = "ca.pem is not a certificate authority"
-    stamp = f"{folder.now:%Y%m%dT%H%M%SZ}"
-    if isinstance(old, str):
-        return folder.renew("ca", old, authority.make_ca(folder.now), old, f"damaged-{stamp}")
-    ends = old.certificate.not_valid_after_utc
-    if folder.now < ends - CA_MARGIN:
-        return old
-    why = f"the one before ends on {ends:%Y-%m-%d}"
-    return folder.renew("ca", old, authority.make_ca(folder.now), why, f"expired-{stamp}")
-
-
-def _ensure_leaves(folder: _Folder, ca: Loaded, names: Names, force: bool) -> list[Loaded]:
-    """Both leaves, renewed together where one of them must be."""
+    if ca.problem:
+        folder.problems.append(ca.problem)
     old = {stem: load(folder.pair(stem)) for stem in _LEAVES}
-    reasons = [_leaf_reason(leaf, ca, names, folder.now) for leaf in old.values()]
+    if ca.signer is None:
+        kept = {stem: leaf for stem, leaf in old.items() if isinstance(leaf, Loaded)}
+        if not kept.keys() - {_BROAD}:
+            raise StartError(f"There is no certificate to serve with, and {ca.problem}")
+        return kept, []
+    fit, left_out = name_constraints.permitted(names, ca.signer.certificate)
+    if starting and (refused := sorted(names.given.intersection(left_out))):
+        raise StartError(local_ca.refusal(folder.path, refused))
+    return _renew(folder, ca.signer, old, fit, force), left_out
+
+
+def _renew(
+    folder: _Folder, ca: Loaded, old: dict[str, Loaded | str], names: Names, force: bool
+) -> dict[str, Loaded]:
+    narrow, broad = names.apart()
+    wanted = {stem: broad if stem == _BROAD else narrow for stem in _LEAVES}
+    wanted = {stem: some for stem, some in wanted.items() if some.dns or some.ips}
+    reasons = [_leaf_reason(old[stem], ca, some, folder.now) for stem, some in wanted.items()]
     why = next(filter(None, ["asked for" if force else None, *reasons]), None)
-    renewed: list[Loaded] = []
-    for (stem, make_key), leaf in zip(_LEAVES.items(), old.values(), strict=True):
-        if isinstance(leaf, Loaded) and why is None:
-            renewed.append(leaf)
-        else:
-            new = authority.make_leaf(ca, make_key(), names, folder.now)
-            renewed.append(folder.renew(stem, leaf, new, why or "missing"))
-    return renewed
+    leaves: dict[str, Loaded] = {}
+    for stem, some in wanted.items():
+        leaf = old[stem]
+        if why is not None or isinstance(leaf, str):
+            new = authority.make_leaf(ca, _LEAVES[stem](), some, folder.now)
+            leaf = folder.renew(stem, leaf, new, why or "missing")
+        leaves[stem] = leaf
+    return leaves
 
 
 def _leaf_reason(leaf: Loaded | str, ca: Loaded, names: Names, now: datetime) -> str | None:
@@ -179,19 +212,40 @@ def _leaf_reason(leaf: Loaded | str, ca: Loaded, names: Names, now: datetime) ->
         return leaf
     try:
         leaf.certificate.verify_directly_issued_by(ca.certificate)
-        return _leaf_due(leaf.certificate, names, now)
+        return _leaf_due(leaf.certificate, names, now, ca.certificate)
     except (ValueError, TypeError, InvalidSignature):
         return "it is not signed by the present CA"
 
 
-def _leaf_due(leaf: x509.Certificate, names: Names, now: datetime) -> str | None:
+def _leaf_due(
+    leaf: x509.Certificate, names: Names, now: datetime, ca: x509.Certificate | None = None
+) -> str | None:
+    """Why a leaf is to be renewed; not for its end, where another would live no longer."""
     begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if now < begins:
         return f"it is not valid before {begins:%Y-%m-%d}"
-    if now >= begins + (ends - begins) * 2 / 3:
+    is_last = ca is not None and ends >= ca.not_valid_after_utc
+    if now >= begins + (ends - begins) * 2 / 3 and not is_last:
         return f"it ends on {ends:%Y-%m-%d}"
     missing = names.missing_from(leaf)
     return f"it does not cover {', '.join(missing)}" if missing else None
+
+
+def _report(
+    folder: _Folder, ca: Authority, leaves: dict[str, Loaded], left_out: list[str]
+) -> CertificateFiles:
+    paths = {stem: (folder.pair(stem).certificate, folder.pair(stem).key) for stem in leaves}
+    broad = paths.pop(_BROAD, None)
+    return CertificateFiles(
+        folder=folder.path,
+        ca=ca.certificate,
+        pairs=tuple(paths.values()),
+        broad=broad,
+        leaf_expires=min(leaf.certificate.not_valid_after_utc for leaf in leaves.values()),
+        made=tuple(folder.made),
+        problems=tuple(folder.problems),
+        left_out=tuple(left_out),
+    )
 
 
 def _pem(pair: Loaded) -> tuple[bytes, bytes]:

@@ -63,8 +63,10 @@ class Hold:
 def hold(state_dir: str) -> Hold:
     """Hold a state folder that exists, or StartError, which says who holds it.
 
-    To be called in the process that serves: a lock does not follow a fork.
+    To be called in the process that serves: a lock does not follow a fork. A folder of another user
+    is refused before anything in it is touched: its owner can read, and replace, all that it holds.
     """
+    _refuse_foreign(state_dir)
     lock = _lock(state_dir)
     try:
         lock.acquire(timeout=PATIENCE, poll_interval=PATIENCE / 10)
@@ -94,6 +96,23 @@ def default_state_dir(environ: Mapping[str, str]) -> str:
     if named:
         return os.path.abspath(os.path.expanduser(named))
     return platformdirs.user_state_dir("imgd", appauthor=False)
+
+
+def _refuse_foreign(state_dir: str) -> None:
+    """StartError where the folder is not this process's; Windows has no such owners."""
+    if not hasattr(os, "geteuid"):
+        return
+    try:
+        owner, own = os.stat(state_dir).st_uid, os.geteuid()
+    except OSError as error:
+        raise StartError(f"The state folder {state_dir} cannot be used: {error.strerror}.") from (
+            error
+        )
+    if owner != own:
+        raise StartError(
+            f"The state folder {state_dir} belongs to user {owner}, and imgd runs as user {own}: "
+            f"name another by --state-dir, or run as root: chown -R {own} {state_dir}"
+        )
 
 
 def _announcement(state_dir: str) -> str:

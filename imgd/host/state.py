@@ -1,5 +1,8 @@
 """What outlives a restart: the loaded collections, in SQLite.
 
+A row that makes no sense is set aside, in a table of its own: the others are restored. The file
+that was opened must stay at its path: what is stored in one that was deleted or replaced is lost.
+
 Every method blocks, and may be called from any thread, by one at a time. When a method that changes
 something returns, the change survives a crash of the process and of the machine.
 """
@@ -8,12 +11,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from imgd.core import faults
+from imgd.errors import Unavailable
 from imgd.host import state_file
+from imgd.host.stored_rows import StoredCollection, from_row, to_row
+from imgd.logs import Logger
+
+__all__ = ["Store", "StoredCollection"]
 
 APPLICATION_ID: Final = 0x696D6764  # "imgd"
 VERSION: Final = 1
@@ -31,40 +39,45 @@ CREATE TABLE collections (
 ) WITHOUT ROWID;
 """
 _COLUMNS: Final = "name, directory, recursive, image_count, loaded_at, expires_at, timeout_minutes"
-_SELECT: Final = f"SELECT {_COLUMNS} FROM collections ORDER BY name"  # noqa: S608 (constants)
+# SQLite has a type for each value, and not for a column: a name may be bytes, or no UTF-8.
+_KEY: Final = "typeof(name), CAST(name AS BLOB)"
+_SELECT: Final = f"SELECT {_KEY}, {_COLUMNS} FROM collections ORDER BY name"  # noqa: S608 (constants)
 _REPLACE: Final = "INSERT OR REPLACE INTO collections VALUES (?, ?, ?, ?, ?, ?, ?)"
 _DELETE: Final = "DELETE FROM collections WHERE name = ?"
+_THIS_ROW: Final = f"WHERE ({_KEY}) = (?, ?)"
+_SET_ASIDE: Final = (
+    f"CREATE TABLE IF NOT EXISTS set_aside ({_COLUMNS}, why)",
+    f"INSERT INTO set_aside SELECT *, ? FROM collections {_THIS_ROW}",  # noqa: S608 (constants)
+    f"DELETE FROM collections {_THIS_ROW}",  # noqa: S608 (constants)
+)
 _RESCHEDULE: Final = "UPDATE collections SET expires_at = ?, timeout_minutes = ? WHERE name = ?"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCollection:
-    """A collection as it is stored.
+_WAS_SET_ASIDE: Final = (
+    "The stored collection {name} makes no sense: {why}. Its row is in the table set_aside of "
+    "{path}, and the others are restored"
+)
+_NOT_SET_ASIDE: Final = "The stored collection {name} in {path} makes no sense: {why}. {more}"
 
-    ``directory`` is absolute, and may hold surrogates (PEP 383). ``loaded_at`` and ``expires_at``
-    (None: never) are wall seconds since the epoch; ``timeout_minutes`` is what the timer was last
-    started with.
-    """
-
-    name: str
-    directory: str
-    recursive: bool
-    image_count: int
-    loaded_at: float
-    expires_at: float | None
-    timeout_minutes: int
+T = TypeVar("T")
 
 
 class Store:
     """The stored collections, by name. ``Store.open`` makes one.
 
     Every method raises Unavailable, and leaves what was stored as it was, where the disk is full or
-    read-only or another program holds the file. ``moved_aside`` is where an unusable file was moved
-    on opening, or None.
+    read-only, another program holds the file, or it is not at its path any more. ``moved_aside`` is
+    where an unusable file was moved on opening, or None.
     """
 
-    def __init__(self, connection: sqlite3.Connection, moved_aside: str | None = None) -> None:
+    log = Logger()
+
+    def __init__(
+        self, connection: sqlite3.Connection, moved_aside: str | None = None, path: str = ""
+    ) -> None:
         self._connection = connection
+        self._path = path
+        self._identity = _identity(path)
         self.moved_aside = moved_aside
 
     @classmethod
@@ -75,17 +88,20 @@ class Store:
         tells, and an empty one takes its place. ``patience`` is how many seconds to wait for
         another program's lock.
         """
-        return cls(*state_file.open_sound(path, patience, _FORMAT))
+        return cls(*state_file.open_sound(path, patience, _FORMAT), path)
 
     def collections(self) -> list[StoredCollection]:
-        """Every stored collection, sorted by name."""
+        """Every stored collection that makes sense, sorted by name; the others are set aside, which
+        the log tells, a line each.
+        """
         with state_file.explained("read"):
-            return _read(self._connection)
+            found = [self._judged(row) for row in _rows(self._connection)]
+        return [collection for collection in found if collection is not None]
 
     def put(self, collection: StoredCollection) -> None:
         """Store a collection, in place of the one that had its name."""
         with self._transaction():
-            self._connection.execute(_REPLACE, _row(collection))
+            self._connection.execute(_REPLACE, to_row(collection))
 
     def remove(self, name: str) -> None:
         """Forget a collection; nothing happens where there is none of this name."""
@@ -103,41 +119,65 @@ class Store:
         """Close the file. Nothing is lost by not closing it."""
         self._connection.close()
 
+    def check_place(self) -> None:
+        """Unavailable where the open file is not the one at its path: somebody deleted, moved or
+        replaced it, or its folder. Blocks for the disk alone, whoever else uses the store.
+        """
+        if _identity(self._path) != self._identity:
+            raise Unavailable(
+                "The state cannot be stored: its file was deleted or replaced. Put it back as it "
+                "was, or start imgd again.",
+                faults.STATE,
+            )
+
+    def in_place(self, f: Callable[..., T], *args: Any) -> T:
+        """The result of ``f(*args)``, which changes something else in the store's folder;
+        Unavailable where that is not the folder any more.
+        """
+        self.check_place()
+        result = f(*args)
+        self.check_place()
+        return result
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self.check_place()
         with state_file.explained("stored"), self._connection:  # commits, or rolls back
             self._connection.execute("BEGIN IMMEDIATE")
             yield
+        self.check_place()
+
+    def _judged(self, row: tuple[Any, ...]) -> StoredCollection | None:
+        """The collection of a row, or None and the row set aside."""
+        key, columns = row[:2], row[2:]
+        try:
+            return from_row(columns)
+        except ValueError as error:
+            told = {"name": os.fsdecode(key[1]), "path": self._path, "why": str(error)}
+        try:
+            with self._transaction():
+                create, copy, delete = _SET_ASIDE
+                self._connection.execute(create)
+                self._connection.execute(copy, (told["why"], *key))
+                self._connection.execute(delete, key)
+        except Unavailable as error:
+            self.log.error(_NOT_SET_ASIDE, more=error.detail, **told)  # noqa: TRY400 (one line)
+        else:
+            self.log.error(_WAS_SET_ASIDE, **told)
+        return None
 
 
-def _row(collection: StoredCollection) -> tuple[object, ...]:
-    return (
-        collection.name,
-        os.fsencode(collection.directory),
-        collection.recursive,
-        collection.image_count,
-        collection.loaded_at,
-        collection.expires_at,
-        collection.timeout_minutes,
-    )
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file is at a path: device and number; None where none can be seen."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
-def _collection(row: tuple[Any, ...]) -> StoredCollection:
-    """The inverse of ``_row``; ValueError, TypeError or OverflowError where it makes no sense."""
-    name, directory, recursive, image_count, loaded_at, expires_at, minutes = row
-    return StoredCollection(
-        name=name,
-        directory=os.fsdecode(directory),
-        recursive=bool(recursive),
-        image_count=int(image_count),
-        loaded_at=float(loaded_at),
-        expires_at=None if expires_at is None else float(expires_at),
-        timeout_minutes=int(minutes),
-    )
+def _rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute(_SELECT).fetchall()
 
 
-def _read(connection: sqlite3.Connection) -> list[StoredCollection]:
-    return [_collection(row) for row in connection.execute(_SELECT).fetchall()]
-
-
-_FORMAT: Final = state_file.Format(APPLICATION_ID, VERSION, _TABLES, _read)
+_FORMAT: Final = state_file.Format(APPLICATION_ID, VERSION, _TABLES, _rows)

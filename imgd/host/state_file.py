@@ -37,7 +37,7 @@ log = Logger()
 @dataclass(frozen=True, slots=True)
 class Format:
     """What a sound file has: two numbers in its header (``PRAGMA application_id, user_version``),
-    tables, and rows that ``probe`` reads without a ValueError, TypeError or OverflowError.
+    tables, and rows that ``probe`` reads.
     """
 
     application_id: int
@@ -100,12 +100,18 @@ def _connect(path: str, patience: float, wanted: Format) -> sqlite3.Connection:
         connection = sqlite3.connect(
             path, timeout=patience, isolation_level=None, check_same_thread=False
         )
+        connection.text_factory = _text
         try:
             _prepare(connection, wanted)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _text(data: bytes) -> str:
+    """Text as it lies in the file, where it is no UTF-8 too: that is for who reads it to judge."""
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _make_private(path: str) -> None:
@@ -144,10 +150,7 @@ def _check(connection: sqlite3.Connection, wanted: Format) -> bool:
         )
     if (verdict := _pragma(connection, "quick_check")) != "ok":
         raise _UnusableError(f"is corrupt ({verdict})")
-    try:
-        wanted.probe(connection)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise _UnusableError(f"holds a row that makes no sense ({error})") from error
+    wanted.probe(connection)
     return False
 
 

@@ -25,6 +25,16 @@ Pairs = Sequence[tuple[str, str]]
 CHECK_EVERY: Final = (
     60  # seconds: a certificate that a user's tool renewed is in use a minute later
 )
+_UNLIMITED: Final = (
+    "The CA {path} can vouch for every site in the world to whoever trusts it. To have one that is "
+    "limited to this machine and local names, move ca.pem and ca.key away and start imgd again: "
+    "every client must then trust the new one"
+)
+_LEFT_OUT: Final = (
+    "The certificate leaves out {names}: the CA permits what was this machine's when it was made. "
+    "To have them in, move ca.pem and ca.key away and start imgd again: every client must then "
+    "trust the new CA"
+)
 
 
 class OwnCertificates:
@@ -36,6 +46,7 @@ class OwnCertificates:
         self._unfit: list[tuple[int, int, int]] | None = None
 
     made: CertificateFiles | None = None
+    broad: tuple[str, str] | None = None
     ca_pem: bytes | None = None
     problems: Sequence[str] = ()
 
@@ -73,13 +84,24 @@ class MadeCertificates:
     def __init__(self, state_dir: str, names: Callable[[], Names], *, force_leaf: bool) -> None:
         self._state_dir = state_dir
         self._names = names
-        self.files = self._ensure(force_leaf=force_leaf)
+        self._told: set[str] = set()  # names that are left out
+        self.files = self._ensure(starting=True, force_leaf=force_leaf)
+        if self.files.is_unlimited:
+            self.log.warn(_UNLIMITED, path=self.files.ca_pem)
 
-    def _ensure(self, *, force_leaf: bool = False) -> CertificateFiles:
-        now = datetime.now(UTC)
-        files = certificates.ensure(self._state_dir, self._names(), now, force_leaf=force_leaf)
+    def _ensure(self, *, starting: bool, force_leaf: bool = False) -> CertificateFiles:
+        files = certificates.ensure(
+            self._state_dir,
+            self._names(),
+            datetime.now(UTC),
+            force_leaf=force_leaf,
+            starting=starting,
+        )
         for made in files.made:
             self.log.info("Made the certificate {made}", made=made)
+        if news := [name for name in files.left_out if name not in self._told]:
+            self._told.update(news)
+            self.log.warn(_LEFT_OUT, names=", ".join(news))
         return files
 
     @property
@@ -97,13 +119,21 @@ class MadeCertificates:
         return self.files.pairs
 
     @property
+    def broad(self) -> tuple[str, str] | None:
+        """What to serve for names that broad wildcards match."""
+        return self.files.broad
+
+    @property
     def ca_pem(self) -> bytes | None:
-        """The CA's certificate, to be trusted by clients."""
-        return read_chain(self.files.ca_pem)[0].public_bytes(Encoding.PEM)
+        """The CA's certificate, to be trusted by clients; None where it cannot be read."""
+        try:
+            return read_chain(self.files.ca_pem)[0].public_bytes(Encoding.PEM)
+        except (OSError, ValueError):
+            return None
 
     def renewed(self) -> Pairs | None:
         """The pairs, where one was made anew; None where nothing was due. Blocks."""
-        self.files = self._ensure()
+        self.files = self._ensure(starting=False)
         return self.pairs() if self.files.made else None
 
 
@@ -122,7 +152,7 @@ class CertificateWatch:
         self._source = source
         self._run = run_blocking
         self._trouble = Trouble(clock.seconds) if trouble is None else trouble
-        self.context = SwappableContext(build_context(source.pairs()))
+        self.context = SwappableContext(build_context(source.pairs(), source.broad))
         self._judge(source.problems)
         self._loop = LoopingCall(self.check)
         self._loop.clock = clock
@@ -153,7 +183,7 @@ class CertificateWatch:
         try:
             pairs = await self._run(self._source.renewed)
             if pairs is not None:
-                self.context.swap(build_context(pairs))
+                self.context.swap(build_context(pairs, self._source.broad))
                 self.log.info("New connections use the new certificate")
             self._judge(self._source.problems)
         except (ImgdError, OSError) as error:

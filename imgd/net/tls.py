@@ -26,8 +26,13 @@ HTTP_1_1: Final = b"http/1.1"
 _OPTIONS: Final = SSL.OP_NO_COMPRESSION | int(ssl.OP_NO_RENEGOTIATION)
 
 
-def build_context(pairs: Sequence[tuple[str, str]]) -> SSL.Context:
+def build_context(
+    pairs: Sequence[tuple[str, str]], broad: tuple[str, str] | None = None
+) -> SSL.Context:
     """A server's context with the certificates (chain allowed) and keys at these paths.
+
+    ``broad`` is served to a client that asks for a name which its broad wildcards match
+    (:meth:`imgd.host.certificate_names.Names.apart`).
 
     Pairs of different kinds, RSA and P-256, stand beside each other: OpenSSL gives each client one
     that it can use. TLS 1.2 and 1.3, and the client chooses among the ciphers, as Mozilla advises
@@ -45,15 +50,50 @@ def build_context(pairs: Sequence[tuple[str, str]]) -> SSL.Context:
     bulk_tls.prepare(context)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_cipher_list(CIPHERS)
-    # HTTP/1.1 alone (RFC 7301); a client that does not offer it is served all the same.
-    context.set_alpn_select_callback(
-        lambda _connection, offered: (
-            HTTP_1_1 if HTTP_1_1 in offered else SSL.NO_OVERLAPPING_PROTOCOLS
-        )
-    )
+    context.set_alpn_select_callback(_http_1_1)
     for certificate, key in pairs:
         _use(context, certificate, key)
+    if broad is not None:
+        _use_broad(context, broad, besides=pairs)
     return context
+
+
+def _use_broad(
+    context: SSL.Context, pair: tuple[str, str], besides: Sequence[tuple[str, str]]
+) -> None:
+    """Give clients that name ``any.TOP`` (RFC 6066 section 3) the certificate for ``*.TOP``, unless
+    the others hold that very name.
+    """
+    other = build_context([pair])
+    tops = set(certificate_files.subject_names(pair[0]))
+    held = {
+        name for certificate, _ in besides for name in certificate_files.subject_names(certificate)
+    }
+
+    def choose(connection: SSL.Connection) -> None:
+        name = (connection.get_servername() or b"").decode("ascii", "replace").lower()
+        if name not in held and f"*.{name.partition('.')[2]}" in tops:
+            connection.set_context(other)
+
+    context.set_tlsext_servername_callback(choose)
+
+
+class _NoApplicationProtocolError(SSL.Error):
+    """Ends a handshake as OpenSSL's own errors do, which Twisted tells by their queue."""
+
+    def __init__(self) -> None:
+        super().__init__([("SSL routines", "", "no application protocol")])
+
+
+def _http_1_1(_connection: SSL.Connection, offered: Sequence[bytes]) -> bytes:
+    """HTTP/1.1 alone. Not asked where a client offers nothing: that one is served.
+
+    Raised here, it becomes the fatal alert no_application_protocol (RFC 7301 section 3.2), and is
+    raised again where the handshake was driven.
+    """
+    if HTTP_1_1 not in offered:
+        raise _NoApplicationProtocolError
+    return HTTP_1_1
 
 
 def _use(context: SSL.Context, certificate: str, key: str) -> None:

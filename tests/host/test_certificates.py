@@ -31,7 +31,7 @@ from imgd.host import addresses, atomic, certificates
 from imgd.host.certificate_names import Names, collect
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-NAMES = Names(("*.localhost", "localhost"), ("127.0.0.1", "::1"))
+NAMES = Names(("host.docker.internal", "localhost"), ("127.0.0.1", "::1"))
 STEMS = ("ca", "server", "server-ec")
 
 
@@ -202,8 +202,8 @@ class RenewalTests(StateFolderCase):
 
     def test_new_name(self) -> None:
         """A name that the leaf lacks renews it, and is said; one name fewer does not."""
-        more = Names((*NAMES.dns, "scanner"), (*NAMES.ips, "10.1.2.3"))
-        self.assertIn("does not cover scanner, 10.1.2.3", self.renewed(more, NOW))
+        more = Names((*NAMES.dns, "scanner.local"), (*NAMES.ips, "10.1.2.3"))
+        self.assertIn("does not cover scanner.local, 10.1.2.3", self.renewed(more, NOW))
         self.assertEqual(self.renewed(NAMES, NOW), "")
 
     def test_forced(self) -> None:
@@ -229,65 +229,6 @@ class RenewalTests(StateFolderCase):
         """A leaf that is gone or damaged is due."""
         self.assertIn("cannot be read", certificates.due(self.path("none.pem"), NAMES, NOW) or "")
         self.assertIn("cannot be read", certificates.due(self.path("ca.key"), NAMES, NOW) or "")
-
-
-class AuthorityRenewalTests(StateFolderCase):
-    def test_damaged(self) -> None:
-        """A damaged CA is kept aside and made anew, which is said, and its leaves with it."""
-        other = self.copy()
-        certificates.ensure(other, NAMES, NOW + timedelta(days=3640))
-        damages = {
-            "ca.pem": [b"nonsense", read(os.path.join(other, "ca.pem"))],
-            "ca.key": [b"", read(self.path("server.key"))],
-        }
-        for name, texts in damages.items():
-            for text in texts:
-                self.folder = self.copy()
-                with open(self.path(name), "wb") as file:
-                    file.write(text)
-                files = certificates.ensure(self.folder, NAMES, NOW)
-                self.assertIn("; the one before is ca.pem.damaged-20260301T120000Z", files.made[0])
-                self.assertEqual(len(files.made), 3)
-                self.assertEqual(read(self.path(f"{name}.damaged-20260301T120000Z")), text)
-                self.assert_pairs_match()
-
-    def test_leaf_in_its_place(self) -> None:
-        """A certificate that is no authority does not sign."""
-        shutil.copy(self.path("server.pem"), self.path("ca.pem"))
-        shutil.copy(self.path("server.key"), self.path("ca.key"))
-        files = certificates.ensure(self.folder, NAMES, NOW)
-        self.assertIn("not a certificate authority", files.made[0])
-        certificate(self.path("server.pem")).verify_directly_issued_by(
-            certificate(self.path("ca.pem"))
-        )
-
-    def test_missing(self) -> None:
-        """With the CA gone, another is made, and leaves that it signed."""
-        os.unlink(self.path("ca.pem"))
-        os.unlink(self.path("ca.key"))
-        files = certificates.ensure(self.folder, NAMES, NOW)
-        self.assertEqual(files.made[0], "ca.pem (ca.pem is missing)")
-        self.assertIn("not signed by the present CA", files.made[1])
-        self.assert_nothing_beside()
-
-    def test_expiring(self) -> None:
-        """No leaf outlives its CA; a CA that is about to expire is replaced and kept aside."""
-        late = NOW + timedelta(days=3650 - 100)
-        files = certificates.ensure(self.folder, NAMES, late)
-        self.assertEqual(files.leaf_expires, NOW + timedelta(days=3650))
-        self.assertEqual(len(files.made), 2)
-        later = NOW + timedelta(days=3650 - 29)
-        files = certificates.ensure(self.folder, NAMES, later)
-        self.assertIn("; the one before is ca.pem.expired-", files.made[0])
-        self.assertEqual(files.leaf_expires, later + timedelta(days=365))
-
-    def test_unreadable(self) -> None:
-        """A CA key that cannot be read is an error naming it: no other CA is made for it."""
-        os.unlink(self.path("ca.key"))
-        os.mkdir(self.path("ca.key"))
-        with self.assertRaises(StartError) as caught:
-            certificates.ensure(self.folder, NAMES, NOW)
-        self.assertIn(self.path("ca.key"), caught.exception.detail)
 
 
 class CrashTests(StateFolderCase):
@@ -369,16 +310,6 @@ class FullDiskTests(StateFolderCase):
             self.assertEqual(read(self.path("server-ec.pem")), before["server-ec.pem"])
             self.assert_pairs_match()
             self.assert_nothing_beside()
-
-    def test_authority(self) -> None:
-        """A CA that is about to expire and cannot be replaced stays, and stays where it is."""
-        now = NOW + timedelta(days=3650 - 29)
-        before = self.contents()
-        for room in range(2):
-            files = certificates.ensure(self.folder, NAMES, now, write=Disk(room).write)
-            self.assertEqual(files.made, ())
-            self.assertIn("ca.pem is not renewed", files.problems[0])
-            self.assertEqual(self.contents(), before)
 
     def test_first_start(self) -> None:
         """With no pair to stay with, a full disk is one clear error, and nothing half-made."""

@@ -40,6 +40,29 @@ class RunningTests(SynchronousTestCase):
         self.addCleanup(held.release)
         return held
 
+    @skipUnless(hasattr(os, "geteuid"), "POSIX owners")
+    def test_folder_of_another_user(self):
+        """A folder of another user is refused in one sentence, and nothing in it is touched."""
+        try:
+            other = os.geteuid() + 1
+            os.chown(self.folder, other, -1)
+        except PermissionError:
+            self.skipTest("only root can give a folder to another user")
+        with self.assertRaises(StartError) as caught:
+            self.hold()
+        self.assertIn(f"{self.folder} belongs to user {other}, and", caught.exception.detail)
+        self.assertIn("--state-dir", caught.exception.detail)
+        self.assertEqual(os.listdir(self.folder), [])
+        os.chown(self.folder, os.geteuid(), -1)
+        self.hold()
+
+    def test_no_folder(self):
+        """A folder that went away meanwhile is one sentence too."""
+        os.rmdir(self.folder)
+        with self.assertRaises(StartError) as caught:
+            self.hold()
+        self.assertIn("cannot be used: No such file", caught.exception.detail)
+
     def other_process(self):
         """A process that holds the folder until its stdin is closed."""
         process = subprocess.Popen(

@@ -1,6 +1,7 @@
 """What outlives a restart, and a kill, and a broken file."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -273,26 +274,146 @@ class UnusableTests(StateCase):
             self.assert_moved_aside("is unusable (no such ")
             self.tidy()
 
-    def test_rows_that_make_no_sense(self):
-        """A row with a directory that is a number, or a time that is a word."""
-        for values in ("'a', 5, 0, 1, 1.0, NULL, 0", "'a', x'2f', 0, 1, 'noon', NULL, 0"):
-            self.open().close()
-            self.sql(f"INSERT INTO collections VALUES ({values})")
-            self.assert_moved_aside("makes no sense")
-            self.tidy()
-
-    def test_name_that_is_no_text(self):
-        """A row whose name is not UTF-8."""
-        self.open().close()
-        self.sql("INSERT INTO collections VALUES (CAST(x'ff' AS TEXT), x'2f', 0, 1, 1.0, NULL, 0)")
-        self.assert_moved_aside("is unusable")
-
     def test_empty_file(self):
         """A file of no bytes is what a crash at the very start leaves: a new store, no fuss."""
         with open(self.path, "wb"):
             pass
         self.assertIsNone(self.open().moved_aside)
         self.assertEqual(self.logged, [])
+
+
+class BadRowTests(StateCase):
+    """Rows that make no sense, beside one that does."""
+
+    ROWS = (
+        ("'a', 5, 0, 1, 1.0, NULL, 0", "directory is 5"),
+        ("'a', x'61', 0, 1, 1.0, NULL, 0", "directory is b'a'"),
+        ("'a', x'2f0061', 0, 1, 1.0, NULL, 0", "directory is b'/"),
+        ("'a', x'', 0, 1, 1.0, NULL, 0", "directory is b''"),
+        ("'a', x'2f', 2, 1, 1.0, NULL, 0", "recursive is 2"),
+        ("'a', x'2f', 0, -1, 1.0, NULL, 0", "image_count is -1"),
+        ("'a', x'2f', 0, 1.5, 1.0, NULL, 0", "image_count is 1.5"),
+        ("'a', x'2f', 0, 1, 'noon', NULL, 0", "loaded_at is 'noon'"),
+        ("'a', x'2f', 0, 1, 9e999, NULL, 0", "loaded_at is inf"),
+        ("'a', x'2f', 0, 1, 1e18, NULL, 0", "loaded_at is 1e+18"),
+        ("'a', x'2f', 0, 1, -1.0, NULL, 0", "loaded_at is -1.0"),
+        ("'a', x'2f', 0, 1, 1.0, -9e999, 5", "expires_at is -inf"),
+        ("'a', x'2f', 0, 1, 1.0, 4e11, 5", "expires_at is 4"),
+        ("'a', x'2f', 0, 1, 1.0, 9.0, -1", "timeout_minutes is -1"),
+        ("'a', x'2f', 0, 1, 1.0, 9.0, 5256001", "timeout_minutes is 5256001"),
+        ("'a', x'2f', 0, 1, 1.0, 9.0, 'x'", "timeout_minutes is 'x'"),
+        ("'.a', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
+        ("'../a', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
+        ("'', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
+        ("x'61', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
+        ("CAST(x'ff' AS TEXT), x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
+    )
+
+    def test_set_aside(self):
+        """Each is set aside with one line that names it and says why, for good and whole; the good
+        one is restored, and the file stays where it is.
+        """
+        for values, why in self.ROWS:
+            store = self.open()
+            store.put(SCAN)
+            self.sql(f"INSERT INTO collections VALUES ({values})")
+            store.close()
+            self.logged.clear()
+            store = self.open()
+            self.assertIsNone(store.moved_aside, values)
+            self.assertEqual(store.collections(), [SCAN], values)
+            (line,) = self.logged
+            self.assertIn(f"makes no sense: its {why}", line)
+            self.assertEqual(store.collections(), [SCAN])
+            self.assertEqual(len(self.logged), 1, "told again")
+            store.close()
+        other = sqlite3.connect(self.path)
+        other.text_factory = bytes
+        kept = other.execute("SELECT * FROM set_aside").fetchall()
+        other.close()
+        self.assertEqual(len(kept), len(self.ROWS))
+        self.assertEqual(kept[0], (b"a", 5, 0, 1, 1.0, None, 0, b"its directory is 5"))
+
+    def test_many(self):
+        """Several are told in as many lines, and those between them are restored."""
+        store = self.open()
+        for name in ("b", "d"):
+            store.put(replace(SCAN, name=name))
+        for name in ("a", "c", "e"):
+            self.sql(f"INSERT INTO collections VALUES ('{name}', x'', 0, 1, 1.0, NULL, 0)")
+        self.assertEqual([row.name for row in store.collections()], ["b", "d"])
+        self.assertEqual(len(self.logged), 3)
+
+    def test_edges(self):
+        """The last values that make sense do."""
+        row = replace(
+            SCAN, directory="/", image_count=0, loaded_at=0.0, expires_at=253370764799.0,
+            timeout_minutes=5256000, name="-" * 64,
+        )  # fmt: skip
+        store = self.open()
+        store.put(row)
+        self.assertEqual(store.collections(), [row])
+
+    def test_that_cannot_be_set_aside(self):
+        """Where nothing can be stored the good ones are restored all the same."""
+        store = self.open(patience=0)
+        store.put(SCAN)
+        self.sql("INSERT INTO collections VALUES ('a', x'', 0, 1, 1.0, NULL, 0)")
+        other = sqlite3.connect(self.path, isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("BEGIN IMMEDIATE")
+        self.assertEqual(store.collections(), [SCAN])
+        (line,) = self.logged
+        self.assertIn("another program has the state file locked", line)
+
+
+class PlaceTests(StateCase):
+    """The file that is open is not the one at its path any more."""
+
+    def assert_refused(self, store):
+        for change in (
+            lambda: store.put(WEEKLY),
+            lambda: store.remove("current"),
+            lambda: store.reschedule([("current", None, 0)]),
+            lambda: store.in_place(self.fail, "called"),
+            store.check_place,
+        ):
+            with self.assertRaises(Unavailable) as caught:
+                change()
+            self.assertIn("deleted or replaced", caught.exception.detail)
+            self.assertNotIn(self.folder, caught.exception.detail)
+            self.assertEqual(caught.exception.fault, "state")
+
+    def test_deleted(self):
+        """Of a deleted file or folder every change is refused; nothing is made there."""
+        for delete in (lambda: os.remove(self.path), lambda: shutil.rmtree(self.folder)):
+            store = self.open()
+            store.put(SCAN)
+            delete()
+            self.assert_refused(store)
+            store.close()
+        self.assertFalse(os.path.exists(self.folder))
+
+    def test_replaced(self):
+        """So it is with another file in its place, until the old one is back."""
+        store = self.open()
+        store.put(SCAN)
+        os.rename(self.folder, self.folder + ".away")
+        os.mkdir(self.folder)
+        other = self.open()
+        other.put(WEEKLY)
+        self.assert_refused(store)
+        self.assertEqual(other.collections(), [WEEKLY])
+        shutil.rmtree(self.folder)
+        os.rename(self.folder + ".away", self.folder)
+        store.put(WEEKLY)
+        self.assertEqual(store.collections(), [SCAN, WEEKLY])
+
+    def test_vanishes_meanwhile(self):
+        """What was done while the folder vanished is not acknowledged."""
+        store = self.open()
+        with self.assertRaises(Unavailable):
+            store.in_place(shutil.rmtree, self.folder)
 
 
 class UnavailableTests(StateCase):

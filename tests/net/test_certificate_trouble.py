@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core import faults
-from imgd.host import certificates
+from imgd.host import atomic, certificates
 from imgd.host.certificates import Names
 from imgd.net.certificate_watch import (
     CHECK_EVERY,
@@ -75,3 +75,27 @@ class TroubleTests(SynchronousTestCase):
         os.remove(self.folder)
         os.rename(self.folder + ".away", self.folder)
         self.assertFalse(self.after(1))
+
+    def test_authority(self) -> None:
+        """A CA that was damaged, went missing or lost its folder is trouble until it is back, and
+        stays as it was; at the next start too.
+        """
+        names = [NAMES]
+        self.watch(MadeCertificates(self.folder, lambda: names[0], force_leaf=False))
+        for name in ("ca.key", "ca.pem"):
+            path = os.path.join(self.folder, name)
+            with open(path, "rb") as file:
+                whole = file.read()
+
+            def write(data: bytes, path: str = path) -> Callable[[], None]:
+                return lambda: atomic.write_file(path, data)
+
+            self.assertTrue(self.after(1, write(whole[:99])))
+            started = MadeCertificates(self.folder, lambda: names[0], force_leaf=False)
+            self.assertIn("start imgd again", started.problems[0])
+            self.assertTrue(self.after(1, lambda path=path: os.remove(path)))
+            self.assertFalse(self.after(1, write(whole)))
+        away = self.folder + ".away"
+        self.assertTrue(self.after(1, lambda: os.rename(self.folder, away)))
+        self.assertFalse(os.path.exists(self.folder))
+        self.assertFalse(self.after(1, lambda: os.rename(away, self.folder)))

@@ -12,9 +12,10 @@ from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.host import certificates
+from imgd.host import atomic, certificates
 from imgd.host.certificates import Names
 from imgd.net.certificate_watch import (
     CHECK_EVERY,
@@ -22,6 +23,7 @@ from imgd.net.certificate_watch import (
     MadeCertificates,
     OwnCertificates,
 )
+from tests.host.test_local_ca import unlimit
 
 NAMES = Names(("localhost",), ("127.0.0.1",))
 
@@ -65,9 +67,59 @@ class WatchTests(SynchronousTestCase):
         """A leaf that no longer covers the names is renewed while the daemon runs."""
         watch = self.made()
         self.assertEqual(leaf_names(watch), "localhost")
+        self.names = Names(("box.local", "localhost"), ("127.0.0.1",))
+        self.clock.advance(CHECK_EVERY)
+        self.assertEqual(leaf_names(watch), "box.local,localhost")
+
+    def lines(self) -> list[str]:
+        """The log's lines from now on."""
+        found: list[str] = []
+
+        def observe(event: LogEvent) -> None:
+            found.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        return found
+
+    def test_name_outside(self) -> None:
+        """A name that the machine got since, and the CA does not permit, is left out of the leaf:
+        told once, and no reason to end anything.
+        """
+        watch = self.made()
+        lines = self.lines()
+        self.names = Names(("box.example", "box.local", "localhost"), ("127.0.0.1",))
+        self.clock.pump([CHECK_EVERY] * 3)
+        self.assertEqual(leaf_names(watch), "box.local,localhost")
+        told = [line for line in lines if "leaves out box.example: " in line]
+        self.assertEqual(len(told), 1, lines)
+
+    def test_unlimited_authority(self) -> None:
+        """A CA of imgd 0.1.0 is kept, with one line that says how to get a limited one; a new one
+        is served without that.
+        """
+        lines = self.lines()
+        MadeCertificates(self.folder, lambda: self.names, force_leaf=False)
+        self.assertFalse([line for line in lines if "every site in the world" in line])
+        unlimit(self.folder)
+        watch = self.made()
+        self.clock.pump([CHECK_EVERY] * 3)
+        (told,) = [line for line in lines if "every site in the world" in line]
+        self.assertIn("move ca.pem and ca.key away", told)
         self.names = Names(("box.example", "localhost"), ("127.0.0.1",))
         self.clock.advance(CHECK_EVERY)
         self.assertEqual(leaf_names(watch), "box.example,localhost")
+
+    def test_authority_damaged(self) -> None:
+        """While ca.pem cannot be read, none is handed out, and the leaf is served on."""
+        watch = self.made()
+        atomic.write_file(os.path.join(self.folder, "ca.pem"), b"nonsense")
+        self.assertIsNone(watch.ca_pem())
+        self.clock.advance(CHECK_EVERY)
+        self.assertEqual(leaf_names(watch), "localhost")
+        again = self.made()
+        self.assertIsNone(again.ca_pem())
+        self.assertEqual(leaf_names(again), "localhost")
 
     def test_nothing_due(self) -> None:
         """Where nothing is due, the context stays the same."""

@@ -31,8 +31,11 @@ from imgd.errors import StartError
 from imgd.host import certificates
 from imgd.host.certificates import CertificateFiles, Names
 from imgd.net.tls import SwappableContext, build_context
+from tests.host.test_local_ca import forge
 
-NAMES = Names(("localhost",), ("127.0.0.1", "::1"))
+NAMES = Names(
+    ("*.localhost", "bar.localhost", "host.docker.internal", "localhost"), ("127.0.0.1", "::1")
+)
 TIMEOUT = 20  # seconds; how long a client waits before its test fails
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 
@@ -201,7 +204,7 @@ class HandshakeTests(ListenerCase):
 
     @inlineCallbacks
     def test_protocols(self) -> Any:
-        """HTTP/1.1 is chosen where it is offered; who offers only others is served without."""
+        """HTTP/1.1 is chosen where it is offered; who offers nothing is served without."""
         port = self.serve()
 
         def ask(offered: list[str]) -> tuple[str | None, bytes]:
@@ -213,10 +216,33 @@ class HandshakeTests(ListenerCase):
         for offered, chosen in (
             (["h2", "http/1.1"], "http/1.1"),
             (["http/1.1"], "http/1.1"),
-            (["h2"], None),
             ([], None),
         ):
             self.assertEqual((yield deferToThread(ask, offered)), (chosen, ANSWER))
+
+    @inlineCallbacks
+    def test_other_protocols(self) -> Any:
+        """Who offers protocols and HTTP/1.1 is not among them is told so by the alert that says it
+        (RFC 7301 section 3.2), with 1.2 and 1.3; nothing is logged, and the next one is served.
+        """
+        port = self.serve()
+        seen: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(seen.append)
+        self.addCleanup(globalLogPublisher.removeObserver, seen.append)
+
+        def ask(offered: list[str], version: ssl.TLSVersion) -> bytes:
+            context = client(minimum_version=version, maximum_version=version)
+            context.set_alpn_protocols(offered)
+            with connected(port, context) as wrapped:
+                return exchange(wrapped)
+
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            for offered in (["h2"], ["http/1.0", "h3"]):
+                with self.assertRaisesRegex(ssl.SSLError, "(?i)no.application.protocol"):
+                    yield deferToThread(ask, offered, version)
+            answer = yield deferToThread(ask, ["h2", "http/1.1"], version)
+            self.assertEqual(answer, ANSWER)
+        self.assertEqual(seen, [])
 
     @inlineCallbacks
     def test_both_kinds(self) -> Any:
@@ -297,6 +323,118 @@ class HandshakeTests(ListenerCase):
             yield deferToThread(send, data)
         self.assertEqual(self.factory.ended, 4)
         self.assertEqual(seen, [])
+
+
+NODE = """
+const [port, name, address] = process.argv.slice(1);
+const socket = require("tls").connect(
+  {port, host: address, servername: require("net").isIP(name) ? "" : name,
+   checkServerIdentity: (_, cert) => require("tls").checkServerIdentity(name, cert)},
+  () => { console.log("connected"); socket.destroy(); });
+socket.on("error", error => console.log(error.message));
+"""
+
+
+class ConstrainedTests(ListenerCase):
+    """The CA as clients see it: what imgd makes is accepted, and a leaf for a site of the world,
+    made with the CA's own key, is refused.
+    """
+
+    def folder(self) -> str:
+        return os.path.dirname(made().ca_pem)
+
+    def serve_forged(self) -> int:
+        pair = forge(self.folder(), "example.com", datetime.now(UTC))
+        return self.listen(SwappableContext(build_context([pair])))
+
+    @staticmethod
+    def python(port: int, name: str) -> str:
+        try:
+            with connected(port, client(), name):
+                return ""
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message
+
+    @staticmethod
+    def run_program(command: list[str], **more: str) -> str:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT,
+            env={**os.environ, **more},
+        )
+        return (done.stdout + done.stderr).decode()
+
+    def curl(self, port: int, name: str) -> str:
+        where = ["--resolve", f"{name}:{port}:127.0.0.1", f"https://{name}:{port}/"]
+        trust = ["--noproxy", "*", "--cacert", made().ca_pem]
+        return self.run_program(["curl", "-sS", *trust, *where])
+
+    def node(self, port: int, name: str) -> str:
+        command = ["node", "-e", NODE, str(port), name, "127.0.0.1"]
+        return self.run_program(command, NODE_EXTRA_CA_CERTS=made().ca_pem)
+
+    def gnutls(self, port: int, name: str) -> str:
+        command = ["gnutls-cli", "--x509cafile", made().ca_pem, "--verify-hostname", name]
+        if not name[0].isdigit():
+            command += ["--sni-hostname", name]
+        return self.run_program([*command, "-p", str(port), "127.0.0.1"])
+
+    @inlineCallbacks
+    def check(self, ask: Callable[[int, str], str], accepted: str, refused: str) -> Any:
+        port = self.serve()
+        for name in ("localhost", "127.0.0.1", "host.docker.internal"):
+            self.assertIn(accepted, (yield deferToThread(ask, port, name)))
+        forged = self.serve_forged()
+        for name in ("example.com", "localhost"):
+            said = yield deferToThread(ask, forged, name)
+            self.assertRegex(said, refused)
+
+    def test_python(self) -> Any:
+        """Python's ssl, under VERIFY_X509_STRICT."""
+        return self.check(self.python, "", "permitted subtree violation")
+
+    @skipUnless(shutil.which("curl"), "curl is not there")
+    def test_curl(self) -> Any:
+        """curl."""
+        return self.check(self.curl, "ok\n", "SSL certificate problem|SSL: ")
+
+    @skipUnless(shutil.which("node"), "node is not there")
+    def test_node(self) -> Any:
+        """Node."""
+        return self.check(self.node, "connected", "permitted subtree violation")
+
+    @skipUnless(shutil.which("gnutls-cli"), "gnutls-cli is not there")
+    def test_gnutls(self) -> Any:
+        """GnuTLS."""
+        return self.check(self.gnutls, "certificate is trusted", "violates the signer's constr")
+
+    @inlineCallbacks
+    def test_broad_wildcards(self) -> Any:
+        """A client that asks for ``any.localhost`` gets the leaf for ``*.localhost``, and goes by
+        HTTP/1.1; every other gets one without that wildcard.
+        """
+        assert made().broad is not None
+        port = self.listen(SwappableContext(build_context(made().pairs, made().broad)))
+
+        def ask(name: str) -> tuple[bytes, str | None, bytes]:
+            context = client(check_hostname=False)
+            context.set_alpn_protocols(["h2", "http/1.1"])
+            with connected(port, context, name) as wrapped:
+                return leaf_of(wrapped), wrapped.selected_alpn_protocol(), exchange(wrapped)
+
+        p256, broad = der(made().server_ec_pem), der(made().broad[0])
+        for name, leaf in (
+            ("foo.localhost", broad),
+            ("FOO.LOCALHOST", broad),
+            ("bar.localhost", p256),
+            ("localhost", p256),
+            ("a.foo.localhost", p256),
+            ("foo.example", p256),
+            ("127.0.0.1", p256),
+        ):
+            self.assertEqual((yield deferToThread(ask, name)), (leaf, "http/1.1", ANSWER))
 
 
 class SwapTests(ListenerCase):

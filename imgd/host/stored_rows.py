@@ -1,0 +1,84 @@
+"""Collections as rows of the catalog's table: written, and judged when they are read.
+
+A row may have been changed by hand, or by a disk: what nothing can serve or show is no collection.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+from imgd.core.messages import COLLECTION_NAME, MAX_MINUTES
+
+# 9999-01-01: the year after would overflow datetime in some time zone. Nor is there a day before
+# the epoch that every system can show.
+_LAST_SECOND: Final = 253_370_764_800
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCollection:
+    """A collection as it is stored.
+
+    ``directory`` is absolute, and may hold surrogates (PEP 383). ``loaded_at`` and ``expires_at``
+    (None: never) are wall seconds since the epoch; ``timeout_minutes`` is what the timer was last
+    started with.
+    """
+
+    name: str
+    directory: str
+    recursive: bool
+    image_count: int
+    loaded_at: float
+    expires_at: float | None
+    timeout_minutes: int
+
+
+def to_row(collection: StoredCollection) -> tuple[object, ...]:
+    """A collection as the table's columns want it."""
+    return (
+        collection.name,
+        os.fsencode(collection.directory),
+        collection.recursive,
+        collection.image_count,
+        collection.loaded_at,
+        collection.expires_at,
+        collection.timeout_minutes,
+    )
+
+
+def from_row(row: tuple[Any, ...]) -> StoredCollection:
+    """The inverse; ValueError says what makes no sense."""
+    name, directory, recursive, image_count, loaded_at, expires_at, minutes = row
+    if not isinstance(name, str) or not COLLECTION_NAME.fullmatch(name):
+        raise ValueError("its name is none")
+    _must(isinstance(recursive, int) and recursive in (0, 1), "recursive", recursive)
+    _must(isinstance(image_count, int) and image_count >= 0, "image_count", image_count)
+    _must(_is_time(loaded_at), "loaded_at", loaded_at)
+    _must(expires_at is None or _is_time(expires_at), "expires_at", expires_at)
+    _must(isinstance(minutes, int) and 0 <= minutes <= MAX_MINUTES, "timeout_minutes", minutes)
+    return StoredCollection(
+        name=name,
+        directory=_directory(directory),
+        recursive=bool(recursive),
+        image_count=image_count,
+        loaded_at=float(loaded_at),
+        expires_at=None if expires_at is None else float(expires_at),
+        timeout_minutes=minutes,
+    )
+
+
+def _must(holds: bool, column: str, value: object) -> None:
+    if not holds:
+        raise ValueError(f"its {column} is {value!r:.40}")
+
+
+def _is_time(value: object) -> bool:
+    """Whether it is a time that can be shown; no comparison with NaN holds."""
+    return isinstance(value, int | float) and 0 <= value < _LAST_SECOND
+
+
+def _directory(value: object) -> str:
+    path = os.fsdecode(value) if isinstance(value, str | bytes) else ""
+    _must(os.path.isabs(path) and "\0" not in path, "directory", value)
+    return path
