@@ -26,6 +26,9 @@ from imgd.host import atomic
 
 _NEW: Final = ".new"
 
+# What reading a certificate's extensions raises where they make no sense.
+MALFORMED: Final = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
 Write = Callable[[str, bytes, int], None]
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey
 
@@ -57,9 +60,12 @@ def read_chain(path: str) -> list[x509.Certificate]:
 
 
 def dns_names(path: str) -> list[str]:
-    """The DNS names of the certificate at this path; OSError, ValueError."""
-    extensions = read_chain(path)[0].extensions
-    held = extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    """The DNS names of the certificate at this path, none where they cannot be read; OSError."""
+    try:
+        extensions = read_chain(path)[0].extensions
+        held = extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, *MALFORMED):
+        return []
     return held.value.get_values_for_type(x509.DNSName)
 
 
