@@ -41,7 +41,7 @@ class Machine:
         self._checks: dict[str, Callable[[], str]] = {}
         self._probed = 0.0
         self._store: Store | None = None
-        self._is_looking = False  # whether the store's file is in its place
+        self._is_looking = False
         self._rounds = LoopingCall(self._tick)
         self._rounds.clock = reactor
 
@@ -101,21 +101,26 @@ class Machine:
         for name, look in self._checks.items():
             self._set(name, look())
         self.trouble.tick()
-        self._look_for_store()
+        self._look_after_state()
+
+    def _look_after_state(self) -> None:
+        """One look at a time, or one trial write where the state could not be stored, on a thread:
+        the state folder's disk may hang like any other.
+        """
+        if self._is_looking:
+            return
         if faults.STATE in self.trouble and self._seconds() - self._probed >= PROBE_EVERY:
             self._probed = self._seconds()
-            self.run_own(self._probe).addCallbacks(self._stored, lambda _: None)
-
-    def _look_for_store(self) -> None:
-        """One look at a time, on a thread, as the state folder's disk may hang like any other."""
-
-        def done(_: Any) -> None:
-            self._is_looking = False
-
-        if self._store is not None and not self._is_looking:
-            self._is_looking = True
+            looking = self.run_own(self._probe).addCallback(self._stored)
+        elif self._store is not None:
             looking = self.run_own(self._store.check_place)
-            looking.addErrback(self._not_stored).addBoth(done)
+        else:
+            return
+        self._is_looking = True
+        looking.addErrback(self._not_stored).addBoth(self._looked)
+
+    def _looked(self, _: object) -> None:
+        self._is_looking = False
 
     def _probe(self) -> None:
         """Whether a change could be stored again. Blocks."""

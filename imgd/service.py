@@ -101,6 +101,8 @@ class Daemon(Service):
     def startService(self) -> None:
         """Take the state folder, bring back what was loaded, and open the doors."""
         wanted = self._settings
+        if wanted.settings_file is not None:
+            self.log.info("Settings were read from {path}", path=wanted.settings_file)
         state_dir = os.path.realpath(wanted.state_dir)
         hold = self._take_state_folder(state_dir)
         secret_file.refuse_open(state_dir)

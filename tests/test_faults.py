@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -22,7 +23,7 @@ from typing import Any
 from twisted.trial.unittest import SkipTest
 
 from tests import samples
-from tests.daemons import PATIENCE, Daemon, DaemonCase
+from tests.daemons import PATIENCE, Daemon, DaemonCase, run
 
 SIZE = 20_000_000  # bytes: more than the sockets between them hold
 
@@ -276,6 +277,44 @@ class StateFolderTests(FaultCase):
         self.assertEqual(names, loaded)
         self.assertEqual(self.ask(daemon, "/a.txt")[0], 200)
         self.assertEqual(self.ask(daemon, "/" + link.partition("://")[2].partition("/")[2])[0], 200)
+
+
+class AuthorityTests(DaemonCase):
+    def test_damaged(self) -> None:
+        """A CA whose key is damaged degrades health, of a daemon that runs and of one that starts,
+        while both serve with the certificate that clients trust; put back, all is well again.
+        """
+        key = self.folder / "state" / "ca.key"
+        daemon = self.daemon()
+        ca, whole = daemon.ca.read_bytes(), key.read_bytes()
+        key.write_bytes(whole[:99])
+        daemon.signal(signal.SIGHUP)  # looks at once; it would within a minute
+        line = daemon.wait_for(r"Degraded \(certificates\)")
+        self.assertIn("move ca.pem and ca.key of the state folder away", line)
+        self.assertEqual(self.status(daemon), "degraded")
+        daemon.stop()
+        again = self.daemon()
+        self.assertEqual(self.status(again), "degraded")
+        self.assertEqual(self.get(again, "/-/ca.pem"), ca)
+        key.write_bytes(whole)
+        again.signal(signal.SIGHUP)
+        again.wait_for(r"Recovered \(certificates\)")
+        self.assertEqual(self.status(again), "healthy")
+        self.assertEqual(daemon.ca.read_bytes(), ca)
+
+    def status(self, daemon: Daemon) -> str:
+        told: str = json.loads(self.get(daemon, "/health"))["status"]
+        return told
+
+    def test_refused_name(self) -> None:
+        """A start with a name that the CA does not permit ends with status 1 and one line."""
+        self.daemon().stop()
+        options = ("--port", "0", "--state-dir", str(self.folder / "state"))
+        done = run(self.folder, "-n", "--pidfile=", "imgd", *options, "--tls-name", "a.example")
+        self.assertEqual(done.returncode, 1)
+        said = done.stdout + done.stderr
+        self.assertIn("does not permit a.example (--tls-name, --host): leave it out, or move", said)
+        self.assertNotIn("Traceback", said)
 
 
 class FullLogTests(FaultCase):

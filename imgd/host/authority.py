@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from imgd.host import addresses, name_constraints
-from imgd.host.certificate_files import Loaded
+from imgd.host.certificate_files import MALFORMED, Loaded
 from imgd.host.certificate_names import Names
 
 CA_LIFE: Final = timedelta(days=3650)
@@ -73,7 +73,8 @@ def can_sign(ca: Loaded) -> bool:
         extensions = ca.certificate.extensions
         extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
         constraints = extensions.get_extension_for_class(x509.BasicConstraints)
-    except (x509.ExtensionNotFound, ValueError):
+        name_constraints.limits(ca.certificate)
+    except (x509.ExtensionNotFound, *MALFORMED):
         return False
     return constraints.value.ca and isinstance(ca.key, SigningKey)
 

@@ -26,6 +26,9 @@ from imgd.host import atomic
 
 _NEW: Final = ".new"
 
+# What reading a certificate's extensions raises where they make no sense.
+MALFORMED: Final = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
 Write = Callable[[str, bytes, int], None]
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey
 
@@ -57,11 +60,13 @@ def read_chain(path: str) -> list[x509.Certificate]:
 
 
 def subject_names(path: str) -> list[str]:
-    """The names and addresses that a PEM file's certificate is for; OSError, ValueError."""
+    """The names and addresses that a PEM file's certificate is for, none where it
+    cannot tell; OSError.
+    """
     try:
         extensions = read_chain(path)[0].extensions
         held = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, *MALFORMED):
         return []
     addresses = map(str, held.get_values_for_type(x509.IPAddress))
     return [*held.get_values_for_type(x509.DNSName), *addresses]

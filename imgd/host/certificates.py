@@ -22,6 +22,7 @@ from imgd.errors import StartError
 from imgd.host import atomic, authority, local_ca, name_constraints
 from imgd.host.authority import SigningKey
 from imgd.host.certificate_files import (
+    MALFORMED,
     Loaded,
     Pair,
     Write,
@@ -91,7 +92,10 @@ class CertificateFiles:
     @property
     def is_unlimited(self) -> bool:
         """Whether the CA can vouch for every name in the world."""
-        return self.ca is not None and name_constraints.limits(self.ca) is None
+        try:
+            return self.ca is not None and name_constraints.limits(self.ca) is None
+        except MALFORMED:  # such a CA vouches for nothing
+            return False
 
 
 def ensure(
@@ -213,7 +217,7 @@ def _leaf_reason(leaf: Loaded | str, ca: Loaded, names: Names, now: datetime) ->
     try:
         leaf.certificate.verify_directly_issued_by(ca.certificate)
         return _leaf_due(leaf.certificate, names, now, ca.certificate)
-    except (ValueError, TypeError, InvalidSignature):
+    except (TypeError, InvalidSignature, *MALFORMED):
         return "it is not signed by the present CA"
 
 

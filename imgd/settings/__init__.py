@@ -33,7 +33,7 @@ class Settings:
     ``private``: to read, the token or a signed link is needed; ``require_token``: to control, the
     token is. ``cors_origins`` is empty where none was named. Timeouts and ``grace`` are seconds;
     bounds of connections are None where the machine's are to be taken.
-    ``env_file`` is the file that the user named.
+    ``env_file`` is the file that the user named, ``settings_file`` the one that was read.
     """
 
     port: int
@@ -69,6 +69,7 @@ class Settings:
     grace: int = 30
     memory_cache: int = 64
     env_file: str | None = None
+    settings_file: str | None = field(default=None, compare=False)
 
 
 class SettingsError(ImgdError):
@@ -149,7 +150,11 @@ class _Draft:
         whole = {**self._values, "allow_hosts": tuple(dict.fromkeys(hosts))}
         if self._failed & {"cert", "key"}:
             whole["cert"] = whole["key"] = None
-        return Settings(**whole, images_dir_is_default=self._given["images_dir"] is None)
+        return Settings(
+            **whole,
+            images_dir_is_default=self._given["images_dir"] is None,
+            settings_file=self._sources.file_path,
+        )
 
     def conflicts(self) -> Iterator[str]:
         """What is wrong between settings that are right by themselves."""

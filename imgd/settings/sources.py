@@ -9,7 +9,7 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from imgd.settings import values
+from imgd.settings import values, writers
 from imgd.settings.table import TABLE, Key, Setting
 
 ENV_FILE = next(setting for setting in TABLE if setting.field == "env_file")
@@ -43,21 +43,26 @@ class Sources:
     cwd: str
     file_name: str = ".env"
     file: Mapping[str, str] = field(default_factory=dict)
+    file_path: str | None = None
 
     def read_file(self, path: str | None) -> None:
         """Read the file at ``path``, or where it is None ``.env`` in the working folder, which need
-        not be there. ``UnusableError`` where it cannot be read.
+        not be there. ``UnusableError`` where it cannot be read, or others could have written it.
 
         A reference like ``${HOME}`` in it is replaced as python-dotenv does.
         """
         name = os.path.join(self.cwd, ".env") if path is None else path
         self.file_name = os.path.basename(name)
+        if not os.path.exists(name) or os.path.isdir(name):
+            return
+        _refuse_foreign(name, is_named=path is not None)
         try:
             found = dotenv_values(name, encoding="utf-8-sig")  # editors on Windows begin with a BOM
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is not UTF-8"
             raise UnusableError(ENV_FILE, "--env-file", name, f"cannot be read: {why}") from None
         self.file = {key: value for key, value in found.items() if value is not None}
+        self.file_path = name
 
     def find(self, setting: Setting) -> Given | None:
         """What was given for a setting by the source that comes first, None where nothing was.
@@ -109,6 +114,21 @@ class Sources:
         if setting.many:
             return tuple(dict.fromkeys(found)), problems
         return (found[0] if found else None), problems
+
+
+def _refuse_foreign(name: str, *, is_named: bool) -> None:
+    """``UnusableError`` where others could have written the file: it would obey them."""
+    source = "--env-file" if is_named else ".env"
+    try:
+        why = writers.of_named_file(name) if is_named else writers.of_found_file(name)
+    except OSError as error:
+        why = f"cannot be examined: {error.strerror}"
+        raise UnusableError(ENV_FILE, source, name, why) from None
+    if why:
+        advice = "take that right away (chown, chmod, setfacl -b)"
+        if not is_named:
+            advice += ", delete the file, or name it by --env-file if it is yours"
+        raise UnusableError(ENV_FILE, source, name, f"is not read, as {why}: {advice}")
 
 
 def _from_option(setting: Setting, name: str, value: object) -> Given | None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 from unittest import skipUnless
 
 from cryptography import x509
@@ -33,6 +34,11 @@ END = NOW + timedelta(days=3650)
 
 def unlimit(folder: str) -> None:
     """Make the CA of a state folder one without constraints, as imgd 0.1.0 made them."""
+    rebuild(folder, None)
+
+
+def rebuild(folder: str, limits: x509.ExtensionType | None) -> None:
+    """Sign the CA of a state folder anew, with other constraints or none."""
     ca = load(Pair.in_folder(folder, "ca"))
     assert not isinstance(ca, str)
     old = ca.certificate
@@ -42,6 +48,8 @@ def unlimit(folder: str) -> None:
     for extension in old.extensions:
         if not isinstance(extension.value, x509.NameConstraints):
             builder = builder.add_extension(extension.value, critical=extension.critical)
+    if limits is not None:
+        builder = builder.add_extension(limits, critical=True)
     made = builder.sign(authority.signing_key(ca), SHA256())
     atomic.write_file(os.path.join(folder, "ca.pem"), made.public_bytes(Encoding.PEM))
 
@@ -116,6 +124,13 @@ class NeverReplacedTests(CaCase):
         shutil.copy(self.path("server.pem"), self.path("ca.pem"))
         shutil.copy(self.path("server.key"), self.path("ca.key"))
         self.assert_kept("not a certificate authority")
+
+    def test_malformed(self) -> None:
+        """A CA whose extensions cannot be read does not sign, and stays."""
+        odd = x509.UnrecognizedExtension(x509.NameConstraints.oid, b"nonsense")
+        rebuild(self.folder, odd)
+        self.assert_kept("not a certificate authority")
+        self.assertFalse(self.ensure().is_unlimited)
 
     def test_ended(self) -> None:
         """An ended CA, or a clock that ran ahead, changes nothing: when the clock is right again,
@@ -256,6 +271,17 @@ class ConstraintTests(CaCase):
         held = certificate(self.path("server.pem")).extensions
         san = held.get_extension_for_class(x509.SubjectAlternativeName).value
         self.assertNotIn("laptop.example", san.get_values_for_type(x509.DNSName))
+
+    def test_another_authority(self) -> None:
+        """Of a CA that the operator made, what it excludes counts, and a kind of names that it does
+        not limit is free.
+        """
+        excluded = [x509.DNSName("docker.internal"), x509.IPAddress(ip_network("::/0"))]
+        rebuild(self.folder, x509.NameConstraints(None, excluded))
+        own = ("laptop.example", "198.51.100.9", "2001:db8::1")
+        files = self.ensure(names=collect("localhost", (), own))
+        self.assertEqual(files.left_out, ("host.docker.internal", "2001:db8::1", "::1"))
+        self.assertFalse(files.is_unlimited)
 
     def test_unlimited(self) -> None:
         """A CA that imgd 0.1.0 made, without constraints, is kept, with every name in its leaf."""
