@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from imgd.core.http_rules import fields_of, origin_form
 
 JSON: Final = b"application/json"
-_LINE_ENDS: Final = (b" HTTP/1.1", b" HTTP/1.0")
+_VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
 _FRAMING: Final = re.compile(
     rb"\r\n(?:Content-Length|Transfer-Encoding|Expect):[^\r]*+", re.IGNORECASE
 )
@@ -47,9 +47,11 @@ class RequestHead(NamedTuple):
 def read_head(head: bytes) -> RequestHead:
     """Take a head apart that ``imgd.core.http_rules.check`` lets through."""
     line, _, fields = head.partition(b"\r\n")
-    fields = _FRAMING.sub(b"", b"\r\n" + fields)
     method, target, version = line.split(b" ")
-    if not line.endswith(_LINE_ENDS):
+    if version in _VERSIONS and target[:1] in (b"/", b"*") and not _FRAMING.search(head):
+        return RequestHead(head, method, target, b"", None)  # most are
+    fields = _FRAMING.sub(b"", b"\r\n" + fields)
+    if version not in _VERSIONS:
         version = b"HTTP/1.1"  # the highest that is known of this major one (RFC 9110 section 2.5)
     scheme = b""
     if absolute := origin_form(target):

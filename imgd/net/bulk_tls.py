@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
     IDelayedCall,
+    IHalfCloseableProtocol,
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
     IReactorTime,
@@ -22,7 +23,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.tcp import Server
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from zope.interface import classImplements, implementedBy
+from zope.interface import classImplements, implementedBy, implementer
 
 from imgd.host import tcp
 
@@ -105,6 +106,7 @@ class Diet:
             self._look = self._clock.callLater(LOOK_EVERY, self._renew_idle)
 
 
+@implementer(IHalfCloseableProtocol)
 class BulkTLSProtocol(TLSMemoryBIOProtocol):
     """The server's end of a TLS connection; its context is prepared.
 
@@ -113,6 +115,7 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
     """
 
     _is_tcp = False
+    _has_ended = False  # nothing more comes from the client, and it may still be answered
     can_write_some = False  # whether there is a `write_some` that works
 
     def makeConnection(self, transport: ITransport) -> None:
@@ -143,6 +146,31 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
         if self._handshakeDone:
             self._lostTLSConnection = True
         super().connectionLost(reason)
+        self._producer = None  # the protocol above, which knows this one: a circle
+
+    def readConnectionLost(self) -> None:
+        """The TCP connection ended on the client's side, perhaps without a farewell."""
+        if self._has_ended and not self.disconnecting:
+            return  # its farewell came before, and is being answered
+        if self.disconnecting or not self._handshakeDone or not self._end_input():
+            cast(Any, self.transport).loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Nobody closes this side alone."""
+
+    def _end_input(self) -> bool:
+        """Tell the protocol above that nothing more comes: whether it knows what to do then."""
+        if self.disconnecting or not IHalfCloseableProtocol.providedBy(self.wrappedProtocol):
+            return False
+        self._has_ended = True
+        cast(Any, self.wrappedProtocol).readConnectionLost()
+        return True
+
+    def _shutdownTLS(self) -> None:
+        """Say farewell, and wait for the client's only where it may come."""
+        super()._shutdownTLS()
+        if self._has_ended:
+            cast(Any, self.transport).loseConnection()
 
     def abortConnection(self) -> None:
         """Drop it: nothing that is said here may reach the client and look like an end."""
@@ -151,6 +179,8 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes came from the client."""
+        if self._has_ended:
+            return
         if not self._handshakeDone or self._appSendBuffer:
             super().dataReceived(data)
             if self._handshakeDone:
@@ -166,6 +196,8 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
             connection = self._tlsConnection
             size = _lib.SSL_read(connection._ssl, _in, _RECORD)
             if size <= 0:
+                if connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN and self._end_input():
+                    break
                 # Nothing, the end, or an error: told apart by stock code, which asks again.
                 super()._flushReceiveBIO()
                 return

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.error import ConnectionDone
+from twisted.internet.threads import deferToThread
+from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from imgd.net.bulk_tls import tls_factory
+from imgd.net.tls import SwappableContext, build_context
 from tests.fakes import House, write
+from tests.net.test_tls import client, made
 
 POST = b"POST /unload HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -92,3 +100,50 @@ class LeftBehindTests(SynchronousTestCase):
                 for _ in range(100):
                     self.visit(data, 1000)
                 self.assertLess(len(gc.get_objects()) - before, 100)
+
+
+class Watching(WrappingFactory):
+    """Fires a Deferred for each channel of a site when it is freed."""
+
+    def __init__(self, site: Any) -> None:
+        super().__init__(site)
+        self.freed: list[Deferred[None]] = []
+        self._refs: list[weakref.ref[Any]] = []
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """The site's own channel."""
+        channel, freed = self.wrappedFactory.buildProtocol(addr), Deferred[None]()
+        self._refs.append(weakref.ref(channel, lambda _: freed.callback(None)))
+        self.freed.append(freed)
+        return channel
+
+
+class SocketTests(TestCase):
+    timeout = 60
+
+    @inlineCallbacks
+    def test_sockets(self) -> Any:
+        """So it is over sockets, plain and TLS, where the client leaves."""
+        house = House(os.path.realpath(self.mktemp()))
+        write(os.path.join(house.documents, "a.txt"), b"text of a")
+        context = SwappableContext(build_context(made().pairs))
+        for is_tls in (False, True):
+            watching = Watching(house.site)
+            served = tls_factory(context, watching, reactor) if is_tls else watching
+            port = reactor.listenTCP(0, served, interface="127.0.0.1")
+            self.addCleanup(port.stopListening)
+            number = port.getHost().port
+            with no_collector():
+                for data in STAGES.values():
+                    yield deferToThread(leave, number, data, is_tls=is_tls)
+                    yield watching.freed.pop()
+
+
+def leave(port: int, data: bytes, *, is_tls: bool) -> None:
+    """A client that sends this, and ends."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as raw:
+        if not is_tls:
+            raw.sendall(data)
+            return
+        with client().wrap_socket(raw, server_hostname="localhost") as wrapped:
+            wrapped.sendall(data)
