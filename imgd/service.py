@@ -164,6 +164,7 @@ class Daemon(Service):
             allowed=wanted.allow_roots,
             forbidden=(state_dir,),
             follow_symlinks=wanted.follow_symlinks,
+            documents=os.path.realpath(wanted.images_dir),
         )
         return Keeper(
             store=Store.open(os.path.join(state_dir, "catalog.sqlite3")),

@@ -195,6 +195,7 @@ class House:
                 allowed=allowed,
                 forbidden=(os.path.realpath(self.state_dir),),
                 follow_symlinks=follow_symlinks,
+                documents=os.path.realpath(self.documents),
             ),
             clock=self.clock,
             wall=self.wall,
