@@ -211,6 +211,7 @@ class Daemon(Service):
             access=Access(secret, wanted.allow_hosts),
             headers=HeaderPolicy(wanted.cors_origins),
             run_blocking=self._machine.run,
+            run_aside=self._machine.run_aside,
             uptime=lambda: time.monotonic() - self._started,
             ca_pem=lambda: watch.ca_pem() if watch else None,
             memory_cache=wanted.memory_cache * MEGABYTE,

@@ -216,6 +216,7 @@ class House:
             access=Access(TOKEN, ("localhost", "127.0.0.1", "::1")),
             headers=HeaderPolicy(cors_origins),
             run_blocking=self.blocking,
+            run_aside=self.blocking,
             uptime=lambda: 12.5,
             ca_pem=lambda: b"-----BEGIN CERTIFICATE-----\n",
             private=private,
