@@ -41,7 +41,12 @@ class Desk:
         self.err.flush()
 
     def tell(self, text: str) -> None:
-        """A result, as it is."""
+        """A result, on a line of its own."""
+        self.out.write(f"{escape(text)}\n")
+        self.out.flush()
+
+    def give(self, text: str) -> None:
+        """A result for programs, as it is: nothing of it may be a server's that is not escaped."""
         self.out.write(f"{text}\n")
         self.out.flush()
 

@@ -184,7 +184,7 @@ class Loading:
         else:
             # Who reads signed URLs can read what they lead to.
             write_chunks(path, chunks, mode=0o600 if self.options.signed else 0o644)
-            self.desk.tell(path)
+            self.desk.give(path)
         if not manifest.success:
             self._lament(path, manifest, found)
 
