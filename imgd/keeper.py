@@ -116,7 +116,7 @@ class Keeper:
 
     async def load(self, order: Order) -> Shelf:
         """Load a directory; done once it would survive a crash."""
-        directory: str = await self._run(self._policy.admit, order.directory)
+        directory: str = await self._run(self._policy.admit, order.directory, order.recursive)
         root = self._policy.root(directory, order.recursive)
         try:
             index: Index = await self._run(directories.read, root)

@@ -25,6 +25,14 @@ def escape(text: str) -> str:
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
+def escape_json(text: str) -> str:
+    r"""JSON with the same value, in which the same is written as ``\u009b``, ``\u202e``…
+
+    For JSON on one line: there they stand in strings alone.
+    """
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 class Logger(TwistedLogger):
     """Twisted's logger, with every value shown as escaped text, so that an event is one line.
 

@@ -38,6 +38,7 @@ class Machine:
         self._state_dir = state_dir
         self._disks = Workers(reactor, reactor.seconds, patience)
         self._own = Workers(reactor, reactor.seconds, patience, at_once=4, each=1, behind=4)
+        self._aside = Workers(reactor, reactor.seconds, patience, at_once=1, each=1, behind=1)
         self._checks: dict[str, Callable[[], str]] = {}
         self._probed = 0.0
         self._store: Store | None = None
@@ -55,6 +56,7 @@ class Machine:
             self._rounds.stop()
         self._disks.close()
         self._own.close()
+        self._aside.close()
 
     def check(self, name: str, look: Callable[[], str]) -> None:
         """Ask every second whether there is this fault: ``look`` gives a detail, or ""."""
@@ -78,6 +80,10 @@ class Machine:
         """Run what waits for the daemon's own files."""
         return self._own.run(getattr(f, "__qualname__", "").partition(".")[0], f, *args)
 
+    def run_aside(self, f: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Run what nobody waits for: one piece at a time, and no fault where it is slow."""
+        return self._aside.run("", f, *args)
+
     def _stored(self, result: Any) -> Any:
         self.trouble.clear(faults.STATE)
         return result
@@ -96,6 +102,7 @@ class Machine:
     def _look(self) -> None:
         self._disks.tick()
         self._own.tick()
+        self._aside.tick()
         slow = [*self._disks.slow(), *self._own.slow()]
         self._set(faults.DISK, ", ".join(slow))
         for name, look in self._checks.items():

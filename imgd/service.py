@@ -173,6 +173,7 @@ class Daemon(Service):
             allowed=wanted.allow_roots,
             forbidden=(state_dir,),
             follow_symlinks=wanted.follow_symlinks,
+            documents=os.path.realpath(wanted.images_dir),
         )
         return Keeper(
             store=store,
@@ -225,6 +226,7 @@ class Daemon(Service):
             hosts=self._own_hosts(),
             headers=HeaderPolicy(wanted.cors_origins),
             run_blocking=self._machine.run,
+            run_aside=self._machine.run_aside,
             uptime=lambda: time.monotonic() - self._started,
             ca_pem=lambda: watch.ca_pem() if watch else None,
             memory_cache=wanted.memory_cache * MEGABYTE,

@@ -114,7 +114,7 @@ def seconds_left(stored: StoredCollection, wall_now: float) -> float | None:
 def reason_to_discard(stored: StoredCollection, left: float | None, policy: Policy) -> str:
     """Why a stored collection is not brought back; empty where it is."""
     try:
-        policy.check_place(stored.directory, stored.directory)
+        policy.check_place(stored.directory, stored.directory, stored.recursive)
     except Forbidden as error:
         return error.detail
     return "its time ran out while the daemon was down" if left is not None and left <= 0 else ""

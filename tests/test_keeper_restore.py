@@ -11,6 +11,7 @@ from imgd.errors import NotFound, Unavailable
 from imgd.host import disk
 from imgd.host.state import StoredCollection
 from imgd.keeper import Shelf
+from imgd.shelf import Order
 from tests.fakes import WALL, write
 from tests.keeper_case import FULL, LONG_AGO, MINUTE, KeeperCase
 
@@ -188,6 +189,21 @@ class RestoreTests(KeeperCase):
         shutil.rmtree(os.path.join(self.folder, "three"))
         self.restart(allowed=(os.path.join(self.folder, "one"),))
         self.assertEqual(self.loaded, {"a": "one"})
+        self.assert_in_step()
+
+    def test_too_wide_now(self) -> None:
+        """A tree that is too wide today is not brought back where it was recursive, and a line of
+        the log says why; with --allow-root it is.
+        """
+        documents = os.path.join(self.folder, "one", "deep", "images")
+        self.do(self.keeper.load(Order(os.path.join(self.folder, "one"), "a", recursive=True)))
+        self.load("two", "b")
+        self.restart(documents=documents, allowed=(self.folder,))
+        self.assertEqual(self.loaded, {"a": "one", "b": "two"})
+        self.restart(documents=documents)
+        self.assertEqual(self.loaded, {"b": "two"})
+        why = [line for line in self.logged if "Did not restore a: " in line]
+        self.assertEqual([("--allow-root" in line) for line in why], [True])
         self.assert_in_step()
 
     def test_odd_rows(self) -> None:

@@ -106,23 +106,24 @@ async def perform(desk: Desk, options: Options) -> int:
     return await _tunnel(desk, server, options)
 
 
-def _server(desk: Desk, options: Options, url: str | None) -> Server:
+def _server(desk: Desk, options: Options, url: str | None, public_url: str | None = None) -> Server:
     return find_server(
         desk.environ,
         url=url,
         token=options.token,
         ca_file=options.ca,
         state_dir=options.state_dir,
+        public_url=public_url,
     )
 
 
 async def _load(desk: Desk, options: Options) -> int:
     if options.resume is not None:
         manifest, done = read_manifest(options.resume)
-        server = _server(desk, options, options.server or manifest.server)
+        server = _server(desk, options, options.server or manifest.server, options.public_url)
         wanted = [resumed(manifest, done, options.output or options.resume)]
     else:
-        server = _server(desk, options, options.server)
+        server = _server(desk, options, options.server, options.public_url)
         wanted = jobs(options.directories, server, options.name, options.output or FOLDER)
     chosen = {name: getattr(options, name) for name in LoadOptions.__slots__}
     return await Loading(desk, server, LoadOptions(**chosen)).run(wanted)

@@ -10,16 +10,16 @@ from imgd.client.desk import Desk
 from imgd.client.discovery import Server
 from imgd.core import messages
 from imgd.core.messages import Collection, Status
-from imgd.logs import escape
+from imgd.logs import escape, escape_json
 
 _HEAD: Final = ("NAME", "IMAGES", "UNLOADS AT", "DIRECTORY")
 
 
 async def status(desk: Desk, server: Server, *, as_json: bool) -> int:
-    """Print what is loaded, as a table or as the daemon's own JSON."""
+    """Print what is loaded, as a table or as the daemon's own JSON, fit for a terminal."""
     found = await desk.client(server).status()
     if as_json:
-        desk.tell(messages.encode(found).decode("utf-8"))
+        desk.give(escape_json(messages.encode(found).decode("utf-8")))
     else:
         for line in table(server.url, found):
             desk.tell(line)
@@ -28,13 +28,13 @@ async def status(desk: Desk, server: Server, *, as_json: bool) -> int:
 
 async def unload(desk: Desk, server: Server, name: str | None) -> int:
     """Unload a collection, or the current one."""
-    desk.tell(escape((await desk.client(server).unload(name)).message))
+    desk.tell((await desk.client(server).unload(name)).message)
     return 0
 
 
 async def timeout(desk: Desk, server: Server, minutes: int) -> int:
     """Restart every timer with this many minutes."""
-    desk.tell(escape((await desk.client(server).set_timeout(minutes)).message))
+    desk.tell((await desk.client(server).set_timeout(minutes)).message)
     return 0
 
 
@@ -44,14 +44,14 @@ async def link(
     """Print a signed link to a URL or path of the server."""
     client = desk.client(server)
     made = await client.link(place, expires=expires or LINK_SECONDS, prefix=is_prefix)
-    desk.tell(escape(made.url))
+    desk.tell(made.url)
     desk.say(f"good until {_when(made.expires_at)}")
     return 0
 
 
 async def revoke_links(desk: Desk, server: Server) -> int:
     """Make every link worthless."""
-    desk.tell(escape((await desk.client(server).revoke_links()).message))
+    desk.tell((await desk.client(server).revoke_links()).message)
     return 0
 
 

@@ -41,7 +41,12 @@ class Desk:
         self.err.flush()
 
     def tell(self, text: str) -> None:
-        """A result, as it is."""
+        """A result, on a line of its own."""
+        self.out.write(f"{escape(text)}\n")
+        self.out.flush()
+
+    def give(self, text: str) -> None:
+        """A result for programs, as it is: nothing of it may be a server's that is not escaped."""
         self.out.write(f"{text}\n")
         self.out.flush()
 
@@ -62,13 +67,12 @@ class Desk:
     ) -> list[Check]:
         """So many workers' ways of checking URLs that a server hands out: head, get or none.
 
-        The server's token is shown to the server's own origins alone.
+        Nothing is asked but the server and its public URLs, and its token is shown to its own
+        origins alone.
         """
         if how == "none":
             return [NoCheck()]
-        endpoint_for = endpoints(
-            self.reactor, policy(server.ca), policy(server.far_ca), server.origins
-        )
+        endpoint_for = endpoints(self.reactor, policy(server.ca), policy(server.far_ca), server)
         tokens = dict.fromkeys(server.origins, server.token) if server.token else {}
         patience = Patience(self.clock, told=told)
         return [

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from imgd.client.errors import ClientError
+from imgd.client.errors import ClientError, Misbehaved
 from imgd.client.urls import Origin, base_of, origin_of
 from imgd.host import running
 from imgd.host import token as token_file
 from imgd.host.manifest_file import read_small
 from imgd.host.running import Running
+
+# Where a daemon looks for its public URL, too; ``imgd tunnel`` prints the second to be evaluated.
+PUBLIC_URLS: Final = ("IMGD_PUBLIC_URL", "NGROK_URL", "NGROK_DOMAIN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class Server:
     """A server to ask. ``ca`` is PEM, None for the system's store; ``is_chosen_ca``: by the user.
 
     ``token`` is kept out of every text that is made of this. ``also`` are other URLs of the same
-    daemon, where it runs here.
+    daemon, where it runs here. ``public`` are origins besides that it may hand out URLs of.
     """
 
     url: str
@@ -27,6 +32,7 @@ class Server:
     is_chosen_ca: bool = False
     token: str | None = field(default=None, repr=False)
     also: tuple[str, ...] = ()
+    public: frozenset[Origin] = frozenset()
 
     @property
     def is_local(self) -> bool:
@@ -37,6 +43,30 @@ class Server:
     def origins(self) -> frozenset[Origin]:
         """Where it is itself: who else asks for its token does not get it."""
         return frozenset(map(origin_of, (self.url, *self.also)))
+
+    def may_hand_out(self, origin: Origin) -> bool:
+        """Whether its URLs of this origin are asked: what else it lists might be anybody's.
+
+        The names of this machine are one, at one port.
+        """
+        if origin in self.origins or origin in self.public:
+            return True
+        doors = {(own.scheme, own.port) for own in self.origins if own.is_loopback}
+        return origin.is_loopback and (origin.scheme, origin.port) in doors
+
+    def announcing(self, url: str) -> Server:
+        """The same with the public URL that it announces, where it is the daemon that runs here:
+        that one's word is as good as its user's, who set it.
+        """
+        return self.with_public(url) if self.also else self
+
+    def with_public(self, *urls: str) -> Server:
+        """The same with public URLs by those who may say so; what is no URL is no public one."""
+        found = set(self.public)
+        for url in urls:
+            with suppress(Misbehaved):
+                found.add(origin_of(url))
+        return replace(self, public=frozenset(found))
 
     @property
     def far_ca(self) -> bytes | None:
@@ -51,12 +81,13 @@ def find_server(
     token: str | None = None,
     ca_file: str | None = None,
     state_dir: str | None = None,
+    public_url: str | None = None,
 ) -> Server:
     """The server that is meant; ClientError or BadRequest says what is missing.
 
     ``url`` before ``IMGD_SERVER`` before the daemon that runs on the state folder. The folder's CA
     is trusted for addresses of this machine alone, and its token goes to the daemon that runs on it
-    and to nobody else.
+    and to nobody else. ``public_url`` before the environment's.
     """
     folder = state_dir or running.default_state_dir(environ)
     daemon = running.find(folder)
@@ -64,7 +95,11 @@ def find_server(
     found_ca = read_small(ca_file) if ca_file else _local_ca(base, folder, daemon)
     said = token or environ.get("IMGD_TOKEN") or _local_token(base, folder, daemon)
     also = tuple(daemon.urls) if daemon and _is_it(base, daemon) else ()
-    return Server(base, found_ca, ca_file is not None, said, also)
+    server = Server(base, found_ca, ca_file is not None, said, also)
+    if public_url is not None:
+        return server.with_public(base_of(public_url))
+    named = (environ.get(key, "") for key in PUBLIC_URLS)
+    return server.with_public(*(url if "://" in url else f"https://{url}" for url in named if url))
 
 
 def _local_url(daemon: Running | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -14,7 +14,8 @@ from twisted.web.client import URI
 
 from imgd.client.agents import Endpoints
 from imgd.client.deadline import Watch, within
-from imgd.client.errors import Stale
+from imgd.client.discovery import Server
+from imgd.client.errors import Misbehaved, Stale
 from imgd.client.identity import StrictPolicy
 from imgd.client.trust import explain
 from imgd.client.urls import Origin, apart, origin_of
@@ -26,16 +27,20 @@ _WIRES: Final = Factory.forProtocol(Wire)
 _WIRES.noisy = False
 
 
-def endpoints(
-    reactor: Any, near: StrictPolicy, far: StrictPolicy, home: Container[Origin]
-) -> EndpointFor:
-    """How to reach an origin: the server's own (``home``) with one TLS policy, others with another.
+def endpoints(reactor: Any, near: StrictPolicy, far: StrictPolicy, server: Server) -> EndpointFor:
+    """How to reach an origin: the server's own with one TLS policy, its public ones with another.
 
     A daemon behind a tunnel hands out URLs of the tunnel, whose certificate is not of the local CA.
+    Any other origin is :class:`Misbehaved`: nothing is asked there, not even for its address.
     """
-    ours, others = Endpoints(reactor, near), Endpoints(reactor, far)
+    ours, others, home = Endpoints(reactor, near), Endpoints(reactor, far), server.origins
 
     def endpoint_for(origin: Origin) -> IStreamClientEndpoint:
+        if not server.may_hand_out(origin):
+            raise Misbehaved(
+                f"Not asked: {origin.scheme}://{origin.authority} is neither the server "
+                "nor its public URL, which --public-url names."
+            )
         uri = URI.fromBytes(f"{origin.scheme}://{origin.authority}/".encode("ascii"))
         return (ours if origin in home else others).endpoint(uri)
 

@@ -157,7 +157,8 @@ class Loading:
         progress = Progress(job.title, self._view, self.desk.clock, verbose=wanted.verbose)
         source = Source(self.client, collection.name, wanted.batch_size, signed)
         try:
-            await Verification(source, found, progress, job.done).run(self._checks())
+            checks = self._checks(collection.url)
+            await Verification(source, found, progress, job.done).run(checks)
         except CancelledError:
             return self.desk.stopped or "called off"
         except ClientError as error:
@@ -166,10 +167,11 @@ class Loading:
             progress.end()
         return None
 
-    def _checks(self) -> list[Check]:
+    def _checks(self, announced: str) -> list[Check]:
         wanted = self.options
-        # Signed URLs are checked as a model fetches them: with nothing but the URL.
-        server = replace(self.server, token=None) if wanted.signed else self.server
+        server = self.server.announcing(announced)
+        if wanted.signed:  # checked as a model fetches them: with nothing but the URL
+            server = replace(server, token=None)
         return self.desk.checks(
             server, wanted.verify, wanted.workers, wanted.request_timeout, self._retried
         )
@@ -184,7 +186,7 @@ class Loading:
         else:
             # Who reads signed URLs can read what they lead to.
             write_chunks(path, chunks, mode=0o600 if self.options.signed else 0o644)
-            self.desk.tell(path)
+            self.desk.give(path)
         if not manifest.success:
             self._lament(path, manifest, found)
 

@@ -13,7 +13,10 @@ from imgd.core import messages
 from imgd.core.messages import Collection
 
 _TAB: Final = "\t"  # between URL and reason in a line; it stands in no URL, and sorts before all
-_UNFIT: Final = re.compile(r'[/\\\0-\x1f\x7f:*?"<>|]+')
+# What no file system takes; and C1 controls and marks that turn text, for paths are printed.
+_UNFIT: Final = re.compile(
+    r'[/\\\0-\x1f\x7f-\x9f:*?"<>|\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+'
+)
 
 
 def moment(utc: str) -> float:

@@ -36,6 +36,7 @@ class Options(argparse.Namespace):
     unload_first: bool
     unload: bool
     verify: str
+    public_url: str | None
     request_timeout: float
     signed: bool
     quiet: bool

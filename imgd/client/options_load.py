@@ -72,6 +72,12 @@ def _load_how(group: argparse._ArgumentGroup) -> None:
         help="what is asked of each URL: its headers, every byte, or nothing (default: head)",
     )
     group.add_argument(
+        "--public-url",
+        metavar="URL",
+        help="the server's public URL, where its list has other URLs than --server "
+        "(default: IMGD_PUBLIC_URL, NGROK_URL or NGROK_DOMAIN, and what the imgd here says)",
+    )
+    group.add_argument(
         "--workers", metavar="N", type=positive, default=10, help="requests in flight (10)"
     )
     group.add_argument(

@@ -27,13 +27,15 @@ class Policy:
     """Where loads are accepted.
 
     Relative directories are below ``base``. ``allowed`` are real paths, empty for anywhere but
-    ``forbidden``, which are never accepted.
+    ``forbidden``, which are never accepted, and for no tree as wide as one that holds the parent
+    folder of the document root, ``documents``: such a load is a slip more often than a wish.
     """
 
     base: str
     allowed: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     follow_symlinks: bool = False
+    documents: str = ""
 
     def root(self, directory: str, recursive: bool) -> Root:
         """A collection's root at this real path."""
@@ -45,14 +47,22 @@ class Policy:
             forbidden=(*SYSTEM_FOLDERS, *self.forbidden),
         )
 
-    def check_place(self, real: str, given: str) -> None:
+    def check_place(self, real: str, given: str, recursive: bool = False) -> None:
         """Forbidden where loads of this real path are not accepted, whether it is there or not."""
         if any(is_below(real, place) for place in (*SYSTEM_FOLDERS, *self.forbidden)):
             raise Forbidden(f"{given} cannot be served: choose a directory of images.")
         if self.allowed and not any(is_below(real, place) for place in self.allowed):
             raise Forbidden(f"{given} is outside the allowed roots (--allow-root).")
+        if recursive and not self.allowed and self._is_too_wide(real):
+            raise Forbidden(f"{given} is too wide to be loaded recursively without --allow-root.")
 
-    def admit(self, given: str) -> str:
+    def _is_too_wide(self, real: str) -> bool:
+        """Whether it is the whole disk, or lies above the folder that the document root is in."""
+        around = os.path.dirname(self.documents)
+        is_above = real != around and is_below(around, real)
+        return is_above or os.path.dirname(real) == real
+
+    def admit(self, given: str, recursive: bool = False) -> str:
         """The real path of a directory as a user gave it, if it may be loaded.
 
         Forbidden, NotFound or BadRequest where it may not: a place that is out of bounds is
@@ -60,14 +70,14 @@ class Policy:
         """
         path = os.path.join(self.base, os.path.expanduser(given))
         try:
-            self.check_place(os.path.realpath(path), given)
+            self.check_place(os.path.realpath(path), given, recursive)
             # Strictly, too: links behind one that loops stay unresolved otherwise.
             real = os.path.realpath(path, strict=True)
         except PermissionError:
             raise _unreadable(given) from None
         except (OSError, ValueError) as error:
             raise failing.told(error, NotFound(f"Directory not found: {given}")) from error
-        self.check_place(real, given)
+        self.check_place(real, given, recursive)
         if not os.path.isdir(real):
             raise BadRequest(f"Not a directory: {given}")
         if not os.access(real, os.R_OK | os.X_OK):

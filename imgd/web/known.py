@@ -1,27 +1,35 @@
-"""Files that the lane knows: found as the resource tree finds them, and asked after each time."""
+"""Files that the lane knows: found as the resource tree finds them, and asked after each time.
+
+What is made of a file's stamp alone is true for as long as the stamp is. Its bytes are not, for
+stores through a shared mapping need not move it: they are read anew for each request, until they
+were read in a way that makes sure of that (``imgd.host.write_back``).
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from imgd.core import media, messages, paths
 from imgd.core.catalog import CURRENT
+from imgd.core.conditional import NANOSECONDS
 from imgd.core.plan import Plan, Representation, plan
 from imgd.core.ranges import Slice
 from imgd.errors import NotFound, Unavailable
-from imgd.host import disk, fresh
+from imgd.host import disk, fresh, write_back
 from imgd.host.disk import OpenFile, Root
-from imgd.keeper import Keeper
+from imgd.keeper import Keeper, RunBlocking
 from imgd.web.bodies import FileBody, FileChanged
 from imgd.web.cache import Cache
 from imgd.web.fields import lines
+from imgd.web.keeping import Keeping, Read
 from imgd.web.send import AT_ONCE
 
 # The largest file that is kept whole, in bytes.
 MAX_KEPT: Final = AT_ONCE
+_IMAGES: Final = b"/images/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +37,12 @@ class Known:
     """A file, ready to be answered with; ``collection`` is None in the document root.
 
     ``whole``, ``head`` and ``unchanged`` are what follows the policy's headers in the answers to
-    GET, HEAD and a condition that holds. ``whole`` is empty where the file is large.
+    GET, HEAD and a condition that holds. ``whole`` is empty where the file is large, or its bytes
+    are not kept; ``may_keep``: whether they may be once they have settled. ``key`` is the target in
+    its canonical spelling.
     """
 
+    key: bytes
     collection: str | None
     root: Root
     path: str
@@ -41,6 +52,7 @@ class Known:
     head: bytes
     unchanged: bytes
     whole: bytes
+    may_keep: bool
 
     @property
     def size(self) -> int:
@@ -51,7 +63,8 @@ class Known:
 class KnownFiles:
     """Finds files by the targets of requests; ``memory`` is how many bytes are kept of them.
 
-    ``call_soon`` calls a function in the reactor's next turn.
+    ``call_soon`` calls a function in the reactor's next turn; ``run_aside(f, *args)`` runs what may
+    wait for a disk as long as it likes; ``read`` gives bytes that may be kept.
     """
 
     def __init__(
@@ -60,17 +73,20 @@ class KnownFiles:
         keeper: Keeper,
         memory: int,
         call_soon: Callable[[Callable[[], None]], Any],
+        run_aside: RunBlocking,
+        read: Read = write_back.read,
     ) -> None:
         self._documents = documents
         self._keeper = keeper
         self._cache: Cache[Known] = Cache(memory)
         self._places = fresh.Places(call_soon)
+        self._keeping = Keeping(run_aside, read, self._keep)
 
     def get(self, target: bytes, now: float) -> Known | None:
         """The file that a target (a path without a query) means now; None: ask the tree."""
         known = self._cache.entries.get(target)
         if known is not None:
-            if self._is_loaded(known) and self._places.is_same(
+            if self._is_current(known, now) and self._places.is_same(
                 known.path, known.folder, known.stamp
             ):
                 self._cache.touch(target)
@@ -78,22 +94,46 @@ class KnownFiles:
             self._cache.drop(target)
         return self._find(target, now)
 
-    def read(self, known: Known, answer: Plan) -> bytes | None:
+    def whole(self, known: Known, now: float) -> bytes | None:
+        """Headers and body of a small file of which nothing is kept; None where it has gone."""
+        if known.representation.size > MAX_KEPT:
+            return None
+        body = self._read(known, plan(known.representation, {}, now), now)
+        return None if body is None else known.head + body
+
+    def read(self, known: Known, answer: Plan, now: float) -> bytes | None:
         """The body of a small plan, of the very version that is known; None where it has gone."""
-        if known.whole:
-            start = len(known.head)
-            pieces = (
-                known.whole[start + part.offset : start + part.offset + part.length]
-                if isinstance(part, Slice)
-                else part
-                for part in answer.parts
-            )
-            return b"".join(pieces)
+        if not known.whole:
+            return self._read(known, answer, now)
+        start = len(known.head)
+        pieces = (
+            known.whole[start + part.offset : start + part.offset + part.length]
+            if isinstance(part, Slice)
+            else part
+            for part in answer.parts
+        )
+        return b"".join(pieces)
+
+    def _read(self, known: Known, answer: Plan, now: float) -> bytes | None:
+        """The same from disk; what is asked for so may be kept from then on."""
+        if known.may_keep and fresh.is_settled(known.stamp, now):
+            self._keeping.wish(known.key, known.path, known.stamp)
         file = self._places.reopen(known.path, known.stamp)
         return None if file is None else _read(file, answer)
 
-    def _is_loaded(self, known: Known) -> bool:
-        """Whether its collection is the one that is loaded now."""
+    def _keep(self, key: bytes, stamp: fresh.Stamp, body: bytes | None) -> None:
+        """The bytes of a version may be kept; None: never."""
+        known = self._cache.entries.get(key)
+        if known is not None and known.stamp == stamp:
+            whole = b"" if body is None else known.head + body
+            self._cache.put(key, replace(known, whole=whole, may_keep=False))
+
+    def _is_current(self, known: Known, now: float) -> bool:
+        """Whether its collection is the one that is loaded now, and ``now`` is no earlier than its
+        Last-Modified (RFC 9110 section 8.8.2.1): the wall clock can be set back.
+        """
+        if known.representation.modified > now:
+            return False
         if known.collection is None:
             return True
         shelf = self._keeper.get(known.collection)
@@ -103,58 +143,67 @@ class KnownFiles:
         mount = self._mount(target)
         if mount is None:
             return None
-        collection, root, rest = mount
+        collection, root, prefix, rest = mount
         asked = paths.parse(b"/" + rest)
         if asked is None or asked.is_folder:
             return None
         if root.images_only and not media.is_image(asked.names[-1]):
             return None
         try:
+            path = root.join(asked.names)
+            key = prefix + paths.encode(*asked.names).encode("ascii")
+            if key != target:  # another spelling leads to the same entry, and makes no other
+                return self.get(key, now)
             file = disk.open_file(root, asked.names)
         except (NotFound, Unavailable):
             return None
-        known = _known(collection, root, root.join(asked.names), file, now)
+        known = _known(key, collection, root, path, file, now)
         if (
             known is not None
-            and fresh.is_settled(known.stamp, now)
+            # Of a time that is to come, Last-Modified follows the clock.
+            and known.representation.modified == known.stamp.mtime_ns // NANOSECONDS
             and self._places.is_same(known.path, known.folder, known.stamp)
         ):
-            self._cache.put(target, known)
+            self._cache.put(key, replace(known, whole=b""))
             return known
         return known if known is not None and known.whole else None
 
-    def _mount(self, target: bytes) -> tuple[str | None, Root, bytes] | None:
-        """Which collection, which root, and what below it; as the site's URL map has it.
+    def _mount(self, target: bytes) -> tuple[str | None, Root, bytes, bytes] | None:
+        """Which collection, which root, its canonical prefix, and what comes below; as the site's
+        URL map has it.
 
         An escaped name of imgd's own is hidden in the document root, and so not found there.
         """
         match target.split(b"/", 4):
             case [b"", b"images", *_]:
-                name, rest = CURRENT, target[len(b"/images/") :]
+                name, prefix, rest = CURRENT, _IMAGES, target[len(_IMAGES) :]
             case [b"", b"collections", raw, b"files", rest]:
                 name = raw.decode("ascii")
                 if not messages.COLLECTION_NAME.fullmatch(name):
                     return None
+                prefix = _IMAGES if name == CURRENT else target[: -len(rest)]
             case _:
-                return None, self._documents, target[1:]
+                return None, self._documents, b"/", target[1:]
         shelf = self._keeper.get(name)
-        return None if shelf is None else (name, shelf.root, rest)
+        return None if shelf is None else (name, shelf.root, prefix, rest)
 
 
 def _known(
-    collection: str | None, root: Root, path: str, file: OpenFile, now: float
+    key: bytes, collection: str | None, root: Root, path: str, file: OpenFile, now: float
 ) -> Known | None:
     """What is to be known of an open file, which is closed."""
-    representation = Representation.of(file.name, file.facts, now)
-    answer = plan(representation, {}, now)
     stamp = fresh.stamp_of(file.fd)
-    body = _read(file, answer) if file.facts.size <= MAX_KEPT else b""
+    representation = Representation.of(file.name, stamp.facts, now)
+    answer = plan(representation, {}, now)
+    is_small = stamp.size <= MAX_KEPT
+    body = _read(file, answer) if is_small else b""
     file.close()
     if body is None:
         return None
     head = lines(answer.headers) + b"\r\n"
     unchanged = plan(representation, {b"if-none-match": representation.etag}, now)
     return Known(
+        key=key,
         collection=collection,
         root=root,
         path=path,
@@ -163,7 +212,8 @@ def _known(
         representation=representation,
         head=head,
         unchanged=lines(unchanged.headers) + b"\r\n",
-        whole=head + body if file.facts.size <= MAX_KEPT else b"",
+        whole=head + body if is_small else b"",
+        may_keep=is_small,
     )
 
 

@@ -105,19 +105,23 @@ class Lane:
         is_get = method == b"GET"
         conditions = fields.conditions if is_get else fields.head_conditions
         if not conditions:
-            return _whole(known) if is_get else (200, known.head, b"", 0)
+            return self._whole(known, now) if is_get else (200, known.head, b"", 0)
         answer = plan(known.representation, conditions, now)
         if answer.status == 304:
             return 304, known.unchanged, b"", 0
         if answer.status == 200:
-            return _whole(known) if is_get else (200, known.head, b"", 0)
+            return self._whole(known, now) if is_get else (200, known.head, b"", 0)
         body: bytes | None = b""
         if is_get and answer.parts:
             short = _length(answer) <= AT_ONCE
-            body = self._files.read(known, answer) if short else None
+            body = self._files.read(known, answer, now) if short else None
         if body is None:
             return None
         return answer.status, lines(answer.headers) + b"\r\n", body, len(body)
+
+    def _whole(self, known: Known, now: float) -> tuple[int, bytes, bytes, int] | None:
+        whole = known.whole or self._files.whole(known, now)
+        return (200, whole, b"", known.representation.size) if whole else None
 
     def _start(self, status: int, now: float) -> bytes:
         """Status line and date, made once a second."""
@@ -134,7 +138,3 @@ class Lane:
 
 def _length(answer: Plan) -> int:
     return sum(part.length if isinstance(part, Slice) else len(part) for part in answer.parts)
-
-
-def _whole(known: Known) -> tuple[int, bytes, bytes, int] | None:
-    return (200, known.whole, b"", known.representation.size) if known.whole else None

@@ -52,7 +52,8 @@ RESERVED: Final = frozenset(
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What a site is made of. ``ca_pem`` is the local CA's certificate, where imgd made one;
-    ``uptime`` gives seconds. ``private``: to read, the token or a link is needed.
+    ``uptime`` gives seconds. ``run_aside`` runs what may wait for a disk, and nobody waits for it.
+    ``private``: to read, the token or a link is needed.
     ``max_per_client`` 0 bounds no client.
     """
 
@@ -62,6 +63,7 @@ class Parts:
     access: Access
     headers: HeaderPolicy
     run_blocking: RunBlocking
+    run_aside: RunBlocking
     uptime: Callable[[], float]
     ca_pem: Callable[[], bytes | None]
     memory_cache: int = 64_000_000  # bytes of small files kept in memory
@@ -222,6 +224,7 @@ class Site(TwistedSite):
             parts.keeper,
             parts.memory_cache,
             call_soon=lambda f: reactor.callLater(0, f),
+            run_aside=parts.run_aside,
         )
         tell = None if self._access_log is None else self.log
         return Lane(files, parts.headers, tell, accepts_host=parts.hosts.accepts)

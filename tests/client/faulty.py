@@ -12,12 +12,12 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from imgd.client import discovery
 from imgd.client.agents import treq_client
 from imgd.client.api import Client
 from imgd.client.line import Line, endpoints
 from imgd.client.retry import Patience, Policy
 from imgd.client.trust import policy
-from imgd.client.urls import origin_of
 from imgd.client.verify import Checker
 from imgd.core.messages import Image
 
@@ -178,7 +178,8 @@ def checker_of(
 ) -> Checker:
     """A Checker with a real connection and the test's clock, closed when the test is over."""
     trusted = policy(None)
-    line = Line(endpoints(reactor, trusted, trusted, {origin_of(server.url)}), clock, 30.0)
+    endpoint_for = endpoints(reactor, trusted, trusted, discovery.Server(server.url))
+    line = Line(endpoint_for, clock, 30.0)
     case.addCleanup(line.close)
     return Checker(line, patience or hurried(clock)[0], method)
 

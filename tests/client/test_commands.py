@@ -12,8 +12,25 @@ from imgd.client.cli import guarded, perform
 from imgd.client.options import parse
 from tests.client.fake_imgd import TICKET, FakeImgd, TestDesk
 
+HOSTILE = "\x1b[2J\x9b31m\u202egpj\u2066\x85\n\u2028"
+SPOKEN = ("message", "version", "directory", "detail", "public_url")
 
-class Commands(TestCase):
+
+def hostile(answer: Any) -> Any:
+    """An answer in which every text that a server can choose writes to the terminal."""
+    if isinstance(answer, list):
+        return [hostile(one) for one in answer]
+    if not isinstance(answer, dict):
+        return answer
+    return {
+        key: value + HOSTILE if key in SPOKEN and isinstance(value, str) else hostile(value)
+        for key, value in answer.items()
+    }
+
+
+class CommandCase(TestCase):
+    """A desk, and a server of the test's own."""
+
     timeout = 60
 
     def setUp(self) -> None:
@@ -26,6 +43,8 @@ class Commands(TestCase):
         self.desk.out.seek(0)
         return Deferred.fromCoroutine(guarded(self.desk, perform(self.desk, parse(words))))
 
+
+class Commands(CommandCase):
     async def test_status(self) -> None:
         """A table of what is loaded, or the server's JSON."""
         self.assertEqual(await self.run_command("status"), 0)
@@ -133,3 +152,72 @@ class Commands(TestCase):
         )
         self.assertEqual(self.imgd.posts[1][1]["timeout_minutes"], 7)
         self.assertEqual(sum(line.startswith("GET /coll") for line in self.imgd.log), 4)
+
+
+class HostileText(CommandCase):
+    """Nothing that a server says reaches the terminal as it is, whatever it is said with."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        say = self.imgd._say
+
+        def speak(request: Any, answer: Any) -> bytes:
+            if answer is None:
+                request.setResponseCode(404)
+            return say(request, hostile(answer or {"detail": "No."}))
+
+        self.imgd._say = speak  # type: ignore[method-assign]
+        self.imgd.images("/data/a", 3)
+        self.imgd.loaded = {"ct": {"directory": "/data/a", "recursive": False}}
+
+    def assert_harmless(self) -> None:
+        """All is ASCII here but line ends, and it has been tried."""
+        shown = self.desk.printed + self.desk.remarked
+        self.assertEqual([c for c in shown if c != "\n" and not " " <= c <= "~"], [])
+        self.assertIn("202e", shown)
+        self.assertIn("9b31m", shown)
+
+    async def test_status(self) -> None:
+        """A table's cells, and JSON, which has the same value."""
+        await self.run_command("status")
+        self.assert_harmless()
+        await self.run_command("status", "--json")
+        self.assert_harmless()
+        [line] = self.desk.printed.splitlines()
+        self.assertIn("\\u009b31m\\u202e", line)
+        self.assertEqual(json.loads(line)["version"], "9.9" + HOSTILE)
+        self.assertEqual(json.loads(line)["collections"][0]["directory"], "/data/a" + HOSTILE)
+
+    async def test_messages(self) -> None:
+        """What every command says."""
+        for words in (
+            ("unload", "ct"),
+            ("timeout", "5"),
+            ("link", "--revoke-all"),
+            ("tunnel", "--clear"),
+        ):
+            self.assertEqual(await self.run_command(*words), 0, words)
+            self.assert_harmless()
+            self.assertEqual(len(self.desk.printed.splitlines()), 1)
+
+    async def test_errors(self) -> None:
+        """Its errors."""
+        for words in (("unload", "none"), ("load", "/none")):
+            self.assertEqual(await self.run_command(*words), 1, words)
+            self.assert_harmless()
+
+    async def test_load(self) -> None:
+        """Names, failures, and a manifest on stdout, which has the same values."""
+
+        def fail(request: Any, _body: bytes) -> bytes:
+            request.setResponseCode(404)
+            return b""
+
+        self.imgd.directories["/data/a"] |= {HOSTILE + ".png": b"x"}
+        self.imgd.hooks = {HOSTILE + ".png": fail}
+        words = ("load", "/data/a", "--verbose", "--output", "-")
+        self.assertEqual(await self.run_command(*words), 1)
+        self.assert_harmless()
+        manifest = json.loads(self.desk.printed)
+        self.assertEqual((manifest["count"], len(manifest["failed"])), (3, 1))
+        self.assertEqual(manifest["directory"], "/data/a" + HOSTILE)

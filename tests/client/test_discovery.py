@@ -53,6 +53,31 @@ class Discovery(SynchronousTestCase):
         ):
             self.assertEqual(find_server(self.environ, url=url).origins, origins, url)
 
+    def test_public_urls(self) -> None:
+        """A public URL is one that the user names, by option before the environment, or that the
+        daemon announces which runs here; no other server's word counts.
+        """
+        self.run_daemon("https://localhost:4711/")
+        tunnel, other = Origin("https", "x.example", 443), Origin("https", "y.example", 443)
+        far = "https://far.example"
+        for key, value in (
+            ("IMGD_PUBLIC_URL", "https://x.example/imgd/"),
+            ("NGROK_URL", "https://x.example"),
+            ("NGROK_DOMAIN", "x.example"),
+        ):
+            server = find_server({**self.environ, key: value}, url=far)
+            self.assertTrue(server.may_hand_out(tunnel), key)
+            self.assertFalse(server.may_hand_out(other))
+            server = find_server({**self.environ, key: value}, public_url="https://y.example/z/")
+            self.assertFalse(server.may_hand_out(tunnel), key)
+            self.assertTrue(server.may_hand_out(other))
+        local = find_server({**self.environ, "NGROK_URL": "not a URL"})
+        for announced, asked in (("https://x.example/a", True), ("", False), ("/a", False)):
+            self.assertEqual(local.announcing(announced).may_hand_out(tunnel), asked)
+        elsewhere = find_server(self.environ, url=far).announcing("https://x.example/a")
+        self.assertFalse(elsewhere.may_hand_out(tunnel))
+        self.assertRaises(ClientError, find_server, self.environ, public_url="x.example")
+
     def test_none_runs(self) -> None:
         """Where none runs, the error says how to start one."""
         with self.assertRaises(ClientError) as caught:

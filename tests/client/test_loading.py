@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,13 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 from twisted.web.server import NOT_DONE_YET, Request
 
+from imgd.client.cli import guarded, perform
 from imgd.client.desk import Work
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError
 from imgd.client.jobs import jobs, resumed
 from imgd.client.loading import Loading, LoadOptions
+from imgd.client.options import parse
 from imgd.host.manifest_file import read_manifest
 from tests.client.fake_imgd import FakeImgd, TestDesk, turn
 
@@ -49,6 +52,88 @@ class Loads(TestCase):
         """The manifest of a load in which all goes well."""
         self.assertEqual(await self.load(*directories, **more), 0, self.desk.remarked)
         return self.manifests()[-1]
+
+
+class Elsewhere(Loads):
+    """What a server lists of other servers."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.other = FakeImgd(self)
+        self.imgd.images("/data/frames", 30)
+        self.other.directories, self.other.loaded = self.imgd.directories, self.imgd.loaded
+
+    def list_others(self, which: Callable[[int], bool], url: str | None = None) -> None:
+        """The pages of the server have these images' URLs on another one."""
+        page = self.imgd._page
+
+        def elsewhere(name: str, query: dict[str, str]) -> Any:
+            made = page(name, query)
+            for number, image in enumerate(made["images"]):
+                if which(number):
+                    image["url"] = image["url"].replace(self.imgd.url, url or self.other.url)
+            return made
+
+        self.imgd._page = elsewhere  # type: ignore[method-assign]
+
+    async def test_not_asked(self) -> None:
+        """An image that lies neither on the server nor at its public URL is not asked for, and is
+        told as a failure in one sentence; the others are checked.
+        """
+        self.list_others(lambda number: number % 3 == 1)
+        for how in ("head", "get"):
+            self.options = LoadOptions(verify=how, workers=3, batch_size=4)
+            self.assertEqual(await self.load("/data/frames", name=how), 1)
+            manifest = self.manifests()[-1]
+            self.assertEqual((manifest["count"], len(manifest["failed"])), (20, 10))
+            [reason] = {failed["reason"] for failed in manifest["failed"]}
+            self.assertEqual(
+                reason,
+                f"Not asked: {self.other.url} is neither the server nor its public URL, "
+                "which --public-url names.",
+            )
+        self.assertEqual(self.other.log, [])
+
+    async def test_nowhere(self) -> None:
+        """Whatever is listed, nothing but a server is connected to, and no name is looked up."""
+        for url in ("http://169.254.169.254", "https://no-such-name.invalid", "ftp://a", "//a"):
+            self.list_others(lambda _: True, url)
+            self.assertEqual(await self.load("/data/frames", name="ct"), 1)
+            self.assertEqual(self.manifests()[-1]["count"], 0)
+            self.assertNotIn("name is unknown", self.desk.remarked)
+
+    async def test_public_url(self) -> None:
+        """The public URL that the user names is asked."""
+        self.list_others(lambda _: True)
+        self.server = self.server.with_public(self.other.url)
+        self.assertEqual((await self.loaded("/data/frames"))["count"], 30)
+        self.assertEqual(len(self.other.checked), 30)
+
+    async def test_announced(self) -> None:
+        """So is the one that the daemon announces which was found to run here, and no other's."""
+        self.list_others(lambda _: True)
+        collection = self.imgd._collection
+        self.imgd._collection = lambda name: {  # type: ignore[method-assign]
+            **collection(name),
+            "url": f"{self.other.url}/collections/{name}/images",
+        }
+        self.assertEqual(await self.load("/data/frames"), 1)
+        self.assertEqual(self.other.log, [])
+        self.server = replace(self.server, also=(self.imgd.url,))
+        self.assertEqual((await self.loaded("/data/frames"))["count"], 30)
+
+    async def test_options(self) -> None:
+        """``--public-url``, or the environment of ``imgd tunnel``, names it on the command line."""
+        self.list_others(lambda _: True)
+        words = ["load", "/data/frames", "--server", self.imgd.url, "--output", self.folder]
+        for more, environ, status in (
+            ([], {}, 1),
+            (["--public-url", self.other.url], {}, 0),
+            ([], {"NGROK_URL": self.other.url}, 0),
+        ):
+            self.desk.environ = {"IMGD_STATE_DIR": self.folder, **environ}
+            done = await guarded(self.desk, perform(self.desk, parse([*words, *more])))
+            self.assertEqual(done, status, (more, environ, self.desk.remarked))
 
 
 class Manifests(Loads):

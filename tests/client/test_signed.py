@@ -319,7 +319,7 @@ class UnsignedLoads(Loads):
         self.assertIn("Reading is private here", self.desk.remarked)
 
     async def test_other_origins(self) -> None:
-        """The token goes to no other origin that the server names, though it answers 401."""
+        """The token goes to no public URL, though it answers 401."""
         other = FakeImgd(self)
         other.directories, other.loaded = self.imgd.directories, self.imgd.loaded
         other.token = FAKE_TOKEN
@@ -332,6 +332,7 @@ class UnsignedLoads(Loads):
             return made
 
         self.imgd._page = elsewhere  # type: ignore[method-assign]
+        self.server = self.server.with_public(other.url)
         for how in ("head", "get"):
             self.options = LoadOptions(verify=how)
             self.assertEqual(await self.load("/data/frames"), 1)

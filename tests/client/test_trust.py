@@ -13,12 +13,13 @@ from twisted.web.server import Site
 
 from imgd.client.agents import treq_client
 from imgd.client.api import Client
-from imgd.client.errors import ClientError, Untrusted
+from imgd.client.discovery import Server
+from imgd.client.errors import ClientError, Misbehaved, Untrusted
 from imgd.client.identity import verify_host
 from imgd.client.line import Line, endpoints
 from imgd.client.retry import Patience
 from imgd.client.trust import policy, trust_root
-from imgd.client.urls import Origin, origin_of
+from imgd.client.urls import Origin
 from imgd.core import messages
 from imgd.core.messages import Health
 from tests.client.certificates import Authority
@@ -76,7 +77,7 @@ class Handshakes(TestCase):
 
     def head(self, url: str, ca: bytes | None) -> Deferred[object]:
         trusted = policy(ca)
-        line = Line(endpoints(reactor, trusted, trusted, {origin_of(url)}), Clock(), 30.0)
+        line = Line(endpoints(reactor, trusted, trusted, Server(url)), Clock(), 30.0)
         self.addCleanup(line.close)
         return line.ask(b"HEAD", f"{url}/health", 0)
 
@@ -152,8 +153,17 @@ class Roots(SynchronousTestCase):
                 chosen.append(w),
                 c(host, port),
             )[1]
-        endpoint_for = endpoints(reactor, near, far, {Origin("https", "localhost", 8888)})
+        server = Server("https://localhost:8888").with_public("https://abc.ngrok.example/x")
+        endpoint_for = endpoints(reactor, near, far, server)
         endpoint_for(Origin("https", "localhost", 8888))
         endpoint_for(Origin("https", "abc.ngrok.example", 443))
-        endpoint_for(Origin("https", "localhost", 9999))
+        endpoint_for(Origin("https", "127.0.0.1", 8888))
         self.assertEqual(chosen, [near, far, far])
+        for scheme, host, port in (
+            ("https", "localhost", 9999),
+            ("http", "localhost", 8888),
+            ("https", "abc.ngrok.example", 8443),
+            ("http", "169.254.169.254", 80),
+            ("https", "localhost.example", 8888),
+        ):
+            self.assertRaises(Misbehaved, endpoint_for, Origin(scheme, host, port))

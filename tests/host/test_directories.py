@@ -123,6 +123,26 @@ class PolicyTests(FolderCase):
         self.write("devices-of-ours/a.png")
         self.assertTrue(self.anywhere.admit("devices-of-ours"))
 
+    def test_too_wide(self) -> None:
+        """What holds the document root's parent folder, and the whole disk, is not loaded
+        recursively unless a root that is allowed names it; what lies beside or below is.
+        """
+        self.write("a/b/images/x.png", "a/bc/y.png", "ab/z.png")
+        self.link("a/up", "..")
+        policy = Policy(base=self.top, documents=self.join("a", "b", "images"))
+        for given in ("/", "//", ".", "a", "a/b/..", "a/up", "a/up/a", ".."):
+            with self.subTest(given=given):
+                with self.assertRaises(Forbidden) as caught:
+                    policy.admit(given, True)
+                self.assertIn("without --allow-root", caught.exception.detail)
+                self.assertTrue(policy.admit(given))
+                named = Policy(base=self.top, allowed=("/",), documents=policy.documents)
+                self.assertEqual(named.admit(given, True), policy.admit(given))
+        for given in ("a/b", "a/b/images", "a/bc", "ab"):
+            self.assertEqual(policy.admit(given, True), self.join(given))
+        with self.assertRaises(Forbidden):  # a document root at the top of the disk
+            Policy(base=self.top, documents="/images").admit("/", True)
+
     def test_state_folder(self) -> None:
         """The state folder is refused; what holds it is not, and yet never shows it."""
         self.link("link", "state")

@@ -179,6 +179,21 @@ class LoadTests(HouseCase):
                 answer = house.post("/load-directory", {"directory": path})
                 self.assertEqual(answer.status, status, answer.body)
 
+    def test_too_wide(self) -> None:
+        """The disk, or what lies above the document root's parent folder, is not loaded
+        recursively without --allow-root, and the answer says so in one sentence.
+        """
+        for path in ("/", os.path.dirname(self.folder)):
+            answer = self.house.post("/load-directory", {"directory": path, "recursive": True})
+            self.assert_detail(answer, 403, path, "recursively", "--allow-root")
+        order = {"directory": self.folder, "recursive": True}
+        self.assertEqual(self.house.post("/load-directory", order).status, 200)
+        deeper = os.path.join(self.folder, "h")
+        answer = House(deeper).post("/load-directory", order)
+        self.assert_detail(answer, 403, "--allow-root")
+        allowing = House(deeper, allowed=(self.folder,))
+        self.assertEqual(allowing.post("/load-directory", order).status, 200)
+
     def test_too_large(self) -> None:
         """A body over 64 KiB is refused before it is read, announced or in chunks."""
         answer = self.house.ask(

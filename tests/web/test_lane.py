@@ -55,7 +55,13 @@ def use_lane(house: House, memory: int = MEMORY, later: float = LATER) -> Counti
         forbidden=(os.path.realpath(house.state_dir),),
         hidden=RESERVED,
     )
-    files = KnownFiles(documents, house.keeper, memory, lambda f: house.clock.callLater(0, f))
+    files = KnownFiles(
+        documents,
+        house.keeper,
+        memory,
+        lambda f: house.clock.callLater(0, f),
+        house.blocking,
+    )
     tell: Any = house.site.log
     lane = Lane(files, house.site.header_policy, tell, lambda: time.time() + later)
     counting = CountingLane(lane)
@@ -225,11 +231,13 @@ class EveryFile:
     def __init__(self) -> None:
         facts = FileFacts(SIZE, 1, 1, 1)
         self._known = Known(
+            key=b"/a.jpg",
             collection=None,
             root=Root("/"),
             path="/a.jpg",
             folder="/",
             stamp=Stamp(1, 1, SIZE, 1, 1),
+            may_keep=False,
             representation=Representation.of("a.jpg", facts, 1.0),
             head=b"\r\n",
             unchanged=b"\r\n",
@@ -239,7 +247,7 @@ class EveryFile:
     def get(self, _target: bytes, _now: float) -> Known:
         return self._known
 
-    def read(self, _known: Known, _answer: object) -> bytes:
+    def read(self, _known: Known, _answer: object, _now: float) -> bytes:
         return b""
 
 
