@@ -17,6 +17,7 @@ from twisted.logger import globalLogPublisher
 from imgd import __version__
 from imgd.core import faults
 from imgd.core.crowd import Deadlines
+from imgd.core.forwarded import Proxies
 from imgd.errors import StartError
 from imgd.host import descriptors, running, secret_file, signing_key, token
 from imgd.host.access_log import AccessLog
@@ -215,6 +216,7 @@ class Daemon(Service):
             memory_cache=wanted.memory_cache * MEGABYTE,
             private=wanted.private,
             links=self._make_links(state_dir),
+            proxies=Proxies(wanted.proxies),
             trouble=self._machine.trouble,
             **_limits(wanted),
         )

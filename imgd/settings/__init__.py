@@ -30,7 +30,7 @@ class Settings:
     and the user's. ``public_url`` has no slash at its end. ``memory_cache`` is in megabytes.
     ``access_log`` may be ``-``, the log.
     ``private``: to read, the token or a signed link is needed. Timeouts and ``grace`` are seconds;
-    bounds of connections are None where the machine's are to be taken.
+    bounds of connections are None where the machine's are to be taken. ``proxies`` are networks.
     ``env_file`` is the file that the user named.
     """
 
@@ -63,6 +63,7 @@ class Settings:
     disk_timeout: int = 60
     max_connections: int | None = None
     max_per_client: int | None = None
+    proxies: tuple[str, ...] = ()
     grace: int = 30
     memory_cache: int = 64
     env_file: str | None = None

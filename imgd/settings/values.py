@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
+from imgd.core import forwarded
 from imgd.core.gate import Authority, parse_authority
 from imgd.core.messages import MAX_MINUTES
 
@@ -107,6 +108,16 @@ def allowed_host(text: str) -> str:
         return host(authority.host if authority else text)
     except ValueError:
         raise ValueError("is not a host name or an address") from None
+
+
+def network(text: str) -> str:
+    """An address, or a network in CIDR form (RFC 4632): always as a network."""
+    try:
+        return str(forwarded.network(text))
+    except ValueError:
+        raise ValueError(
+            "is not an address or a network; give 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
+        ) from None
 
 
 def certificate_name(text: str) -> str:
