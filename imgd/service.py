@@ -18,6 +18,7 @@ from twisted.logger import globalLogPublisher
 from imgd import __version__
 from imgd.core import faults
 from imgd.core.crowd import Deadlines
+from imgd.core.forwarded import Proxies
 from imgd.core.gate import is_loopback, who_may_read
 from imgd.errors import StartError
 from imgd.host import descriptors, running, secret_file, signing_key, socket_owner, token
@@ -232,6 +233,7 @@ class Daemon(Service):
             memory_cache=wanted.memory_cache * MEGABYTE,
             private=wanted.private,
             links=links,
+            proxies=Proxies(wanted.proxies),
             trouble=self._machine.trouble,
             **_limits(wanted),
         )

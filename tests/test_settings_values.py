@@ -29,6 +29,14 @@ class Values(Folders):
         for option in ("port", "http-port"):
             self.assert_refused(option, "65536", "-1", "1.5", "0x1", "٣", "1_0", "9" * 5000)
 
+    def test_proxies(self) -> None:
+        """A proxy is an address or a network, and several are a list."""
+        for text, value in (("127.0.0.1", "127.0.0.1/32"), ("2001:db8::/32", "2001:db8::/32")):
+            self.assertEqual(self.load({"proxy": [text]}).proxies, (value,))
+        both = self.load(environ={"IMGD_PROXIES": "127.0.0.1, 10.0.0.0/8"}).proxies
+        self.assertEqual(both, ("127.0.0.1/32", "10.0.0.0/8"))
+        self.assert_refused("proxy", "proxy.local", "10.0.0.1/8", "10.0.0.0/33", "127.0.0.1:80")
+
     def test_minutes(self) -> None:
         """A timeout is a whole number of minutes, 0 for never, ten years at most."""
         self.assert_values("timeout_minutes", "timeout", ("0", 0), (str(MAX_MINUTES), MAX_MINUTES))

@@ -11,14 +11,18 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from math import inf
 from typing import Final, Protocol
+
+from imgd.core.clients import Clients
+from imgd.core.clients import client_of as client_of
+from imgd.core.eviction import FEW_LEFT_RATE, NONE_LEFT_RATE, WINDOW, IdleQueue, Pace
 
 SWEEP: Final = 1.0  # seconds between two sweeps
 # A sweep that comes later than this found the process held up: that time counts for nobody.
 LATE: Final = 3.0
-MAX_NAMED: Final = 1024  # addresses whose client is remembered: every connection asks twice
+CROWDED: Final = 0.75  # of the connections that there may be: from here on slow readers make room
+LOOKS: Final = 8  # candidates still taking their last bytes, passed over for one new connection
 
 
 class Stage(IntEnum):
@@ -31,6 +35,7 @@ class Stage(IntEnum):
     STALLED = 4  # there is something to send, and the socket does not take it
     IDLE = 5
     CLOSING = 6
+    SLOW = 7  # something was taken, but too little of it while others wanted in: no mark says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,7 @@ class Deadlines:
 
     def by_stage(self) -> tuple[float, ...]:
         """The limits, indexed by Stage."""
-        never = float("inf")
-        early = (self.handshake, self.header, self.body, never)
+        early = (self.handshake, self.header, self.body, inf)
         return (*early, self.stalled, self.idle, self.closing)
 
 
@@ -64,6 +68,9 @@ class Guest(Protocol):
     def is_idle(self) -> bool:
         """Whether nothing is lost by closing it: no byte of a request came that is not answered."""
 
+    def taken(self) -> int:
+        """How many bytes the socket took of what was answered, since the connection was made."""
+
     def expire(self, stage: Stage) -> None:
         """It took too long."""
 
@@ -79,24 +86,30 @@ class Guest(Protocol):
 
 @dataclass(slots=True)
 class _Stay:
-    client: str
+    own: str  # the client whose connection it is
+    client: str  # the client whom it counts for: with a proxy's, whose request it carries
     mark: Mark
     since: float
+    pace: Pace | None = None  # from when it first had something to take
 
 
 class Crowd:
-    """Every connection of a site. ``most`` bounds them all, ``most_per_client`` each address's
-    (0: no bound); a loopback address is never bound, for every tunnel comes from there.
+    """Every connection of a site. ``most`` bounds them all, ``most_per_client`` each client's.
+
+    A client that was closed for reading too slowly takes nobody's place for a while: who connects
+    again at once would else take that of the next slow one, which connects again, and so on.
     """
 
     def __init__(self, deadlines: Deadlines, most: int, most_per_client: int) -> None:
         self._limits = deadlines.by_stage()
         self.most = most
-        self.most_per_client = most_per_client
         self._stays: dict[Guest, _Stay] = {}
-        self._clients: Counter[str] = Counter()
-        self._idle: list[Guest] | None = None  # the oldest last; None until it is asked for
-        self._swept: float | None = None
+        self._clients = Clients(most_per_client)
+        self._idle: IdleQueue[Guest] | None = None  # None until it is asked for
+        self._slow: list[tuple[float, Guest]] = []  # bytes a second, the slowest last
+        self._closed: dict[str, float] = {}  # clients of slow readers, and when one was closed
+        self._closed_now = 0  # slow readers, since the last sweep
+        self._swept = -inf
 
     def __len__(self) -> int:
         return len(self._stays)
@@ -104,45 +117,131 @@ class Crowd:
     def enter(self, guest: Guest, address: str, now: float) -> None:
         """A connection was made."""
         client = client_of(address)
-        self._stays[guest] = _Stay(client, guest.mark(), now)
-        self._clients[client] += 1
+        self._stays[guest] = _Stay(client, client, guest.mark(), now)
+        self._clients.add(client)
 
     def leave(self, guest: Guest) -> None:
         """A connection is gone. May be called again."""
         stay = self._stays.pop(guest, None)
         if stay is not None:
-            self._clients[stay.client] -= 1
-            if not self._clients[stay.client]:
-                del self._clients[stay.client]
+            self._clients.remove(stay.client)
+
+    def assign(self, guest: Guest, address: str) -> bool:
+        """A proxy's connection carries a request of this address, and counts for that client until
+        it is released: whether it may. Where not, it does not count for it.
+        """
+        stay = self._stays.get(guest)
+        if stay is None:
+            return False
+        client = client_of(address)
+        self._move(stay, stay.own)
+        if self._clients.is_full(client) or (client in self._closed and len(self) >= self.most):
+            return False
+        self._move(stay, client)
+        return True
+
+    def release(self, guest: Guest) -> None:
+        """What a proxy's connection carried is answered and taken."""
+        if (stay := self._stays.get(guest)) is not None:
+            self._move(stay, stay.own)
+
+    def _move(self, stay: _Stay, client: str) -> None:
+        self._clients.remove(stay.client)
+        self._clients.add(client)
+        stay.client = client
+
+    # Room
 
     def admits(self, address: str) -> bool:
-        """Whether there is room for one more of this address; the oldest idle one may make it."""
-        client = client_of(address)
-        if client and self.most_per_client and self._clients[client] >= self.most_per_client:
-            return False
-        return len(self._stays) < self.most or self._make_room()
+        """Whether there is room for one more of this address.
 
-    def _make_room(self) -> bool:
-        if self._idle is None:  # looked for once between two sweeps, however many come
-            found = [(stay.since, guest) for guest, stay in self._stays.items() if guest.is_idle()]
-            found.sort(key=lambda pair: pair[0])  # stable: of the same age, who came first
-            self._idle = [guest for _, guest in reversed(found)]
-        while self._idle:
-            guest = self._idle.pop()
-            if guest in self._stays and guest.is_idle():
-                self.leave(guest)
-                guest.hang_up()
+        From three quarters of ``most`` on, the slowest reader makes room; where none is left, an
+        idle connection: of the client that holds most, the oldest. Then whoever reads a little
+        faster than the slowest.
+        """
+        client = client_of(address)
+        if self._clients.is_full(client):
+            return False
+        may_close = client not in self._closed
+        if may_close and len(self) >= self.most * CROWDED:
+            self._close_slowest(FEW_LEFT_RATE)
+        if len(self) < self.most or self._close_idle():
+            return True
+        return may_close and self._close_slowest(NONE_LEFT_RATE)
+
+    def _close_slowest(self, rate: float) -> bool:
+        while self._slow and self._slow[-1][0] < rate:
+            _, guest = self._slow.pop()
+            stay = self._stays.get(guest)
+            if stay is not None and _is_below(rate, guest, stay):
+                self._close_slow(guest, stay.client)
                 return True
         return False
 
+    def _close_slow(self, guest: Guest, client: str) -> None:
+        self.leave(guest)
+        self._closed_now += 1
+        if client:
+            self._closed[client] = self._swept
+        guest.expire(Stage.SLOW)
+
+    def _close_idle(self) -> bool:
+        if self._idle is None:  # looked for once between two sweeps, however many come
+            self._idle = self._find_idle()
+        taking: list[Guest] = []
+        found = None
+        while found is None and len(taking) < LOOKS and (guest := self._idle.pop()) is not None:
+            if guest in self._stays:
+                if guest.is_idle():
+                    found = guest
+                elif guest.mark()[0] == Stage.STALLED:
+                    taking.append(guest)
+        for guest in taking:
+            self._idle.add(self._stays[guest].client, guest, self._stays[guest].since)
+        if found is not None:
+            self.leave(found)
+            found.hang_up()
+        return found is not None
+
+    def _find_idle(self) -> IdleQueue[Guest]:
+        queue: IdleQueue[Guest] = IdleQueue(self._clients.held)
+        found = [(stay.since, stay.client, g) for g, stay in self._stays.items() if g.is_idle()]
+        found.sort(key=lambda row: row[0])  # stable: of the same age, who came first
+        for since, client, guest in found:
+            queue.add(client, guest, since)
+        return queue
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether those who become idle are to be noted: there is no room, or was a moment ago."""
+        return self._idle is not None
+
+    def note(self, guest: Guest, now: float) -> None:
+        """An answer was given: its connection may make room, though it was busy a moment ago."""
+        stay = self._stays.get(guest)
+        if self._idle is not None and stay is not None:
+            self._idle.add(stay.client, guest, now)
+
+    # While it lasts
+
     def sweep(self, now: float) -> tuple[Counter[Stage], float]:
-        """End what took too long: how many at each stage, and how long this sweep was held up."""
-        late = 0.0 if self._swept is None else max(0.0, now - self._swept - SWEEP)
-        held_up = late if late > LATE - SWEEP else 0.0
+        """End what took too long: how many at each stage, and how long this sweep was held up.
+
+        Those who made room since the last sweep by reading too slowly are at Stage.SLOW.
+        """
+        step = SWEEP if self._swept == -inf else now - self._swept
+        held_up = step - SWEEP if step > LATE else 0.0
         self._swept, self._idle = now, None
         expired: list[tuple[Guest, Stage]] = []
+        slow: list[tuple[float, Guest]] = []
         for guest, stay in self._stays.items():
             mark = guest.mark()
+            if mark[0] == Stage.STALLED:
+                rate = _watch(guest, stay, step - held_up)
+                if rate < NONE_LEFT_RATE:
+                    slow.append((rate, guest))
+            elif mark[0] == Stage.IDLE:
+                self._rest(stay)
             if mark != stay.mark:
                 stay.mark, stay.since = mark, now
                 continue
@@ -150,9 +249,24 @@ class Crowd:
             if now - stay.since >= self._limits[mark[0]]:
                 expired.append((guest, Stage(mark[0])))
                 stay.since = now
+        self._slow = sorted(slow, key=lambda row: -row[0])
+        self._closed = {c: when for c, when in self._closed.items() if now - when < WINDOW}
         for guest, stage in expired:
             guest.expire(stage)
-        return Counter(stage for _, stage in expired), held_up
+        return self._count(expired), held_up
+
+    def _rest(self, stay: _Stay) -> None:
+        """All that was answered is taken."""
+        stay.pace = None
+        if stay.client != stay.own:
+            self._move(stay, stay.own)
+
+    def _count(self, expired: list[tuple[Guest, Stage]]) -> Counter[Stage]:
+        counted = Counter(stage for _, stage in expired)
+        if self._closed_now:
+            counted[Stage.SLOW] = self._closed_now
+        self._closed_now = 0
+        return counted
 
     # The end
 
@@ -176,16 +290,17 @@ class Crowd:
         return lost
 
 
-@lru_cache(MAX_NAMED)
-def client_of(address: str) -> str:
-    """Whom an address stands for: an IPv6 network of 64 bits is one; "" for a loopback address."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        elif not parsed.is_loopback:
-            return str(IPv6Address(int(parsed) >> 64 << 64))
-    return "" if parsed.is_loopback else str(parsed)
+def _watch(guest: Guest, stay: _Stay, seconds: float) -> float:
+    """Something waits for a reader, who was looked at ``seconds`` ago: how fast it takes it."""
+    if stay.pace is None:
+        stay.pace = Pace()
+    if stay.mark[0] == Stage.STALLED:
+        stay.pace.go_on(guest.taken(), seconds)
+    else:
+        stay.pace.begin(guest.taken())
+    return stay.pace.rate
+
+
+def _is_below(rate: float, guest: Guest, stay: _Stay) -> bool:
+    is_waiting = guest.mark()[0] == Stage.STALLED
+    return is_waiting and stay.pace is not None and stay.pace.is_below(rate, guest.taken())

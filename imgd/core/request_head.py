@@ -49,7 +49,7 @@ def read_head(head: bytes) -> RequestHead:
     line, _, fields = head.partition(b"\r\n")
     method, target, version = line.split(b" ")
     if version in _VERSIONS and target[:1] in (b"/", b"*") and not _FRAMING.search(head):
-        return RequestHead(head, method, target, b"", None)  # most are
+        return RequestHead(head, method, target, b"", version, None)  # most are
     fields = _FRAMING.sub(b"", b"\r\n" + fields)
     if version not in _VERSIONS:
         version = b"HTTP/1.1"  # the highest that is known of this major one (RFC 9110 section 2.5)

@@ -32,7 +32,7 @@ class Settings:
     ``access_log`` may be ``-``, the log.
     ``private``: to read, the token or a signed link is needed; ``require_token``: to control, the
     token is. ``cors_origins`` is empty where none was named. Timeouts and ``grace`` are seconds;
-    bounds of connections are None where the machine's are to be taken.
+    bounds of connections are None where the machine's are to be taken. ``proxies`` are networks.
     ``env_file`` is the file that the user named, ``settings_file`` the one that was read.
     """
 
@@ -66,6 +66,7 @@ class Settings:
     disk_timeout: int = 60
     max_connections: int | None = None
     max_per_client: int | None = None
+    proxies: tuple[str, ...] = ()
     grace: int = 30
     memory_cache: int = 64
     env_file: str | None = None

@@ -331,7 +331,7 @@ TABLE: Final[tuple[Setting, ...]] = (
         parse=values.connections,
         default=_none,
         shown="from the limit of descriptors, at most 10000",
-        help="Connections at once; one more closes the oldest idle one, or is answered 503.",
+        help="Connections at once; one more closes an idle or a slow one, or is answered 503.",
     ),
     Setting(
         field="max_per_client",
@@ -341,6 +341,16 @@ TABLE: Final[tuple[Setting, ...]] = (
         default=_none,
         shown="a quarter of --max-connections",
         help="Connections of one address at once, 0 for any number; loopback is never limited.",
+    ),
+    Setting(
+        field="proxies",
+        options=("proxy",),
+        keys=(Key("IMGD_PROXIES"),),
+        parse=values.network,
+        default=_empty,
+        shown="none",
+        help="A trusted reverse proxy's address or network: its clients are counted by their own.",
+        many=True,
     ),
     Setting(
         field="grace",

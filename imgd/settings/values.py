@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
+from imgd.core import forwarded
 from imgd.core.gate import Authority, parse_authority
 from imgd.core.messages import MAX_MINUTES
 
@@ -118,6 +119,16 @@ def allowed_host(text: str) -> str:
     if is_everywhere(found):
         raise ValueError("is the name of no host; give the one that clients ask for")
     return found
+
+
+def network(text: str) -> str:
+    """An address, or a network in CIDR form (RFC 4632): always as a network."""
+    try:
+        return str(forwarded.network(text))
+    except ValueError:
+        raise ValueError(
+            "is not an address or a network; give 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
+        ) from None
 
 
 def certificate_name(text: str) -> str:

@@ -121,7 +121,6 @@ class Channel(Visit):
         answer = self.site.lane.answer(head, self)
         if answer is None:
             return False
-        self.turns += 1
         self.heard = False
         self.send(answer)
         return True
@@ -196,12 +195,12 @@ class Channel(Visit):
     def requestDone(self, request: TwistedRequest) -> None:
         """An answer was given; the next request is heard once there is room for another."""
         self._flush_head()
-        self.turns += 1
         self.heard = False
         if self._is_full and self.persistent:
             self.paused = True
             self.transport.pauseProducing()  # type: ignore[union-attr]
         super().requestDone(request)
+        self.site.reception.note(self)
         if self._has_ended and not self._is_parsing:
             self._close_if_done()
 
@@ -209,6 +208,7 @@ class Channel(Visit):
 
     def send(self, data: bytes) -> None:
         """Write, within this call where the socket takes it."""
+        self.sent += len(data)
         if self._writes_now:
             tcp.write_now(self.transport, data)
         else:

@@ -136,5 +136,20 @@ class Lane:
         return start
 
 
+class NotedLane:
+    """The lane while the site is full: ``note`` is told of each connection that it answers."""
+
+    def __init__(self, lane: Lane, note: Callable[[Any], None]) -> None:
+        self._lane = lane
+        self._note = note
+
+    def answer(self, data: bytes, channel: Any) -> bytes | None:
+        """What the lane answers."""
+        answer = self._lane.answer(data, channel)
+        if answer is not None:
+            self._note(channel)
+        return answer
+
+
 def _length(answer: Plan) -> int:
     return sum(part.length if isinstance(part, Slice) else len(part) for part in answer.parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -13,6 +14,7 @@ from twisted.python.failure import Failure
 
 from imgd.core import faults
 from imgd.core.crowd import SWEEP, Crowd, Guest, Stage
+from imgd.core.forwarded import NONE, Proxies
 from imgd.core.http_rules import Refusal
 from imgd.logs import Logger
 from imgd.trouble import Trouble
@@ -33,15 +35,30 @@ _TOLD: Final = {
     Stage.BODY: "with the body of a request",
     Stage.STALLED: "to read an answer",
     Stage.CLOSING: "to close",
+    Stage.SLOW: "to read an answer while others waited to come in",
 }
 
 
 class Reception:
-    """Keeps the crowd of a site. ``clock`` is monotonic, or tells of time as if it were."""
+    """Keeps the crowd of a site. ``clock`` is monotonic, or tells of time as if it were.
+
+    ``look`` is called with True when connections that become idle are to be noted, and with False
+    when they need not be any more. Whoever is in ``proxies`` counts for whom it speaks.
+    """
 
     log = Logger()
 
-    def __init__(self, crowd: Crowd, clock: IReactorTime, trouble: Trouble) -> None:
+    def __init__(
+        self,
+        crowd: Crowd,
+        clock: IReactorTime,
+        trouble: Trouble,
+        look: Callable[[bool], None],
+        proxies: Proxies = NONE,
+    ) -> None:
+        self._look_for_idle = look
+        self._proxies = proxies
+        self._is_looking = False
         self._crowd = crowd
         self._clock = clock
         self._trouble = trouble
@@ -58,7 +75,7 @@ class Reception:
 
     def enter(self, guest: Guest, address: str) -> None:
         """A connection was made."""
-        self._crowd.enter(guest, address, self._clock.seconds())
+        self._crowd.enter(guest, self._counted(address), self._clock.seconds())
 
     def leave(self, guest: Guest) -> None:
         """A connection is gone."""
@@ -68,10 +85,36 @@ class Reception:
 
     def admits(self, address: IAddress | None) -> bool:
         """Whether a connection of this address may come in."""
-        if self._crowd.admits(getattr(address, "host", "")):
-            return True
-        self._trouble.report(faults.CONNECTIONS)
-        return False
+        is_admitted = self._crowd.admits(self._counted(getattr(address, "host", "")))
+        self._look_on()
+        if not is_admitted:
+            self._trouble.report(faults.CONNECTIONS)
+        return is_admitted
+
+    def _counted(self, address: str) -> str:
+        """The address that a connection counts for: nobody's, until a proxy says whose it is."""
+        return "" if address in self._proxies else address
+
+    def assign(self, guest: Guest, address: str) -> bool:
+        """A proxy's connection carries a request of this address: whether it may."""
+        is_admitted = self._crowd.assign(guest, address)
+        if not is_admitted:
+            self._trouble.report(faults.CONNECTIONS)
+        return is_admitted
+
+    def release(self, guest: Guest) -> None:
+        """What a proxy's connection carried is answered."""
+        self._crowd.release(guest)
+
+    def note(self, guest: Guest) -> None:
+        """An answer was given: that connection may make room at once."""
+        if self._is_looking:
+            self._crowd.note(guest, self._clock.seconds())
+
+    def _look_on(self) -> None:
+        if self._crowd.is_looking != self._is_looking:
+            self._is_looking = self._crowd.is_looking
+            self._look_for_idle(self._is_looking)
 
     def refusal(self) -> Protocol | None:
         """What tells one that may not: None where too many are told already."""
@@ -105,6 +148,7 @@ class Reception:
     def _look(self) -> None:
         now = self._clock.seconds()
         slow, held_up = self._crowd.sweep(now)
+        self._look_on()
         self._slow += slow
         if held_up:
             self._trouble.report(faults.STANDSTILL, detail=f"{held_up:.1f} s")

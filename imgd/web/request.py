@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from twisted.python.failure import Failure
@@ -133,13 +133,18 @@ class Request(TwistedRequest):
     def asker(self) -> Asker:
         """Who asks, as the gate sees it."""
         return Asker(
-            peer=getattr(self.getClientAddress(), "host", ""),
+            peer=getattr(self._peer(), "host", ""),
             secure=self.isSecure(),
             is_http_1_0=self.clientproto == b"HTTP/1.0",
             headers={
                 name.lower(): values for name, values in self.requestHeaders.getAllRawHeaders()
             },
         )
+
+    def _peer(self) -> Any:
+        """The other end itself, never whom a proxy speaks for."""
+        transport = None if self.channel is None else self.channel.transport
+        return self.getClientAddress() if transport is None else transport.getPeer()
 
     def query(self) -> Mapping[str, str]:
         """The URL's query; the last of a repeated key counts."""

@@ -118,6 +118,11 @@ class FileProducer:
             self._request.finish()
         return len(chunk)
 
+    def _count(self, taken: int) -> None:
+        """The transport took so many bytes, which did not go through the channel."""
+        self._request.sentLength += taken
+        cast(Any, self._request.channel).sent += taken
+
     def _end(self) -> None:
         self.stopProducing()
         self._request.unregisterProducer()
@@ -148,7 +153,7 @@ class BulkProducer(FileProducer):
         taken: int = transport.write_some(self._body.peek(TURN))
         if taken:
             self._body.skip(taken)
-            self._request.sentLength += taken
+            self._count(taken)
         else:
             self._give_way()
         return taken
@@ -174,7 +179,7 @@ class SendFileProducer(FileProducer):
             raise FileChanged
         self._body.skip(sent)
         self._body.check()
-        self._request.sentLength += sent
+        self._count(sent)
         return sent
 
     def _send_file(self, part: Slice) -> int | None:

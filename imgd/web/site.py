@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from msgspec import UNSET
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.web.resource import Resource
 from twisted.web.server import Site as TwistedSite
 
 from imgd import __version__
 from imgd.core import messages
 from imgd.core.crowd import Crowd, Deadlines
+from imgd.core.forwarded import NONE, Proxies
 from imgd.core.links import masked
 from imgd.errors import ImgdError, NotFound
 from imgd.host.access_log import combined
@@ -34,9 +35,10 @@ from imgd.web.headers import HeaderPolicy
 from imgd.web.hosts import OwnHosts
 from imgd.web.images import ImageLists
 from imgd.web.known import KnownFiles
-from imgd.web.lane import Answered, Lane
+from imgd.web.lane import Answered, Lane, NotedLane
 from imgd.web.links import LinkActions, Links, NoLane, Private, Signed
 from imgd.web.reception import Reception
+from imgd.web.relayed import RelayedChannel
 from imgd.web.request import Request
 from imgd.web.views import Urls, Views
 
@@ -74,6 +76,7 @@ class Parts:
     deadlines: Deadlines = field(default_factory=Deadlines)
     max_connections: int = 10_000
     max_per_client: int = 0
+    proxies: Proxies = NONE  # whose word counts for the address of a client
 
 
 def url_map(parts: Parts) -> Resource:
@@ -211,12 +214,14 @@ class Site(TwistedSite):
         self.timeOut = None  # the reception has the deadlines
         self.trouble = parts.trouble
         crowd = Crowd(parts.deadlines, parts.max_connections, parts.max_per_client)
-        self.reception = Reception(crowd, reactor, parts.trouble)
+        self.proxies = parts.proxies
+        self.reception = Reception(crowd, reactor, parts.trouble, self._note_idle, parts.proxies)
         self.access = parts.access
         self.header_policy = parts.headers
         self._access_log = access_log
         self._hosts = parts.hosts
-        self.lane: Lane | NoLane = NoLane() if parts.private else self._make_lane(parts, reactor)
+        self._lane = NoLane() if parts.private else self._make_lane(parts, reactor)
+        self.lane: Lane | NotedLane | NoLane = self._lane
 
     def _make_lane(self, parts: Parts, reactor: IReactorTime) -> Lane:
         files = KnownFiles(
@@ -241,9 +246,20 @@ class Site(TwistedSite):
         """What answers a request that is refused, wherever its path leads."""
         return Refusing(error)
 
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Called by twisted for each connection."""
+        is_proxy = getattr(addr, "host", "") in self.proxies
+        self.protocol = RelayedChannel if is_proxy else Channel
+        return super().buildProtocol(addr)
+
+    def _note_idle(self, wanted: bool) -> None:
+        """Have the reception told of answers of the lane: a request costs nothing where not."""
+        if isinstance(self._lane, Lane):
+            self.lane = NotedLane(self._lane, self.reception.note) if wanted else self._lane
+
     def drain(self, grace: float) -> Deferred[None]:
         """Answer what was asked, and end every connection: done after ``grace`` seconds at most."""
-        self.lane = NoLane()  # whose answers keep a connection
+        self.lane = self._lane = NoLane()  # the other's answers keep a connection
         return self.reception.drain(grace)
 
     def startFactory(self) -> None:

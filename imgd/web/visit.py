@@ -24,13 +24,14 @@ _CLOSE: Final = [b"close"]
 class Visit(HTTPChannel):
     """The part of a channel that knows what the connection is at.
 
-    Whoever hears bytes sets ``heard``; whoever answers a request clears it, and counts ``turns``.
+    Whoever hears bytes sets ``heard``; whoever answers a request clears it.
+    Whoever hands bytes of an answer to the transport counts them in ``sent``.
     twisted.web's own timeout stays unused: it begins anew with every byte.
     """
 
     site: Any
     heard = False  # bytes came that are not answered yet
-    turns = 0  # requests answered
+    sent = 0  # bytes handed to the transport
     _is_full = False  # the transport takes no more for now
     _is_handshaking = False
     _is_closing = False
@@ -73,15 +74,14 @@ class Visit(HTTPChannel):
         if self._is_handshaking:
             return (Stage.HANDSHAKE,)
         if waiting := self._waiting():
-            sent = self.requests[0].sentLength if self.requests else 0
-            return (Stage.STALLED, self.turns, sent, waiting)
+            return (Stage.STALLED, self.sent, waiting)
         if self._is_closing:
             return (Stage.CLOSING,)
         if self.requests:
-            return (self._stage_of_request(), self.turns)
-        if self.heard or not self.turns:
-            return (Stage.HEAD, self.turns)
-        return (Stage.IDLE, self.turns)
+            return (self._stage_of_request(), self.sent)
+        if self.heard or not self.sent:
+            return (Stage.HEAD, self.sent)
+        return (Stage.IDLE, self.sent)
 
     def _waiting(self) -> int:
         """Bytes that the socket does not take, or one for a producer that waits for it."""
@@ -97,6 +97,10 @@ class Visit(HTTPChannel):
         """Whether nothing is lost by closing."""
         busy = self.requests or self.heard or self._is_closing or self._is_handshaking
         return not busy and not self._waiting()
+
+    def taken(self) -> int:
+        """Bytes that the socket took: those that its kernel holds, too."""
+        return self.sent - (0 if self._wire is None else tcp.waiting(self._wire))
 
     def expire(self, stage: Stage) -> None:
         """Too slow: told so where it is in the midst of a request."""
