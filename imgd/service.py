@@ -25,6 +25,7 @@ from imgd.host.certificates import names_wanted
 from imgd.host.clock import MonotonicClock, never_set_back
 from imgd.host.directories import Policy
 from imgd.host.disk import Root, hidden_by
+from imgd.host.folder_indexes import FolderIndexes
 from imgd.host.state import Store
 from imgd.keeper import Keeper
 from imgd.logs import Logger, one_line
@@ -203,6 +204,8 @@ class Daemon(Service):
         self, state_dir: str, secret: str, keeper: Keeper, watch: CertificateWatch | None
     ) -> Site:
         wanted = self._settings
+        indexes = FolderIndexes(self._reactor.seconds)
+        self._machine.each_second(indexes.drop_unused)
         parts = Parts(
             document_root=self._document_root(state_dir),
             keeper=keeper,
@@ -215,6 +218,7 @@ class Daemon(Service):
             memory_cache=wanted.memory_cache * MEGABYTE,
             private=wanted.private,
             links=self._make_links(state_dir),
+            indexes=indexes,
             trouble=self._machine.trouble,
             **_limits(wanted),
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from twisted.python.failure import Failure
@@ -14,6 +14,7 @@ from twisted.web.server import Request as TwistedRequest
 from imgd.core import http_rules
 from imgd.core.gate import Asker
 from imgd.core.http_rules import Refusal
+from imgd.core.links import masked
 from imgd.core.plan import CONDITIONS
 from imgd.errors import ImgdError, NotFound
 from imgd.host import failing
@@ -34,12 +35,20 @@ class Request(TwistedRequest):
     postpath: list[bytes]
     refused = False
     is_whole = False  # everything has arrived: it is imgd's turn
+    _on_gone: tuple[Callable[[], object], ...] = ()
     is_gone = False  # the connection was lost: nothing more can be said
 
     def connectionLost(self, reason: Failure) -> None:
         """The client has gone."""
         self.is_gone = True
+        on_gone, self._on_gone = self._on_gone, ()
         super().connectionLost(reason)
+        for act in on_gone:
+            act()
+
+    def when_gone(self, act: Callable[[], object]) -> None:
+        """Do this where the client goes before it is answered."""
+        self._on_gone = (*self._on_gone, act)
 
     def gotLength(self, length: int | None) -> None:
         """Keep the body in memory: it is small, or refused before it is read."""
@@ -75,7 +84,8 @@ class Request(TwistedRequest):
 
     def process(self) -> None:
         """Set what every answer carries, then find the resource and let it answer."""
-        self.site = site = self.channel.site  # type: ignore[attr-defined]
+        self.site: Any = self.channel.site  # type: ignore[attr-defined]
+        site = self.site
         self.rebase(self.path)
         self.setHeader(b"Date", datetimeToString())
         for name, value in site.header_policy.of(self.method, self.getHeader(b"origin")):
@@ -95,11 +105,19 @@ class Request(TwistedRequest):
         """
         if why is not None and why.__cause__ is not None:
             self.tell(failing.told(why.__cause__, NotFound()))
-        self.channel.transport.abortConnection()  # type: ignore[union-attr]
+        if not self.is_gone:
+            self.channel.transport.abortConnection()  # type: ignore[union-attr]
 
     def tell(self, error: ImgdError) -> None:
         """Note the fault behind an error, where it names one."""
-        self.channel.site.trouble.met(error)  # type: ignore[attr-defined]
+        self.site.trouble.met(error)  # not the channel's: the client may have gone
+
+    def tell_unexpected(self, failure: Failure) -> None:
+        """Note what nobody foresaw, which came of this request."""
+        what = (
+            f"Could not answer {self.method.decode('latin-1')} {masked(self.uri).decode('latin-1')}"
+        )
+        self.site.trouble.unexpected(what, failure)
 
     def conditions(self) -> Mapping[bytes, bytes]:
         """The headers that the answer to a GET or HEAD may depend on, repeated ones joined.
@@ -112,10 +130,15 @@ class Request(TwistedRequest):
                 found[name] = b", ".join(values)
         return found
 
+    @property
+    def peer(self) -> str:
+        """The address of who asks, "" where there is none."""
+        return getattr(self.getClientAddress(), "host", "")
+
     def asker(self) -> Asker:
         """Who asks, as the gate sees it."""
         return Asker(
-            peer=getattr(self.getClientAddress(), "host", ""),
+            peer=self.peer,
             secure=self.isSecure(),
             headers={
                 name.lower(): values for name, values in self.requestHeaders.getAllRawHeaders()

@@ -17,9 +17,11 @@ from imgd import __version__
 from imgd.core import messages
 from imgd.core.crowd import Crowd, Deadlines
 from imgd.core.links import masked
+from imgd.core.waiting import Waiting
 from imgd.errors import NotFound
 from imgd.host.access_log import combined
 from imgd.host.disk import Root
+from imgd.host.folder_indexes import FolderIndexes
 from imgd.keeper import Keeper, RunBlocking
 from imgd.trouble import Trouble
 from imgd.web import pages
@@ -29,7 +31,7 @@ from imgd.web.collections import Collections, CurrentImages
 from imgd.web.control import Actions, control
 from imgd.web.endpoint import Endpoint, Reply, respond, respond_json, vary_by_accept
 from imgd.web.files import Files
-from imgd.web.folders import Folders
+from imgd.web.folders import EACH_CLIENT, EACH_FOLDER, Folders
 from imgd.web.headers import HeaderPolicy
 from imgd.web.images import ImageLists
 from imgd.web.known import KnownFiles
@@ -52,7 +54,7 @@ RESERVED: Final = frozenset(
 class Parts:
     """What a site is made of. ``ca_pem`` is the local CA's certificate, where imgd made one;
     ``uptime`` gives seconds. ``private``: to read, the token or a link is needed.
-    ``max_per_client`` 0 bounds no client.
+    ``max_per_client`` 0 bounds no client. ``indexes`` are those that somebody looks after.
     """
 
     document_root: Root
@@ -66,18 +68,21 @@ class Parts:
     memory_cache: int = 64_000_000  # bytes of small files kept in memory
     private: bool = False
     links: Links = field(default_factory=Links)
+    indexes: FolderIndexes | None = None
     trouble: Trouble = field(default_factory=lambda: Trouble(time.monotonic))
     deadlines: Deadlines = field(default_factory=Deadlines)
     max_connections: int = 10_000
     max_per_client: int = 0
 
 
-def url_map(parts: Parts) -> Resource:
+def url_map(parts: Parts, clock: IReactorTime) -> Resource:
     """Which path leads where."""
     keeper, access = parts.keeper, parts.access
-    views = Views(keeper, parts.urls)
-    folders = Folders(views, access, parts.run_blocking)
-    images = ImageLists(keeper, parts.urls, parts.run_blocking)
+    views = Views(keeper, parts.urls, clock)
+    waiting = Waiting(EACH_FOLDER, EACH_CLIENT)
+    indexes = parts.indexes or FolderIndexes(clock.seconds)
+    folders = Folders(views, access, parts.run_blocking, indexes, waiting)
+    images = ImageLists(keeper, parts.urls, parts.run_blocking, waiting)
     actions = Actions(keeper, views, parts.urls)
     linking = LinkActions(parts.links, parts.urls)
     documents = Files(parts.document_root, folders)
@@ -203,7 +208,7 @@ class Site(TwistedSite):
         reactor: IReactorTime,
         access_log: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(url_map(parts), reactor=reactor, parsePOSTFormSubmission=False)
+        super().__init__(url_map(parts, reactor), reactor=reactor, parsePOSTFormSubmission=False)
         self.timeOut = None  # the reception has the deadlines
         self.trouble = parts.trouble
         crowd = Crowd(parts.deadlines, parts.max_connections, parts.max_per_client)
