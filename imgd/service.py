@@ -28,7 +28,7 @@ from imgd.host.disk import Root, hidden_by
 from imgd.host.folder_indexes import FolderIndexes
 from imgd.host.state import Store
 from imgd.keeper import Keeper
-from imgd.logs import Logger, one_line
+from imgd.logs import Logger, SeldomFailures, one_line
 from imgd.machine import Machine
 from imgd.net.accepting import AcceptErrors
 from imgd.net.bulk_tls import tls_factory
@@ -51,7 +51,8 @@ def make(settings: Settings, reactor: Any) -> Daemon:
     """The daemon for these settings, not yet started; every log line is one line from here on."""
     never_set_back(reactor)
     machine = Machine(reactor, os.path.realpath(settings.state_dir), settings.disk_timeout)
-    for observer in (AcceptErrors(machine.no_descriptor), one_line):
+    seldom = SeldomFailures(reactor.seconds)
+    for observer in (AcceptErrors(machine.no_descriptor), seldom, one_line):
         globalLogPublisher.addObserver(observer)  # type: ignore[arg-type]  # plain functions
     return Daemon(settings, reactor, machine)
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from twisted.python.failure import Failure
 
 from imgd.core.faults import REASONS, Fault, Faults
 from imgd.errors import ImgdError
-from imgd.logs import Logger
-
-TELL_EVERY: Final = 1.0  # seconds
+from imgd.logs import TELL_EVERY, Logger
 
 
 class Trouble:
