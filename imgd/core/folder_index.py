@@ -180,9 +180,12 @@ class FolderIndex:
         first = self._in_order(by_name[:folders], value, pause)
         return first + self._in_order(by_name[folders:], value, pause)
 
-    def _name_key(self, number: int) -> tuple[bool, str, str]:
+    def _name_key(self, number: int) -> str:
+        """Sorts as (is a file, name without case, name): no name has a NUL, and one string is
+        compared in half the time of three.
+        """
         name = self._name(number)
-        return not self._are_folders[number], name.casefold(), name
+        return f"{1 - self._are_folders[number]}{name.casefold()}\0{name}"
 
     def _count_folders(self, order: array[int]) -> int:
         """How many folders stand at the head of an order."""
