@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock, FirstError, gatherResults
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -22,7 +22,7 @@ from imgd.core.catalog import CURRENT, Collection
 from imgd.core.names import Names
 from imgd.errors import BadRequest, ImgdError, NotFound, Unavailable
 from imgd.host import directories
-from imgd.host.coalesced import Coalesced, Late, Start
+from imgd.host.coalesced import Coalesced, Late, Start, together
 from imgd.host.directories import Index, Policy
 from imgd.host.state import Store, StoredCollection
 from imgd.host.workers import Progress
@@ -81,6 +81,10 @@ class Keeper:
             raise NotFound(f"No collection named {name} is loaded.")
         return shelf
 
+    def latest(self, shelf: Shelf) -> Shelf:
+        """The same load with the timer and the count it has now, be it loaded or not any more."""
+        return self._shelves.as_it_is_now(shelf) or shelf
+
     def seconds_left(self, collection: Collection) -> float | None:
         """How long until a collection unloads itself; None for never."""
         if collection.deadline is None:
@@ -104,10 +108,7 @@ class Keeper:
         ]
         for answer in asked:
             answer.addCallbacks(lambda found: bool(found[0]), _away)
-        try:
-            return await gatherResults(asked, consumeErrors=True)
-        except FirstError as error:
-            error.subFailure.raiseException()
+        return await together(*asked)
 
     async def names(self, shelf: Shelf) -> Names:
         """The images of a collection as they are on disk now; the last known where it is gone.
@@ -131,11 +132,11 @@ class Keeper:
         except (Late, Unavailable):
             if in_time is None:
                 raise
-            return (self._shelves.as_it_is_now(shelf) or shelf).index
+            return self.latest(shelf).index
         return index
 
     async def _read(self, shelf: Shelf) -> Index | None:
-        latest = self._shelves.as_it_is_now(shelf) or shelf
+        latest = self.latest(shelf)
         if latest.index is not None and await self._run(latest.index.is_fresh):
             return latest.index
         try:

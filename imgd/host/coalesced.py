@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, FirstError, fail, gatherResults
 from twisted.internet.interfaces import IReactorTime
 
 SOON: Final = 1.0  # seconds
 
 Start = Callable[[], "Deferred[Any]"]
+
+
+async def together(*work: Deferred[Any]) -> list[Any]:
+    """The results of all, or the first error as it is. Taken back, all are."""
+    try:
+        return await gatherResults(work, consumeErrors=True)
+    except FirstError as error:
+        error.subFailure.raiseException()
 
 
 class Late(Exception):

@@ -6,11 +6,13 @@ import os
 from typing import Final
 
 from msgspec import Raw
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from imgd import __version__
 from imgd.core import messages, paths
 from imgd.core.catalog import CURRENT, Collection
+from imgd.host.coalesced import together
 from imgd.host.directories import MAX_FIRST
 from imgd.keeper import Keeper, Shelf
 
@@ -59,8 +61,13 @@ class Views:
     async def some(self, shelves: list[Shelf], *, full: bool) -> list[messages.Collection]:
         """These collections, each asked whether its directory is there."""
         available = await self._keeper.available(shelves, self._clock)
+        return self._told(shelves, available, full=full)
+
+    def _told(
+        self, shelves: list[Shelf], available: list[bool], *, full: bool
+    ) -> list[messages.Collection]:
         return [
-            self.collection(shelf.collection, full=full, available=is_there)
+            self.collection(self._keeper.latest(shelf).collection, full=full, available=is_there)
             for shelf, is_there in zip(shelves, available, strict=True)
         ]
 
@@ -86,8 +93,12 @@ class Views:
         shelf = self._keeper.get(CURRENT)
         if shelf is None:
             return await self._nothing_loaded(full=full)
-        collection = shelf.collection
-        index = await self._keeper.index(shelf, self._clock)
+        shelves = self._keeper.shelves()
+        index, available = await together(
+            Deferred.fromCoroutine(self._keeper.index(shelf, self._clock)),
+            Deferred.fromCoroutine(self._keeper.available(shelves, self._clock)),
+        )
+        collection = self._keeper.latest(shelf).collection
         count = collection.image_count if index is None else len(index.names)
         expires_at = self._keeper.expires_at(collection)
         left = self._keeper.seconds_left(collection)
@@ -100,7 +111,7 @@ class Views:
             auto_unload_at=None if expires_at is None else messages.local(expires_at),
             timeout_minutes=collection.timeout_minutes or None,
             time_remaining=None if left is None else messages.remaining(left),
-            collections=await self.collections(full=full),
+            collections=self._told(shelves, available, full=full),
             version=__version__,
         )
 

@@ -112,6 +112,7 @@ class KeptTests(ListCase):
         told = self.house.ask("/").json
         self.assertEqual((told["image_list"][3], told["image_count"]), ("\ufffd.png", 4))
         self.assertFalse(told["image_list_truncated"])
+        self.assertEqual(told["collections"][0]["image_count"], 4)
 
 
 class BoundTests(ListCase):
@@ -275,7 +276,7 @@ class LateTests(ListCase):
         """
         first = self.begin("/")
         self.assertEqual(first.value(), b"")
-        self.house.clock.pump([SOON, SOON])
+        self.house.clock.advance(SOON)
         second = self.begin("/")
         for told in (self.answer(first).json, self.answer(second).json):
             self.assertEqual(told["image_list"], ["a.png", "b.png", "c.png"])
@@ -303,7 +304,7 @@ class LateTests(ListCase):
         again.blocking.held = True
         transport = again.connect()
         transport.protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        again.clock.pump([SOON, SOON])
+        again.clock.advance(SOON)
         told = self.answer(transport).json
         self.assertEqual((told["image_count"], told["image_list"]), (3, []))
         self.assertTrue(told["image_list_truncated"])
