@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from imgd.alarm import Alarm, Clock, Drift
@@ -20,8 +22,10 @@ from imgd.core.catalog import CURRENT, Collection
 from imgd.core.names import Names
 from imgd.errors import BadRequest, ImgdError, NotFound, Unavailable
 from imgd.host import directories
+from imgd.host.coalesced import Coalesced, Late, Start, together
 from imgd.host.directories import Index, Policy
 from imgd.host.state import Store, StoredCollection
+from imgd.host.workers import Progress
 from imgd.logs import Logger
 from imgd.shelf import Order, Shelf, Shelves, from_store, reason_to_discard, seconds_left, to_store
 
@@ -77,6 +81,10 @@ class Keeper:
             raise NotFound(f"No collection named {name} is loaded.")
         return shelf
 
+    def latest(self, shelf: Shelf) -> Shelf:
+        """The same load with the timer and the count it has now, be it loaded or not any more."""
+        return self._shelves.as_it_is_now(shelf) or shelf
+
     def seconds_left(self, collection: Collection) -> float | None:
         """How long until a collection unloads itself; None for never."""
         if collection.deadline is None:
@@ -88,29 +96,57 @@ class Keeper:
         left = self.seconds_left(collection)
         return None if left is None else self._wall() + left
 
-    async def available(self, shelves: list[Shelf]) -> list[bool]:
-        """For each collection, whether its directory is there now."""
-        found: list[bool] = await self._run(directories.available, [s.root for s in shelves])
-        return found
+    async def available(
+        self, shelves: list[Shelf], in_time: IReactorTime | None = None
+    ) -> list[bool]:
+        """For each collection, whether its directory is there now: asked all at once, each on its
+        own. ``in_time`` takes what does not say so soon, by this clock, for away.
+        """
+        asked = [
+            _asked(shelf.asking, partial(self._run, directories.available, [shelf.root]), in_time)
+            for shelf in shelves
+        ]
+        for answer in asked:
+            answer.addCallbacks(lambda found: bool(found[0]), _away)
+        return await together(*asked)
 
     async def names(self, shelf: Shelf) -> Names:
         """The images of a collection as they are on disk now; the last known where it is gone.
 
         Always those of the load that was asked for, be it replaced meanwhile. Folders are read
-        again only when one of them changed.
+        again only when one of them changed, once for all who wait.
         """
-        async with shelf.reading:
-            latest = self._shelves.as_it_is_now(shelf) or shelf
-            if latest.index is not None and await self._run(latest.index.is_fresh):
-                return latest.index.names
-            try:
-                index: Index = await self._run(directories.read, latest.root)
-            except NotFound:
-                return latest.index.names if latest.index else Names()
-            if (present := self._shelves.as_it_is_now(shelf)) is not None:
-                counted = replace(present.collection, image_count=len(index.names))
-                self._shelves.place(replace(present, collection=counted, index=index))
-            return index.names
+        index = await self.index(shelf)
+        return Names() if index is None else index.names
+
+    async def index(self, shelf: Shelf, in_time: IReactorTime | None = None) -> Index | None:
+        """The same with what is kept beside the names. With ``in_time`` the last known, None for
+        none, where it takes long by this clock or fails; reading goes on.
+        """
+
+        def read() -> Deferred[Any]:
+            return Deferred.fromCoroutine(self._read(shelf))
+
+        try:
+            index: Index | None = await _asked(shelf.reading, read, in_time)
+        except (Late, Unavailable):
+            if in_time is None:
+                raise
+            return self.latest(shelf).index
+        return index
+
+    async def _read(self, shelf: Shelf) -> Index | None:
+        latest = self.latest(shelf)
+        if latest.index is not None and await self._run(latest.index.is_fresh):
+            return latest.index
+        try:
+            index: Index = await self._run(directories.read, latest.root, Progress())
+        except NotFound:
+            return latest.index
+        if (present := self._shelves.as_it_is_now(shelf)) is not None:
+            counted = replace(present.collection, image_count=len(index.names))
+            self._shelves.place(replace(present, collection=counted, index=index))
+        return index
 
     # What changes it
 
@@ -119,7 +155,7 @@ class Keeper:
         directory: str = await self._run(self._policy.admit, order.directory, order.recursive)
         root = self._policy.root(directory, order.recursive)
         try:
-            index: Index = await self._run(directories.read, root)
+            index: Index = await self._run(directories.read, root, Progress())
         except NotFound:
             raise BadRequest(f"Directory cannot be read: {order.directory}.") from None
         async with self._changes:
@@ -257,3 +293,13 @@ class Keeper:
         elif self._is_storing:
             self._is_storing = False
             self.log.error("A change of collections is not stored yet: {why}", why=failure.value)
+
+
+def _asked(work: Coalesced, start: Start, in_time: IReactorTime | None) -> Deferred[Any]:
+    return work.wait(start) if in_time is None else work.wait_in_time(start, in_time)
+
+
+def _away(failure: Failure) -> bool:
+    """What does not answer counts as away; only a question that was taken back is none."""
+    failure.trap(Late, ImgdError)
+    return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from twisted.logger import LogEvent, LogLevel, formatEvent
@@ -15,6 +16,8 @@ from twisted.python.reflect import safe_str
 _UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+TELL_EVERY: Final = 1.0  # seconds between two tracebacks that clients may bring about
 
 
 def escape(text: str) -> str:
@@ -50,6 +53,34 @@ class Logger(TwistedLogger):
             line = "{log_traceback}" if line is None else line + ": {log_traceback}"
             shown |= {"log_traceback": _traceback(failure), "failure": failure, "isError": 1}
         super().emit(level, line, **shown)
+
+
+class SeldomFailures:
+    """An observer that silences other packages' tracebacks but for one a second, and has that one
+    tell how many there were beside it: clients may bring them about.
+
+    To be added to the publisher before any other observer. ``seconds`` is monotonic.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._told_at: float | None = None
+        self._untold = 0
+
+    def __call__(self, event: LogEvent) -> None:
+        """Called for every event of the log."""
+        if not isinstance(event.get("log_failure"), Failure):  # imgd's own have none, see Logger
+            return
+        now = self._seconds()
+        if self._told_at is not None and now - self._told_at < TELL_EVERY:
+            self._untold += 1
+            del event["log_failure"]
+            event.update(log_format="", isError=0)
+            return
+        if self._untold:
+            text = f"{formatEvent(event)} (and {self._untold} more that were not told)"
+            event.update(log_format="{log_text}", log_text=text)
+        self._told_at, self._untold = now, 0
 
 
 def one_line(event: LogEvent) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from imgd.core import faults
 from imgd.errors import Unavailable
-from imgd.host import probe
+from imgd.host import directories, probe
 from imgd.host.directories import Index
 from imgd.host.disk import Root
 from imgd.host.state import Store
@@ -20,6 +20,10 @@ from imgd.logs import Logger
 from imgd.trouble import Trouble
 
 TICK: Final = 1.0  # seconds
+# Threads that read directories, sort and write lists: each is a rival of the reactor's own for the
+# interpreter's lock. More of them run where some wait for a disk.
+READERS: Final = 2
+LOOKS: Final = 64  # threads that may wait for an answer whether a directory is there
 PROBE_EVERY: Final = 10.0  # seconds between two looks whether a full disk has room again
 
 
@@ -27,7 +31,8 @@ class Machine:
     """Runs what may wait for a disk, and keeps ``trouble``.
 
     Served directories have threads of their own, so that one which does not answer holds up
-    neither another nor what the daemon itself stores. ``reactor`` counts monotonic seconds.
+    neither another nor what the daemon itself stores; and so have the quick questions whether one
+    is there and has changed. ``reactor`` counts monotonic seconds.
     """
 
     log = Logger()
@@ -36,10 +41,12 @@ class Machine:
         self.trouble = Trouble(reactor.seconds)
         self._seconds = reactor.seconds
         self._state_dir = state_dir
-        self._disks = Workers(reactor, reactor.seconds, patience)
+        self._disks = Workers(reactor, reactor.seconds, patience, at_once=READERS)
+        self._looks = Workers(reactor, reactor.seconds, patience, most=LOOKS, behind=LOOKS)
         self._own = Workers(reactor, reactor.seconds, patience, at_once=4, each=1, behind=4)
         self._aside = Workers(reactor, reactor.seconds, patience, at_once=1, each=1, behind=1)
         self._checks: dict[str, Callable[[], str]] = {}
+        self._each_second: list[Callable[[], None]] = []
         self._probed = 0.0
         self._store: Store | None = None
         self._is_looking = False
@@ -55,6 +62,7 @@ class Machine:
         if self._rounds.running:
             self._rounds.stop()
         self._disks.close()
+        self._looks.close()
         self._own.close()
         self._aside.close()
 
@@ -66,6 +74,10 @@ class Machine:
         """Look every second whether this store's file is still in its place, changes or none."""
         self._store = store
 
+    def each_second(self, act: Callable[[], None]) -> None:
+        """Do this every second."""
+        self._each_second.append(act)
+
     def no_descriptor(self, what: str) -> None:
         """A connection could not be accepted for want of a descriptor."""
         self.trouble.report(faults.DESCRIPTORS, detail=what)
@@ -74,7 +86,10 @@ class Machine:
         """Run what waits for a served directory, or for the daemon's own store."""
         if isinstance(getattr(f, "__self__", None), Store):
             return self.run_own(f, *args).addCallbacks(self._stored, self._not_stored)
-        return self._disks.run(_place_of(f, args), f, *args)
+        place = _place_of(f, args)
+        if getattr(f, "__func__", f) in _LOOKS:
+            return self._looks.run(place, f, *args)
+        return self._disks.run(place, f, *args, key=_key_of(place, args))
 
     def run_own(self, f: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Run what waits for the daemon's own files."""
@@ -100,14 +115,16 @@ class Machine:
             self.log.failure("Looking after the machine failed, and goes on")
 
     def _look(self) -> None:
-        self._disks.tick()
-        self._own.tick()
-        self._aside.tick()
-        slow = [*self._disks.slow(), *self._own.slow()]
-        self._set(faults.DISK, ", ".join(slow))
+        lanes = (self._disks, self._looks, self._own)
+        for lane in (*lanes, self._aside):
+            lane.tick()
+        slow = {place for lane in lanes for place in lane.slow()}
+        self._set(faults.DISK, ", ".join(sorted(slow)))
         for name, look in self._checks.items():
             self._set(name, look())
         self.trouble.tick()
+        for act in self._each_second:
+            act()
         self._look_after_state()
 
     def _look_after_state(self) -> None:
@@ -141,6 +158,16 @@ class Machine:
             self.trouble.report(name, detail=detail, lasts=True)
         else:
             self.trouble.clear(name)
+
+
+_LOOKS: Final = (directories.available, Index.is_fresh)
+
+
+def _key_of(place: str, args: tuple[Any, ...]) -> Hashable | None:
+    """Of what work only one piece makes sense at once: the same folder of the same place."""
+    if any(isinstance(arg, Root) for arg in args):
+        return place, next((arg for arg in args if isinstance(arg, tuple)), ())
+    return None
 
 
 def _place_of(f: Callable[..., Any], args: tuple[Any, ...]) -> str:

@@ -29,9 +29,10 @@ from imgd.host.certificates import names_wanted
 from imgd.host.clock import MonotonicClock, never_set_back
 from imgd.host.directories import Policy
 from imgd.host.disk import Root, hidden_by
+from imgd.host.folder_indexes import FolderIndexes
 from imgd.host.state import Store
 from imgd.keeper import Keeper
-from imgd.logs import Logger, one_line
+from imgd.logs import Logger, SeldomFailures, one_line
 from imgd.machine import Machine
 from imgd.net.accepting import AcceptErrors
 from imgd.net.bulk_tls import tls_factory
@@ -55,7 +56,8 @@ def make(settings: Settings, reactor: Any) -> Daemon:
     """The daemon for these settings, not yet started; every log line is one line from here on."""
     never_set_back(reactor)
     machine = Machine(reactor, os.path.realpath(settings.state_dir), settings.disk_timeout)
-    for observer in (AcceptErrors(machine.no_descriptor), one_line):
+    seldom = SeldomFailures(reactor.seconds)
+    for observer in (AcceptErrors(machine.no_descriptor), seldom, one_line):
         globalLogPublisher.addObserver(observer)  # type: ignore[arg-type]  # plain functions
     return Daemon(settings, reactor, machine)
 
@@ -219,6 +221,8 @@ class Daemon(Service):
         links: Links,
     ) -> Site:
         wanted = self._settings
+        indexes = FolderIndexes(self._reactor.seconds)
+        self._machine.each_second(indexes.drop_unused)
         parts = Parts(
             document_root=self._document_root(state_dir),
             keeper=keeper,
@@ -234,6 +238,7 @@ class Daemon(Service):
             private=wanted.private,
             links=links,
             proxies=Proxies(wanted.proxies),
+            indexes=indexes,
             trouble=self._machine.trouble,
             **_limits(wanted),
         )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from twisted.internet.defer import DeferredLock
-
 from imgd.core.catalog import CURRENT, Catalog, Collection, time_left
 from imgd.errors import Forbidden
+from imgd.host.coalesced import Coalesced
 from imgd.host.directories import Index, Policy
 from imgd.host.disk import Root
 from imgd.host.state import StoredCollection
@@ -18,13 +17,15 @@ from imgd.host.state import StoredCollection
 class Shelf:
     """A collection with what serves it. ``index`` is None until its folders are first read.
 
-    ``reading`` is of one load: what has the same lock is the same load, whatever its timer.
+    ``reading`` its names and ``asking`` whether it is there are done once for all who wait. They
+    are of one load: what has the same ``reading`` is the same load, whatever its timer.
     """
 
     collection: Collection
     root: Root
     index: Index | None = None
-    reading: DeferredLock = field(default_factory=DeferredLock, compare=False)
+    reading: Coalesced = field(default_factory=Coalesced, compare=False)
+    asking: Coalesced = field(default_factory=Coalesced, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from twisted.python.failure import Failure
+
 from imgd.core.faults import REASONS, Fault, Faults
 from imgd.errors import ImgdError
-from imgd.logs import Logger
+from imgd.logs import TELL_EVERY, Logger
 
 
 class Trouble:
@@ -21,6 +23,8 @@ class Trouble:
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         self._faults = Faults()
+        self._told_at: float | None = None
+        self._untold = 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._faults
@@ -45,6 +49,18 @@ class Trouble:
         """A fault is over."""
         if (fault := self._faults.clear(name)) is not None:
             self._tell_over(name, fault)
+
+    def unexpected(self, what: str, failure: Failure) -> None:
+        """What nobody foresaw, but somebody outside may have brought about: told once a second at
+        most, and with the next how many were not.
+        """
+        now = self._seconds()
+        if self._told_at is not None and now - self._told_at < TELL_EVERY:
+            self._untold += 1
+            return
+        more = f" (and {self._untold} more that were not told)" if self._untold else ""
+        self._told_at, self._untold = now, 0
+        self.log.failure("{what}{more}", failure, what=what, more=more)
 
     def tick(self) -> None:
         """Called every second or so: passing faults come to their end."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, execute
-from twisted.internet.error import ConnectionAborted
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -88,9 +88,17 @@ class Blocking:
     def __call__(self, f: Any, *args: Any) -> Deferred[Any]:
         if not self.held:
             return execute(f, *args)
-        done: Deferred[Any] = Deferred()
+        done: Deferred[Any] = Deferred(self._drop)
         self._waiting.append((done, lambda: execute(f, *args)))
         return done
+
+    def _drop(self, done: Deferred[Any]) -> None:
+        self._waiting = [waiting for waiting in self._waiting if waiting[0] is not done]
+
+    def step(self) -> None:
+        """Do the next piece of what waits."""
+        done, work = self._waiting.pop(0)
+        work().chainDeferred(done)
 
     def release(self) -> None:
         """Do what waits now, in order."""
@@ -122,6 +130,12 @@ class Transport(StringTransport):
         if self.protocol is not None:
             protocol, self.protocol = self.protocol, None
             protocol.connectionLost(Failure(ConnectionAborted()))
+
+    def lose(self) -> None:
+        """The client goes."""
+        if self.protocol is not None:
+            protocol, self.protocol = self.protocol, None
+            protocol.connectionLost(Failure(ConnectionDone()))
 
     def getTcpKeepAlive(self) -> bool:
         return False

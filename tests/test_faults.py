@@ -25,6 +25,7 @@ from twisted.trial.unittest import SkipTest
 from tests import samples
 from tests.daemons import PATIENCE, Daemon, DaemonCase, run
 
+STATS = ("stat", "lstat", "newfstatat", "statx")  # what systems call it
 SIZE = 20_000_000  # bytes: more than the sockets between them hold
 
 
@@ -198,6 +199,25 @@ class StraceTests(FaultCase):
         self.assertLess(int(threads[1]), 12)
         hangs.end()
         self.until_healthy(daemon)
+
+    def test_collection_that_hangs(self) -> None:
+        """A collection whose directory does not even say whether it is there is told as away; the
+        status and the other collections are answered.
+        """
+        daemon = self.start()
+        other = samples.frames(self.folder / "other")
+        for name, place in (("current", self.root / "frames"), ("other", other)):
+            order = {"directory": str(place), "name": name}
+            self.assertEqual(self.ask(daemon, "/load-directory", order)[0], 200)
+        hangs = self.inject(
+            daemon, *(f"?{call}:delay_enter=30s" for call in STATS), path=str(self.root / "frames")
+        )
+        for path in ("/", "/collections", "/"):
+            told = {c["name"]: c["available"] for c in self.ask(daemon, path)[1]["collections"]}
+            self.assertEqual(told, {"current": False, "other": True})
+        self.assertEqual(self.ask(daemon, "/")[1]["image_count"], 13)
+        self.assertEqual(self.ask(daemon, "/collections/other/images")[0], 200)
+        hangs.end()
 
 
 class ClockTests(FaultCase):

@@ -4,12 +4,13 @@ import io
 import os
 from pathlib import Path
 
+from twisted.internet.task import Clock
 from twisted.logger import Logger as TwistedLogger
 from twisted.logger import LogPublisher, eventAsJSON, formatEvent, textFileLogObserver
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.logs import Logger, escape, one_line
+from imgd.logs import Logger, SeldomFailures, escape, one_line
 
 FORGERY = "scan\n2026-01-01T00:00:00+0000 [imgd#info] Unloaded everything"
 
@@ -117,6 +118,35 @@ class TextLogTests(SynchronousTestCase):
         )
         self.assertIn("From scan\\n2026", self.line())
         self.assertIn("a\\nb", self.line())
+
+    def test_other_packages_failures(self):
+        """Tracebacks of other packages are told once a second, with how many were not; nothing else
+        is silenced.
+        """
+        clock = Clock()
+        publisher = LogPublisher(
+            SeldomFailures(clock.seconds), one_line, textFileLogObserver(self.file)
+        )
+        twisted = TwistedLogger(observer=publisher)
+        for _ in range(3):
+            twisted.failure("Unhandled", Failure(ValueError("x")))
+            twisted.info("Fine")
+        clock.advance(1)
+        twisted.failure("Again", Failure(ValueError("x")))
+        clock.advance(1)
+        twisted.failure("Alone", Failure(ValueError("x")))
+        lines = [line.partition("] ")[2] for line in self.file.getvalue().splitlines()]
+        self.assertEqual(
+            [line.partition(":")[0] for line in lines],
+            [
+                "Unhandled",
+                "Fine",
+                "Fine",
+                "Fine",
+                "Again (and 2 more that were not told)",
+                "Alone",
+            ],
+        )
 
     def test_one_line_leaves_the_rest(self):
         """An event that is one line already says the same after ``one_line``."""

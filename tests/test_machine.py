@@ -12,9 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core import faults
 from imgd.errors import NotFound, Unavailable
+from imgd.host import directories
 from imgd.host.disk import Root
 from imgd.host.state import Store, StoredCollection
-from imgd.machine import PROBE_EVERY, Machine
+from imgd.machine import PROBE_EVERY, READERS, Machine
 from imgd.net.accepting import AcceptErrors
 from tests.host.test_workers import Loop, Stall
 
@@ -76,13 +77,47 @@ class DiskTests(Case):
         self.assertEqual(self.reasons, [])
         self.assertEqual(self.told, ["Degraded ", "Recovered"])
 
+    def test_looks_have_their_own_threads(self) -> None:
+        """While directories are read, or hang, others say at once whether they are there."""
+        stall = Stall()
+        self.addCleanup(stall.go.set)
+        for number in range(20):
+            self.machine.run(lambda _root: stall(), Root(f"/hung/{number}")).addErrback(str)
+        stall.wait(2)
+        real = os.path.realpath(self.folder)
+        there = self.machine.run(directories.available, [Root(real)])
+        self.reactor.turn()
+        self.assertEqual(self.successResultOf(there), [True])
+        index = directories.read(Root(real))
+        fresh = self.machine.run(index.is_fresh)
+        self.reactor.turn()
+        self.assertFalse(self.successResultOf(fresh))
+
+    def test_few_readers(self) -> None:
+        """Only so many directories are read at once as leave the reactor its share."""
+        stall = Stall()
+        self.addCleanup(stall.go.set)
+        for number in range(20):
+            self.machine.run(lambda _root: stall(), Root(f"/{number}")).addErrback(str)
+        stall.wait(READERS)
+        self.assertFalse(stall.began.acquire(blocking=False))
+
+    def test_each_second(self) -> None:
+        """What is asked for is done every second."""
+        seen: list[float] = []
+        self.machine.each_second(lambda: seen.append(self.reactor.seconds()))
+        self.wait(3)
+        self.assertEqual(seen, [1, 2, 3])
+
     def test_store_has_its_own_threads(self) -> None:
         """While every directory hangs, what is loaded can still be stored."""
         stall = Stall()
         self.addCleanup(stall.go.set)
         for number in range(20):
             self.machine.run(lambda _root: stall(), Root(f"/hung/{number}")).addErrback(str)
-        stall.wait(8)
+        for _ in range(4):  # those that wait for their disk give way to others
+            stall.wait(2)
+            self.wait(2)
         store = Store.open(os.path.join(self.folder, "catalog.sqlite3"))
         self.addCleanup(store.close)
         done = self.machine.run(store.put, ROW)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -158,31 +157,13 @@ def at(query: Query, *, after: str = "", before: str = "") -> Query:
     return replace(query, after=after, before=before)
 
 
-Key = tuple[bool, int | str, str, str]
-
-
-def _order(sort: Sort, *, descending: bool) -> Callable[[Entry], Key]:
-    """The key that entries are sorted by: the column, then the name. Keys of two names differ.
-
-    Descending, the sort is reversed as a whole: the first item keeps folders ahead in both.
-    """
-    columns: dict[Sort, Callable[[Entry], int | str]] = {
-        Sort.NAME: lambda entry: 0,
-        Sort.SIZE: lambda entry: entry.size,
-        Sort.MODIFIED: lambda entry: entry.mtime_ns,
-        Sort.KIND: kind,
-    }
-    value = columns[sort]
-    return lambda e: (e.is_folder is descending, value(e), e.name.casefold(), e.name)
-
-
-def _cursor(entry: Entry, sort: Sort) -> str:
+def cursor(entry: Entry, sort: Sort) -> str:
     """An entry's place as ASCII: folder or file, the number it is sorted by, the encoded name."""
     number = {Sort.SIZE: entry.size, Sort.MODIFIED: entry.mtime_ns}.get(sort, 0)
     return f"{'d' if entry.is_folder else 'f'}{number}.{paths.encode(entry.name)}"
 
 
-def _place(cursor: str) -> Entry | None:
+def place(cursor: str) -> Entry | None:
     """An entry that sorts where the cursor's did, or None."""
     found = _CURSOR.fullmatch(cursor)
     if found is None:
@@ -191,7 +172,7 @@ def _place(cursor: str) -> Entry | None:
     return Entry(name, found[1] == "d", int(found[2]), int(found[2]))
 
 
-def _matcher(contains: str) -> Callable[[str], object]:
+def matcher(contains: str) -> Callable[[str], object]:
     """Whether a name has this text in it, or is like it where it has ``*`` or ``?``. No case.
 
     ``fnmatch`` compiles to atomic groups, so that ``*a*a*a*b`` takes no exponential time.
@@ -201,56 +182,6 @@ def _matcher(contains: str) -> Callable[[str], object]:
         return lambda name: wanted in name.casefold()
     match = re.compile(fnmatch.translate(wanted.replace("[", "[[]"))).match
     return lambda name: match(name.casefold())
-
-
-class _Count:
-    """Entries as they pass by: the ones that match, beyond the cursor, with their keys."""
-
-    def __init__(self) -> None:
-        self.total = self.matching = self.size = self.beyond = 0
-
-    def beyond_cursor(
-        self, entries: Iterable[Entry], query: Query, *, ascending: bool
-    ) -> Iterator[tuple[Key, Entry]]:
-        matches, key = _matcher(query.contains), _order(query.sort, descending=query.descending)
-        cursor = _place(query.before or query.after)
-        place = None if cursor is None else key(cursor)
-        for entry in entries:
-            self.total += 1
-            if not matches(entry.name):
-                continue
-            self.matching += 1
-            self.size += entry.size
-            here = key(entry)
-            if place is None or (here > place if ascending else here < place):
-                self.beyond += 1
-                yield here, entry
-
-
-def select(entries: Iterable[Entry], query: Query) -> Page:
-    """The page that is asked for, out of entries in any order, folders first.
-
-    One pass; of the entries no more than ``query.limit`` are held at a time.
-    """
-    count = _Count()
-    ascending = query.descending == bool(query.before)  # in which way the page leaves the cursor
-    nearest = heapq.nsmallest if ascending else heapq.nlargest
-    found = nearest(query.limit, count.beyond_cursor(entries, query, ascending=ascending))
-    shown = [entry for _, entry in found]
-    start = count.matching - count.beyond
-    if query.before:
-        shown.reverse()
-        start = count.beyond - len(shown)
-    more = bool(shown) and start + len(shown) < count.matching
-    return Page(
-        entries=shown,
-        matching=count.matching,
-        total=count.total,
-        size=count.size,
-        start=start,
-        next=_cursor(shown[-1], query.sort) if more else "",
-        previous=_cursor(shown[0], query.sort) if shown and start else "",
-    )
 
 
 def kind(entry: Entry) -> str:

@@ -71,6 +71,12 @@ class Status(Struct, kw_only=True):
     version: str
 
 
+class StatusTold(Status, kw_only=True):
+    """The same as the daemon tells it: the list was made JSON when the directory was read."""
+
+    image_list: msgspec.Raw  # type: ignore[assignment]
+
+
 class Health(Struct, kw_only=True):
     """``GET /health``: ``status`` is "healthy", or "degraded" with ``reasons``, a sentence each."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -23,10 +23,13 @@ class Names:
 
     __slots__ = ("_block", "_ends")
 
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        chunks = list(_sorted_chunks(names))
+    def __init__(self, names: Iterable[str] = (), pause: Callable[[], None] = lambda: None) -> None:
+        """``pause`` is called every few milliseconds of work."""
+        chunks = list(_sorted_chunks(names, pause))
         block, self._ends = bytearray(), array("Q", [0])
-        for name in heapq.merge(*chunks):
+        for number, name in enumerate(heapq.merge(*chunks)):
+            if not number % CHUNK:
+                pause()
             block += name
             self._ends.append(len(block))
         self._block = bytes(block)
@@ -55,7 +58,8 @@ class Names:
         )
 
 
-def _sorted_chunks(names: Iterable[str]) -> Iterator[list[bytes]]:
+def _sorted_chunks(names: Iterable[str], pause: Callable[[], None]) -> Iterator[list[bytes]]:
     encoded = (name.encode("utf-8", "surrogateescape") for name in names)
     while chunk := sorted(islice(encoded, CHUNK)):
+        pause()
         yield chunk

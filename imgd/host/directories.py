@@ -8,15 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from imgd.core import media
+import msgspec
+
+from imgd.core import media, messages, paths
 from imgd.core.names import Names
 from imgd.errors import BadRequest, Forbidden, NotFound
 from imgd.host import disk, failing
 from imgd.host.disk import SYSTEM_FOLDERS, Root, is_below
+from imgd.host.workers import Progress
 
 # A folder changed this shortly before it was read may change again within the same timestamp:
 # FAT counts in 2 s, Linux stamps in ticks of up to 10 ms.
 _SETTLED_NS: Final = 2_000_000_000
+
+MAX_FIRST: Final = 10_000  # names in a status
 
 # When a folder's entries changed, and when its mode or anything else did: mtime and ctime in ns.
 Changed = tuple[int, int]
@@ -94,11 +99,13 @@ class Index:
     """The images of a collection when its folders were read, and how to tell that they changed.
 
     ``folders`` are the real paths that were read, each with its times of change; None where a
-    folder could not be told to have settled.
+    folder could not be told to have settled. ``first`` are the first ``MAX_FIRST`` names as they
+    are shown, a JSON array that is made once.
     """
 
     names: Names
     folders: tuple[tuple[str, Changed], ...] | None
+    first: msgspec.Raw
 
     def is_fresh(self) -> bool:
         """Whether no folder changed since. Blocks for one ``stat`` a folder."""
@@ -120,7 +127,7 @@ def available(roots: list[Root]) -> list[bool]:
     return [disk.is_folder(root, ()) for root in roots]
 
 
-def read(root: Root) -> Index:
+def read(root: Root, progress: Progress | None = None) -> Index:
     """Read the names of a collection's images from disk: blocks. NotFound if the root is unreadable
     or no longer where it was, Unavailable where the machine is at fault.
 
@@ -128,14 +135,17 @@ def read(root: Root) -> Index:
     """
     if not disk.is_folder(root, ()):
         raise NotFound
+    step = (progress or Progress()).step
     started = time.time_ns()
     folders: dict[str, Changed] = {}
     try:
-        names = Names(_walk(root, folders))
+        names = Names(_walk(root, folders), step)
     except OSError as error:
         raise failing.told(error, NotFound()) from error
     settled = all(mtime < started - _SETTLED_NS for mtime, _ in folders.values())
-    return Index(names, tuple(folders.items()) if settled else None)
+    first = [paths.display(name) for name in names.page(0, MAX_FIRST)]
+    encoded = msgspec.Raw(messages.encode(first))
+    return Index(names, tuple(folders.items()) if settled else None, encoded)
 
 
 def _walk(root: Root, folders: dict[str, Changed]) -> Iterator[str]:

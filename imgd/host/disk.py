@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -187,13 +187,20 @@ def is_folder(root: Root, names: tuple[str, ...]) -> bool:
     return not names or root.recursive
 
 
-def scan(root: Root, names: tuple[str, ...] = ()) -> Iterator[Entry]:
-    """What a listing of this folder shows, in no order, one entry at a time, or NotFound."""
+def scan(
+    root: Root, names: tuple[str, ...] = (), on_link: Callable[[str], None] = lambda name: None
+) -> Iterator[Entry]:
+    """What a listing of this folder shows, in no order, one entry at a time, or NotFound.
+
+    ``on_link`` is told of each symbolic link, shown or not.
+    """
     if not is_folder(root, names):
         raise NotFound
     try:
         with os.scandir(os.path.realpath(root.join(names))) as found:
             for entry in found:
+                if entry.is_symlink():
+                    on_link(entry.name)
                 shown = None if not names and entry.name in root.hidden else _entry(root, entry)
                 if shown is not None:
                     yield shown
@@ -201,23 +208,38 @@ def scan(root: Root, names: tuple[str, ...] = ()) -> Iterator[Entry]:
         raise failing.told(error, NotFound()) from error
 
 
+def entry(root: Root, folder: str, name: str) -> Entry | None:
+    """A file or folder in this real folder of the root as :func:`scan` shows it, as it is now."""
+    path = os.path.join(folder, name)
+    try:
+        return _as_listed(root, name, path, os.lstat(path))
+    except OSError:
+        return None
+
+
 def _entry(root: Root, found: os.DirEntry[str]) -> Entry | None:
     """A file or folder as listed: None where asking for it would give a 404."""
     if not root.may_serve(found.name):
         return None
     try:
-        st = found.stat(follow_symlinks=False)
+        return _as_listed(root, found.name, found.path, found.stat(follow_symlinks=False))
+    except OSError:
+        return None
+
+
+def _as_listed(root: Root, name: str, path: str, st: os.stat_result) -> Entry | None:
+    try:
         if stat.S_ISLNK(st.st_mode):
-            st = _judged_link(root, found.path)
+            st = _judged_link(root, path)
         elif stat.S_ISDIR(st.st_mode):
-            root.judge(found.path, is_folder=True)
-    except (NotFound, OSError):
+            root.judge(path, is_folder=True)
+    except NotFound:
         return None
     if stat.S_ISDIR(st.st_mode):
-        return Entry(found.name, True, 0, st.st_mtime_ns) if root.recursive else None
-    if not stat.S_ISREG(st.st_mode) or (root.images_only and not media.is_image(found.name)):
+        return Entry(name, True, 0, st.st_mtime_ns) if root.recursive else None
+    if not stat.S_ISREG(st.st_mode) or (root.images_only and not media.is_image(name)):
         return None
-    return Entry(found.name, False, st.st_size, st.st_mtime_ns)
+    return Entry(name, False, st.st_size, st.st_mtime_ns)
 
 
 def _judged_link(root: Root, path: str) -> os.stat_result:

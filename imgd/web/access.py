@@ -67,7 +67,7 @@ class Access:
         """Asked last, for it costs a system call."""
         if self._socket_owner is None:
             return ""
-        peer, host = request.getClientAddress(), request.getHost()
+        peer, host = request.other_end(), request.getHost()
         try:
             user = self._socket_owner(
                 Endpoint(peer.host, peer.port), Endpoint(host.host, host.port)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from imgd.core import messages
-from imgd.core.links import masked
 from imgd.errors import ImgdError, NotFound
-from imgd.logs import Logger
 from imgd.web import pages
 from imgd.web.headers import PREFLIGHT, READ_METHODS, RETRY_AFTER
 from imgd.web.request import Request
@@ -54,7 +52,6 @@ def respond_error(request: Request, error: ImgdError) -> None:
         request.setHeader(b"WWW-Authenticate", b"Bearer")  # RFC 9110 section 15.5.2
     if error.status == 503:
         request.setHeader(*RETRY_AFTER)
-        request.tell(error)
     if request.startedWriting:
         request.abort()
     elif request.prefers(b"text/html") and request.method in READ_METHODS:
@@ -78,7 +75,6 @@ class Endpoint(Resource):
     """
 
     isLeaf = True
-    log = Logger()
     methods: tuple[bytes, ...] = (b"GET", b"HEAD")
     answer: Callable[[Request], Coroutine[Any, Any, None] | None]
 
@@ -113,19 +109,25 @@ class Endpoint(Resource):
             self._fail(Failure(), request)
         else:
             if work is not None:
-                Deferred.fromCoroutine(work).addErrback(self._fail, request)
+                self._await(Deferred.fromCoroutine(work), request)
+
+    def _await(self, work: Deferred[None], request: Request) -> None:
+        """See to it that it is answered. What only reads is not done for who has gone."""
+        if request.method in READ_METHODS:
+            request.when_gone(work.cancel)
+        work.addErrback(self._fail, request)
 
     def _fail(self, failure: Failure, request: Request) -> None:
         error = failure.value
+        if isinstance(error, CancelledError) and request.is_gone:
+            return
         if not isinstance(error, ImgdError):
-            self.log.failure(
-                "Could not answer {method} {uri}",
-                failure,
-                method=request.method,
-                uri=masked(request.uri),
-            )
+            request.tell_unexpected(failure)
             error = ImgdError("imgd could not do this; its log says why.")
-        respond_error(request, error)
+        if error.status == 503:
+            request.tell(error)
+        if not request.is_gone:
+            respond_error(request, error)
 
 
 class Reply(Endpoint):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -13,6 +13,7 @@ from twisted.web.http import datetimeToString
 from twisted.web.server import Request as TwistedRequest
 
 from imgd.core.gate import Asker
+from imgd.core.links import masked
 from imgd.core.plan import CONDITIONS
 from imgd.core.request_body import check_announced
 from imgd.core.request_head import Announced, RequestHead
@@ -32,6 +33,7 @@ class Request(TwistedRequest):
     postpath: list[bytes]
     refused: ImgdError | None = None  # the answer, whatever is asked
     is_whole = False  # everything has arrived: it is imgd's turn
+    _on_gone: tuple[Callable[[], object], ...] = ()
     is_gone = False  # the connection was lost: nothing more can be said
     is_private = False  # it is answered to whoever bears the token or a link, and nobody else
     now = 0.0  # seconds since the epoch: the answer's Date, and no date in it is later
@@ -39,7 +41,14 @@ class Request(TwistedRequest):
     def connectionLost(self, reason: Failure) -> None:
         """The client has gone."""
         self.is_gone = True
+        on_gone, self._on_gone = self._on_gone, ()
         super().connectionLost(reason)
+        for act in on_gone:
+            act()
+
+    def when_gone(self, act: Callable[[], object]) -> None:
+        """Do this where the client goes before it is answered."""
+        self._on_gone = (*self._on_gone, act)
 
     def gotLength(self, length: int | None) -> None:
         """There is no body yet; the channel gives it (``take``)."""
@@ -77,7 +86,8 @@ class Request(TwistedRequest):
 
     def process(self) -> None:
         """Set what every answer carries, then find the resource and let it answer."""
-        self.site = site = self.channel.site  # type: ignore[attr-defined]
+        self.site: Any = self.channel.site  # type: ignore[attr-defined]
+        site = self.site
         self.rebase(self.path)
         self.now = time.time()
         self.setHeader(b"Date", datetimeToString(self.now))
@@ -113,11 +123,19 @@ class Request(TwistedRequest):
         """
         if why is not None and why.__cause__ is not None:
             self.tell(failing.told(why.__cause__, NotFound()))
-        self.channel.transport.abortConnection()  # type: ignore[union-attr]
+        if not self.is_gone:
+            self.channel.transport.abortConnection()  # type: ignore[union-attr]
 
     def tell(self, error: ImgdError) -> None:
         """Note the fault behind an error, where it names one."""
-        self.channel.site.trouble.met(error)  # type: ignore[attr-defined]
+        self.site.trouble.met(error)  # not the channel's: the client may have gone
+
+    def tell_unexpected(self, failure: Failure) -> None:
+        """Note what nobody foresaw, which came of this request."""
+        what = (
+            f"Could not answer {self.method.decode('latin-1')} {masked(self.uri).decode('latin-1')}"
+        )
+        self.site.trouble.unexpected(what, failure)
 
     def conditions(self) -> Mapping[bytes, bytes]:
         """The headers that the answer to a GET or HEAD may depend on, repeated ones joined.
@@ -130,10 +148,15 @@ class Request(TwistedRequest):
                 found[name] = b", ".join(values)
         return found
 
+    @property
+    def peer(self) -> str:
+        """The address of who asks, be it through a trusted proxy; "" where there is none."""
+        return getattr(self.getClientAddress(), "host", "")
+
     def asker(self) -> Asker:
         """Who asks, as the gate sees it."""
         return Asker(
-            peer=getattr(self._peer(), "host", ""),
+            peer=getattr(self.other_end(), "host", ""),
             secure=self.isSecure(),
             is_http_1_0=self.clientproto == b"HTTP/1.0",
             headers={
@@ -141,7 +164,7 @@ class Request(TwistedRequest):
             },
         )
 
-    def _peer(self) -> Any:
+    def other_end(self) -> Any:
         """The other end itself, never whom a proxy speaks for."""
         transport = None if self.channel is None else self.channel.transport
         return self.getClientAddress() if transport is None else transport.getPeer()

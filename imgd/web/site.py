@@ -18,9 +18,11 @@ from imgd.core import messages
 from imgd.core.crowd import Crowd, Deadlines
 from imgd.core.forwarded import NONE, Proxies
 from imgd.core.links import masked
+from imgd.core.waiting import Waiting
 from imgd.errors import ImgdError, NotFound
 from imgd.host.access_log import combined
 from imgd.host.disk import Root
+from imgd.host.folder_indexes import FolderIndexes
 from imgd.keeper import Keeper, RunBlocking
 from imgd.trouble import Trouble
 from imgd.web import pages
@@ -30,7 +32,7 @@ from imgd.web.collections import Collections, CurrentImages
 from imgd.web.control import Actions, control
 from imgd.web.endpoint import Endpoint, Refusing, Reply, respond, respond_json, vary_by_accept
 from imgd.web.files import Files
-from imgd.web.folders import Folders
+from imgd.web.folders import EACH_CLIENT, EACH_FOLDER, Folders
 from imgd.web.headers import HeaderPolicy
 from imgd.web.hosts import OwnHosts
 from imgd.web.images import ImageLists
@@ -56,7 +58,7 @@ class Parts:
     """What a site is made of. ``ca_pem`` is the local CA's certificate, where imgd made one;
     ``uptime`` gives seconds. ``run_aside`` runs what may wait for a disk, and nobody waits for it.
     ``private``: to read, the token or a link is needed.
-    ``max_per_client`` 0 bounds no client.
+    ``max_per_client`` 0 bounds no client. ``indexes`` are those that somebody looks after.
     """
 
     document_root: Root
@@ -72,6 +74,7 @@ class Parts:
     private: bool = False
     hosts: OwnHosts = field(default_factory=OwnHosts)
     links: Links = field(default_factory=Links)
+    indexes: FolderIndexes | None = None
     trouble: Trouble = field(default_factory=lambda: Trouble(time.monotonic))
     deadlines: Deadlines = field(default_factory=Deadlines)
     max_connections: int = 10_000
@@ -79,12 +82,14 @@ class Parts:
     proxies: Proxies = NONE  # whose word counts for the address of a client
 
 
-def url_map(parts: Parts) -> Resource:
+def url_map(parts: Parts, clock: IReactorTime) -> Resource:
     """Which path leads where."""
     keeper, access = parts.keeper, parts.access
-    views = Views(keeper, parts.urls)
-    folders = Folders(views, access, parts.run_blocking)
-    images = ImageLists(keeper, parts.urls, parts.run_blocking)
+    views = Views(keeper, parts.urls, clock)
+    waiting = Waiting(EACH_FOLDER, EACH_CLIENT)
+    indexes = parts.indexes or FolderIndexes(clock.seconds)
+    folders = Folders(views, access, parts.run_blocking, indexes, waiting)
+    images = ImageLists(keeper, parts.urls, parts.run_blocking, waiting)
     actions = Actions(keeper, views, parts.urls, parts.hosts)
     linking = LinkActions(parts.links, parts.urls, access)
     documents = Files(parts.document_root, folders)
@@ -210,7 +215,7 @@ class Site(TwistedSite):
         reactor: IReactorTime,
         access_log: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(url_map(parts), reactor=reactor, parsePOSTFormSubmission=False)
+        super().__init__(url_map(parts, reactor), reactor=reactor, parsePOSTFormSubmission=False)
         self.timeOut = None  # the reception has the deadlines
         self.trouble = parts.trouble
         crowd = Crowd(parts.deadlines, parts.max_connections, parts.max_per_client)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from msgspec import Raw
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
 from imgd import __version__
 from imgd.core import messages, paths
 from imgd.core.catalog import CURRENT, Collection
+from imgd.host.coalesced import together
+from imgd.host.directories import MAX_FIRST
 from imgd.keeper import Keeper, Shelf
 
-MAX_STATUS_NAMES: Final = 10_000
+MAX_STATUS_NAMES: Final = MAX_FIRST
+_NO_NAMES: Final = Raw(b"[]")
 
 
 class Urls:
@@ -36,11 +43,16 @@ class Urls:
 
 
 class Views:
-    """Makes messages of collections. ``full``: the asker may control, and so may see paths."""
+    """Makes messages of collections. ``full``: the asker may control, and so may see paths.
 
-    def __init__(self, keeper: Keeper, urls: Urls) -> None:
+    No directory that takes long keeps them waiting: what it does not say in time by ``clock`` is
+    told as it was last known.
+    """
+
+    def __init__(self, keeper: Keeper, urls: Urls, clock: IReactorTime) -> None:
         self._keeper = keeper
         self._urls = urls
+        self._clock = clock
 
     async def collections(self, *, full: bool) -> list[messages.Collection]:
         """Every loaded collection, sorted by name."""
@@ -48,9 +60,14 @@ class Views:
 
     async def some(self, shelves: list[Shelf], *, full: bool) -> list[messages.Collection]:
         """These collections, each asked whether its directory is there."""
-        available = await self._keeper.available(shelves)
+        available = await self._keeper.available(shelves, self._clock)
+        return self._told(shelves, available, full=full)
+
+    def _told(
+        self, shelves: list[Shelf], available: list[bool], *, full: bool
+    ) -> list[messages.Collection]:
         return [
-            self.collection(shelf.collection, full=full, available=is_there)
+            self.collection(self._keeper.latest(shelf).collection, full=full, available=is_there)
             for shelf, is_there in zip(shelves, available, strict=True)
         ]
 
@@ -71,33 +88,38 @@ class Views:
             available=available,
         )
 
-    async def status(self, *, full: bool) -> messages.Status:
+    async def status(self, *, full: bool) -> messages.StatusTold:
         """``GET /``: the current collection, and all of them."""
         shelf = self._keeper.get(CURRENT)
         if shelf is None:
             return await self._nothing_loaded(full=full)
-        names = await self._keeper.names(shelf)
-        collection = shelf.collection
+        shelves = self._keeper.shelves()
+        index, available = await together(
+            Deferred.fromCoroutine(self._keeper.index(shelf, self._clock)),
+            Deferred.fromCoroutine(self._keeper.available(shelves, self._clock)),
+        )
+        collection = self._keeper.latest(shelf).collection
+        count = collection.image_count if index is None else len(index.names)
         expires_at = self._keeper.expires_at(collection)
         left = self._keeper.seconds_left(collection)
-        return messages.Status(
+        return messages.StatusTold(
             current_directory=directory_name(collection.directory, full=full),
-            image_count=len(names),
-            image_list=[paths.display(name) for name in names.page(0, MAX_STATUS_NAMES)],
-            image_list_truncated=len(names) > MAX_STATUS_NAMES,
+            image_count=count,
+            image_list=_NO_NAMES if index is None else index.first,
+            image_list_truncated=count > (0 if index is None else MAX_STATUS_NAMES),
             load_time=messages.local(collection.loaded_at),
             auto_unload_at=None if expires_at is None else messages.local(expires_at),
             timeout_minutes=collection.timeout_minutes or None,
             time_remaining=None if left is None else messages.remaining(left),
-            collections=await self.collections(full=full),
+            collections=self._told(shelves, available, full=full),
             version=__version__,
         )
 
-    async def _nothing_loaded(self, *, full: bool) -> messages.Status:
-        return messages.Status(
+    async def _nothing_loaded(self, *, full: bool) -> messages.StatusTold:
+        return messages.StatusTold(
             current_directory=None,
             image_count=0,
-            image_list=[],
+            image_list=_NO_NAMES,
             image_list_truncated=False,
             load_time=None,
             auto_unload_at=None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
@@ -12,7 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core import folder_json, listing, messages
-from imgd.core.listing import Entry, Page, Query, Sort, parse_query, query_string, select
+from imgd.core.folder_index import select
+from imgd.core.listing import Entry, Page, Query, Sort, parse_query, query_string
 from imgd.errors import BadRequest
 
 # Names as os.fsdecode gives them: any bytes but NUL and the slash.
@@ -119,30 +119,6 @@ class PagingTests(SynchronousTestCase):
             seen, cursor = page.entries + seen, page.previous
             self.assertEqual(page.start, len(expected) - len(seen))
         self.assertEqual(seen, expected)
-
-    def test_only_a_page_is_held(self) -> None:
-        """Of 20,000 entries no more than one page and the one in hand are alive at once."""
-
-        class Watched(Entry):
-            alive = 0
-            most = 0
-
-            def __new__(cls, name: str) -> Watched:
-                cls.alive += 1
-                cls.most = max(cls.most, cls.alive)
-                return super().__new__(cls, name, False, 0, 0)
-
-            def __del__(self) -> None:
-                type(self).alive -= 1
-
-        def scan() -> Iterator[Entry]:
-            for number in range(20_000, 0, -1):
-                yield Watched(f"{number:06}")
-
-        page = select(scan(), Query(limit=10))
-        self.assertEqual(named(page)[:2], ["000001", "000002"])
-        self.assertEqual(page.matching, 20_000)
-        self.assertLess(Watched.most, 20)
 
     def test_the_entry_of_a_cursor_may_go(self) -> None:
         """A page begins behind its cursor's place, whether or not its entry is still there."""

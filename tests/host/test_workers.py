@@ -7,12 +7,12 @@ from collections.abc import Callable
 from queue import Queue
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.errors import Unavailable
-from imgd.host.workers import SLOW, Workers
+from imgd.host.workers import SLOW, Dropped, Progress, Workers
 
 PATIENCE = 60  # seconds: far beyond what anything here takes
 
@@ -146,3 +146,99 @@ class WorkersTests(SynchronousTestCase):
         self.successResultOf(held)
         for job in jobs:
             self.successResultOf(job)
+
+    def test_places_take_turns(self) -> None:
+        """A place for which much waits lets others have their turn."""
+        self.workers = self.make(at_once=1)
+        seen: list[str] = []
+        held = self.workers.run("/a", self.stall)
+        jobs = [self.workers.run("/a", seen.append, "a") for _ in range(3)]
+        jobs += [self.workers.run("/b", seen.append, "b") for _ in range(2)]
+        self.stall.go.set()
+        self.loop.turn(6)
+        self.assertEqual(seen, ["a", "b", "a", "b", "a"])
+        for job in (held, *jobs):
+            self.successResultOf(job)
+
+    def test_one_of_a_key(self) -> None:
+        """Of one key one piece runs at once; another key of the same place goes on."""
+        first = self.workers.run("/a", self.stall, key="x")
+        self.stall.wait()
+        second = self.workers.run("/a", lambda: "second", key="x")
+        other = self.workers.run("/a", lambda: "other", key="y")
+        self.loop.turn()
+        self.assertEqual(self.successResultOf(other), "other")
+        self.assertNoResult(second)
+        self.stall.go.set()
+        self.loop.turn(2)
+        self.assertEqual(self.successResultOf(second), "second")
+        self.successResultOf(first)
+
+    def test_stalled(self) -> None:
+        """What makes no step waits for its disk: others begin meanwhile, up to a bound."""
+        self.workers = self.make(at_once=1, most=2)
+        hung = [self.workers.run(f"/hung/{n}", self.stall) for n in range(3)]
+        self.stall.wait()
+        self.tick(1)
+        self.assertFalse(self.stall.began.acquire(blocking=False))
+        self.tick(1)
+        self.stall.wait()
+        self.tick(1)
+        self.tick(1)
+        self.assertFalse(self.stall.began.acquire(blocking=False))
+        self.stall.go.set()
+        self.loop.turn(3)
+        self.assertEqual([self.successResultOf(done) for done in hung], ["done"] * 3)
+
+    def test_goes_on(self) -> None:
+        """What makes steps keeps its turn, however long it takes."""
+        self.workers = self.make(at_once=1)
+        progress = Progress()
+        busy = self.workers.run("/a", lambda _: self.stall(), progress)
+        self.stall.wait()
+        waits = self.workers.run("/b", lambda: "b")
+        for _ in range(5):
+            progress.step()
+            self.tick(1)
+        self.assertNoResult(waits)
+        self.stall.go.set()
+        self.loop.turn(2)
+        self.assertEqual(self.successResultOf(waits), "b")
+        self.successResultOf(busy)
+
+    def test_taken_back(self) -> None:
+        """What nobody waits for is not begun, and what is under way ends with its next step."""
+        seen: list[str] = []
+        progress = Progress()
+
+        def work(progress: Progress) -> None:
+            self.stall()
+            progress.step()
+            seen.append("ended")
+
+        running = self.workers.run("/a", work, progress, key="a")
+        self.stall.wait()
+        waiting = self.workers.run("/a", seen.append, "begun", key="a")
+        for done in (running, waiting):
+            done.cancel()
+            self.failureResultOf(done, CancelledError)
+        self.stall.go.set()
+        self.loop.turn()
+        self.assertEqual(seen, [])
+
+    def test_wanted_by_others(self) -> None:
+        """What others of its key wait for goes on, though who asked for it has gone; until they
+        have, too.
+        """
+        progress = Progress()
+        running = self.workers.run("/a", lambda _: self.stall(), progress, key="a")
+        self.stall.wait()
+        waiting = self.workers.run("/a", lambda: "waited", key="a")
+        running.cancel()
+        progress.step()
+        waiting.cancel()
+        self.assertRaises(Dropped, progress.step)
+        self.stall.go.set()
+        self.loop.turn()
+        for done in (running, waiting):
+            self.failureResultOf(done, CancelledError)

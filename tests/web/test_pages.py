@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core import listing, messages, paths
-from imgd.core.listing import Entry, Query, Sort, select
+from imgd.core.folder_index import select
+from imgd.core.listing import Entry, Query, Sort
 from imgd.web import pages
 from imgd.web.visible import human_size, shown, shown_plain
 
