@@ -55,6 +55,9 @@ class TwistedTests(SynchronousTestCase):
             ("makeConnection", ("_tlsConnection", "factory._creatorCallable(self)")),
             ("makeConnection", ("_appSendBuffer = []", "factory.registerProtocol(self)")),
             ("connectionLost", ("_lostTLSConnection:", "_tlsConnection = None")),
+            ("loseConnection", ("_shutdownTLS()",)),
+            ("_unbufferPendingWrites", ("_shutdownTLS()",)),
+            ("unregisterProducer", ("_producer = None", "_shutdownTLS()")),
         ):
             source = inspect.getsource(getattr(TLSMemoryBIOProtocol, caller))
             for name in names:
@@ -65,6 +68,11 @@ class TwistedTests(SynchronousTestCase):
         source = inspect.getsource(HTTPChannel)
         for name in ("self.requests.append(request)", "del self.requests[0]", "self.persistent"):
             self.assertIn(name, source)
+        # A request without a length is whole at its head; one that has a length, and no decoder,
+        # is whole when it is said to be.
+        headed = inspect.getsource(HTTPChannel.lineReceived)
+        self.assertIn("self.allHeadersReceived()\n            if self.length == 0:", headed)
+        self.assertIn("self.requests[-1]", inspect.getsource(HTTPChannel.allContentReceived))
         channel = HTTPChannel()
         self.assertEqual((channel.requests, channel.line_mode, channel.paused), ([], 1, False))
 
