@@ -197,7 +197,7 @@ class Crowd:
                 elif guest.mark()[0] == Stage.STALLED:
                     taking.append(guest)
         for guest in taking:
-            self._idle.add(self._stays[guest].client, guest, self._stays[guest].since)
+            self._idle.add(self._stays[guest].own, guest, self._stays[guest].since)
         if found is not None:
             self.leave(found)
             found.hang_up()
@@ -205,7 +205,7 @@ class Crowd:
 
     def _find_idle(self) -> IdleQueue[Guest]:
         queue: IdleQueue[Guest] = IdleQueue(self._clients.held)
-        found = [(stay.since, stay.client, g) for g, stay in self._stays.items() if g.is_idle()]
+        found = [(stay.since, stay.own, g) for g, stay in self._stays.items() if g.is_idle()]
         found.sort(key=lambda row: row[0])  # stable: of the same age, who came first
         for since, client, guest in found:
             queue.add(client, guest, since)
@@ -220,7 +220,7 @@ class Crowd:
         """An answer was given: its connection may make room, though it was busy a moment ago."""
         stay = self._stays.get(guest)
         if self._idle is not None and stay is not None:
-            self._idle.add(stay.client, guest, now)
+            self._idle.add(stay.own, guest, now)
 
     # While it lasts
 

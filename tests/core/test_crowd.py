@@ -331,10 +331,10 @@ class SlowReaderTests(SynchronousTestCase):
         self.assertEqual(self.ended(guests), [])
 
     def test_no_place(self) -> None:
-        """Where no place is left, idle ones make room before those that take up to 1,200 bytes a
+        """Where no place is left, idle ones make room before those that take up to 4,800 bytes a
         second, and these before anyone is refused.
         """
-        guests = self.readers(300, 467, 1199, 1200, 1e6, 1e6, 1e6)
+        guests = self.readers(300, 467, 4799, 4800, 1e6, 1e6, 1e6)
         self.crowd.enter(idle := Somebody(), "192.0.2.98", 0)
         self.wait(61, guests)
         ended = []
@@ -351,7 +351,7 @@ class SlowReaderTests(SynchronousTestCase):
         waiting, idle, bursts, resting, *_ = guests
         waiting.now, idle.now = (Stage.ANSWER, 0), (Stage.IDLE, 0)
         for second in range(1, 75):
-            bursts.bytes += 100_000 if second % 50 == 0 else 0
+            bursts.bytes += 1_000_000 if second % 50 == 0 else 0
             waiting.now = (Stage.STALLED if second > 40 else Stage.ANSWER, 0)
             resting.now = (Stage.IDLE if second == 55 else Stage.STALLED, 0)
             self.wait(1, guests)
