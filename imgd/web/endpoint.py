@@ -120,6 +120,7 @@ class Endpoint(Resource):
     def _fail(self, failure: Failure, request: Request) -> None:
         error = failure.value
         if isinstance(error, CancelledError) and request.is_gone:
+            failure.cleanFailure()  # it and its frames hold each other, and the request
             return
         if not isinstance(error, ImgdError):
             request.tell_unexpected(failure)

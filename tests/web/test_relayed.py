@@ -13,7 +13,7 @@ from tests.fakes import TOKEN, House, Transport, parse_answer, write
 PROXY = "127.0.0.1"
 LISTING = "GET /?format=json HTTP/1.1\r\nHost: localhost\r\n"  # held back by the test
 SMALL = "GET /a.jpg HTTP/1.1\r\nHost: localhost\r\n"
-STUCK = "POST /unload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n"
+STUCK = "GET /a.jpg HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n"  # which does not come
 
 
 class Case(SynchronousTestCase):
