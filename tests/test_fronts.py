@@ -24,6 +24,7 @@ from twisted.trial.unittest import SkipTest
 
 from tests.daemons import PATIENCE, Daemon, DaemonCase, curl, environment
 
+GRACE = 10  # seconds that a server has to end by itself
 # From the simplest tutorial of each: what forwards, and nothing else.
 NGINX = """
 user www-data;
@@ -118,8 +119,12 @@ class FrontTests(DaemonCase):
             self.wait_for(port, process)
             yield f"http://localhost:{port}/"
         finally:
-            process.terminate()
-            process.wait(PATIENCE)
+            process.terminate()  # so that nginx ends its worker as well
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:  # ssh may wait for a channel
+                process.kill()
+                process.wait(PATIENCE)
 
     def wait_for(self, port: int, process: subprocess.Popen[bytes]) -> None:
         """Until it listens: each try is a connection, refused at once while nobody does."""

@@ -15,7 +15,6 @@ from imgd.host.folder_indexes import FolderIndexes
 from imgd.host.workers import Progress
 from imgd.keeper import RunBlocking
 from imgd.web import pages
-from imgd.web.access import Access
 from imgd.web.endpoint import respond_json, respond_page, vary_by_accept
 from imgd.web.request import Request
 from imgd.web.views import Views
@@ -35,13 +34,11 @@ class Folders:
     def __init__(
         self,
         views: Views,
-        access: Access,
         run_blocking: RunBlocking,
         indexes: FolderIndexes,
         waiting: Waiting,
     ) -> None:
         self._views = views
-        self._access = access
         self._run = run_blocking
         self._indexes = indexes
         self._waiting = waiting
@@ -57,7 +54,7 @@ class Folders:
                 vary_by_accept(request)
                 respond_json(request, Raw(written))
             else:
-                written = await self._page(request, root, names, query, base)
+                written = await self._page(root, names, query, base)
                 vary_by_accept(request)
                 respond_page(request, written)
 
@@ -67,12 +64,9 @@ class Folders:
 
         return await self._written(root, names, query, write, with_size=False)
 
-    async def _page(
-        self, request: Request, root: Root, names: tuple[str, ...], query: Query, base: str
-    ) -> bytes:
+    async def _page(self, root: Root, names: tuple[str, ...], query: Query, base: str) -> bytes:
         at_front = base == "/" and not names
-        full = self._access.is_controller(request)
-        shelves = await self._views.collections(full=full) if at_front else []
+        shelves = await self._views.collections(full=False) if at_front else []
 
         def write(page: Page) -> bytes:
             return pages.folder_page(

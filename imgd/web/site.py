@@ -88,7 +88,7 @@ def url_map(parts: Parts, clock: IReactorTime) -> Resource:
     views = Views(keeper, parts.urls, clock)
     waiting = Waiting(EACH_FOLDER, EACH_CLIENT)
     indexes = parts.indexes or FolderIndexes(clock.seconds)
-    folders = Folders(views, access, parts.run_blocking, indexes, waiting)
+    folders = Folders(views, parts.run_blocking, indexes, waiting)
     images = ImageLists(keeper, parts.urls, parts.run_blocking, waiting)
     actions = Actions(keeper, views, parts.urls, parts.hosts)
     linking = LinkActions(parts.links, parts.urls, access)
