@@ -226,11 +226,31 @@ class ListenerTests(DaemonCase):
             with socket.create_connection((address, daemon.port), PATIENCE):
                 pass
 
+    def test_names(self) -> None:
+        """Bound to this machine, it is read by its own names alone; the log says who may read."""
+        daemon = self.daemon(
+            *("--tls-name", "box.example", "--allow-host", "other.example"),
+            *("--public-url", "https://demo.example/x"),
+        )
+        said = "every page in a browser on this machine"
+        self.assertTrue(any("May read" in line and said in line for line in daemon.lines))
+        for host, wanted in (
+            *(("localhost", 200), ("a.localhost", 200), ("127.0.0.1", 200), ("box.example", 200)),
+            *(("other.example", 200), ("demo.example", 200), ("host.docker.internal", 200)),
+            *((socket.gethostname(), 200), ("evil.example", 421), ("0.0.0.0", 421)),
+        ):
+            head = ("--cacert", str(daemon.ca), "-H", f"Host: {host}:{daemon.port}")
+            show = ("-o", os.devnull, "-w", "%{http_code}")
+            status = curl(*head, *show, f"{daemon.url}health")
+            self.assertEqual(int(status), wanted, host)
+
     def test_everywhere(self) -> None:
         """--host 0.0.0.0 listens on every address; the log names a URL that works."""
         daemon = self.daemon("--host", "0.0.0.0")
         self.assertEqual(daemon.listening, [(daemon.url, "0.0.0.0")])
         self.assertEqual(json.loads(self.get(daemon, "health"))["status"], "healthy")
+        reached = f"everybody who reaches 0.0.0.0:{daemon.port}"
+        self.assertTrue(any("May read" in line and reached in line for line in daemon.lines))
 
     def test_token(self) -> None:
         """What comes through a tunnel needs the token, which is never in the log."""

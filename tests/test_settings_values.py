@@ -77,7 +77,10 @@ class Values(Folders):
             ),
         )
         self.assertEqual(self.load({}, {"IMGD_ALLOW_HOSTS": "a, b"}).allow_hosts, (*own, "a", "b"))
+        for everywhere in ("0.0.0.0", "::", "[::]"):  # to bind to, and the name of no host
+            self.assertEqual(self.load({"host": everywhere}).allow_hosts, own)
         self.assert_refused("allow-host", "*", "*.example.org", "http://x", "a b", "x:y")
+        self.assert_refused("allow-host", "0.0.0.0", "::", "[::]:8888", "0.0.0.0:1")
 
     def test_origins(self) -> None:
         """An origin is written as a browser sends it, or is * for all."""
