@@ -25,15 +25,13 @@ _SINGLE: Final = (b"host", b"origin", b"sec-fetch-site")
 # of them each year (Via, CF-Ray, Traceparent, Tailscale-User-Login): any other one is taken for one
 # of theirs.
 _FIRST_HAND: Final = frozenset(
-    (
-        *(b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"authorization"),
-        *(b"cache-control", b"connection", b"content-encoding", b"content-language"),
-        *(b"content-length", b"content-type", b"cookie", b"date", b"dnt", b"expect", b"from"),
-        *(b"host", b"if-match", b"if-modified-since", b"if-none-match", b"if-range"),
-        *(b"if-unmodified-since", b"keep-alive", b"origin", b"pragma", b"prefer", b"priority"),
-        *(b"range", b"referer", b"save-data", b"te", b"trailer", b"transfer-encoding"),
-        *(b"upgrade", b"upgrade-insecure-requests", b"user-agent", b"x-requested-with"),
-    )
+    b"""
+    accept accept-charset accept-encoding accept-language authorization cache-control connection
+    content-encoding content-language content-length content-type cookie date dnt expect from host
+    http2-settings if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive
+    origin postman-token pragma prefer priority range referer save-data te trailer transfer-encoding
+    upgrade upgrade-insecure-requests user-agent x-requested-with
+    """.split()
 )
 _BROWSERS: Final = b"sec-"  # prefix of names that no page can set (Fetch standard)
 _MAX_SHOWN: Final = 64  # characters of a header's name in an error

@@ -160,6 +160,8 @@ class LocalTests(GateTests):
                 x_requested_with="n8n",
             )
         )
+        self.let_in(asker(connection="Upgrade, HTTP2-Settings", http2_settings="AAMA"))  # Java
+        self.let_in(asker(postman_token="0", cache_control="no-cache"))
         browser = {"sec_ch_ua": "Chromium", "sec_fetch_site": "same-origin", "dnt": "1"}
         self.let_in(asker(accept_language="de", priority="u=4", referer="x", cookie="a", **browser))
 
