@@ -174,7 +174,7 @@ class OneMeaningTests(SynchronousTestCase):
         max_examples=150,
         deadline=None,
         derandomize=True,
-        suppress_health_check=[HealthCheck.differing_executors],
+        suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
     )
     @given(
         st.sampled_from(("GET", "GET", "GET", "HEAD", "OPTIONS", "POST", "get", "PRI")),
