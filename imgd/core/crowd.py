@@ -240,7 +240,7 @@ class Crowd:
                 rate = _watch(guest, stay, step - held_up)
                 if rate < NONE_LEFT_RATE:
                     slow.append((rate, guest))
-            elif mark[0] == Stage.IDLE:
+            elif mark[0] == Stage.IDLE and (stay.pace or stay.client is not stay.own):
                 self._rest(stay)
             if mark != stay.mark:
                 stay.mark, stay.since = mark, now
