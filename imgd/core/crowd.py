@@ -234,13 +234,14 @@ class Crowd:
         self._swept, self._idle = now, None
         expired: list[tuple[Guest, Stage]] = []
         slow: list[tuple[float, Guest]] = []
+        stalled, idle = Stage.STALLED, Stage.IDLE  # looked up once for all
         for guest, stay in self._stays.items():
             mark = guest.mark()
-            if mark[0] == Stage.STALLED:
+            if mark[0] is stalled:
                 rate = _watch(guest, stay, step - held_up)
                 if rate < NONE_LEFT_RATE:
                     slow.append((rate, guest))
-            elif mark[0] == Stage.IDLE and (stay.pace or stay.client is not stay.own):
+            elif mark[0] is idle and (stay.pace or stay.client is not stay.own):
                 self._rest(stay)
             if mark != stay.mark:
                 stay.mark, stay.since = mark, now
