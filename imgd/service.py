@@ -41,7 +41,7 @@ from imgd.net.listen import Doorway, address_of, bind, close, number_of
 from imgd.net.where import Where
 from imgd.settings import Settings
 from imgd.stopping import Stopping, within
-from imgd.web.access import Access
+from imgd.web.access import make_access
 from imgd.web.headers import HeaderPolicy
 from imgd.web.hosts import OwnHosts
 from imgd.web.links import Links
@@ -227,7 +227,12 @@ class Daemon(Service):
             document_root=self._document_root(state_dir),
             keeper=keeper,
             urls=Urls(self.url, wanted.public_url),
-            access=self._make_access(secret),
+            access=make_access(
+                secret,
+                wanted.allow_hosts,
+                token_always=wanted.require_token or wanted.private,
+                socket_owner=socket_owner.choose(),
+            ),
             hosts=self._own_hosts(),
             headers=HeaderPolicy(wanted.cors_origins),
             run_blocking=self._machine.run,
@@ -243,23 +248,6 @@ class Daemon(Service):
             **_limits(wanted),
         )
         return Site(parts, self._reactor, self._access_log())
-
-    def _make_access(self, secret: str) -> Access:
-        wanted = self._settings
-        lookup = socket_owner.choose()
-        token_always = wanted.require_token or wanted.private
-        if lookup is None and not token_always:
-            self.log.warn(
-                "This system does not tell whose a connection is: every user of this machine, and "
-                "proxies that run on it, may control without the token (--require-token)"
-            )
-        return Access(
-            secret,
-            wanted.allow_hosts,
-            token_always=token_always,
-            socket_owner=lookup,
-            own_users=socket_owner.own_users(),
-        )
 
     def _own_hosts(self) -> OwnHosts:
         wanted = self._settings

@@ -19,7 +19,7 @@ from imgd.host.workers import Progress
 
 # A folder changed this shortly before it was read may change again within the same timestamp:
 # FAT counts in 2 s, Linux stamps in ticks of up to 10 ms.
-_SETTLED_NS: Final = 2_000_000_000
+SETTLED_NS: Final = 2_000_000_000
 
 MAX_FIRST: Final = 10_000  # names in a status
 
@@ -142,7 +142,7 @@ def read(root: Root, progress: Progress | None = None) -> Index:
         names = Names(_walk(root, folders), step)
     except OSError as error:
         raise failing.told(error, NotFound()) from error
-    settled = all(mtime < started - _SETTLED_NS for mtime, _ in folders.values())
+    settled = all(mtime < started - SETTLED_NS for mtime, _ in folders.values())
     first = [paths.display(name) for name in names.page(0, MAX_FIRST)]
     encoded = msgspec.Raw(messages.encode(first))
     return Index(names, tuple(folders.items()) if settled else None, encoded)

@@ -15,6 +15,7 @@ from imgd.core.folder_index import FolderIndex, Look
 from imgd.core.listing import Page, Query, Sort
 from imgd.errors import NotFound
 from imgd.host import disk, failing
+from imgd.host.directories import SETTLED_NS
 from imgd.host.disk import Root
 from imgd.host.workers import Progress
 
@@ -25,9 +26,6 @@ DISUSED: Final = 60.0  # seconds without a question, after which an index is dro
 # no more than a fifth of the time.
 FACTS_AGE: Final = 5.0
 FACTS_SHARE: Final = 4.0
-# A folder changed this shortly before it was read may change again within the same timestamp:
-# FAT counts in 2 s, Linux stamps in ticks of up to 10 ms.
-SETTLED_NS: Final = 2_000_000_000
 
 Folder = tuple[Root, tuple[str, ...]]
 

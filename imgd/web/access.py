@@ -6,13 +6,37 @@ from collections.abc import Collection, Iterable
 
 from imgd.core import gate
 from imgd.errors import Forbidden, ImgdError
-from imgd.host.socket_owner import Endpoint, Lookup
+from imgd.host.socket_owner import Endpoint, Lookup, own_users
+from imgd.logs import Logger
 from imgd.web.request import Request
 
 HINT = (
     "Send 'Authorization: Bearer TOKEN'; the token is in the file 'token' of imgd's state folder, "
     "which the log names at start."
 )
+
+
+log = Logger()
+
+
+def make_access(
+    token: str, allowed_hosts: Iterable[str], *, token_always: bool, socket_owner: Lookup | None
+) -> Access:
+    """The gate for programs of this process's user; a line of the log says where that cannot be
+    told, and every user of the machine counts as it.
+    """
+    if socket_owner is None and not token_always:
+        log.warn(
+            "This system does not tell whose a connection is: every user of this machine, and "
+            "proxies that run on it, may control without the token (--require-token)"
+        )
+    return Access(
+        token,
+        allowed_hosts,
+        token_always=token_always,
+        socket_owner=socket_owner,
+        own_users=own_users(),
+    )
 
 
 class Access:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.host.socket_owner import Endpoint
+from imgd.host.socket_owner import Endpoint, Lookup
+from imgd.web.access import make_access
 from tests.fakes import TOKEN, House
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -60,6 +62,29 @@ class OwnerTests(SynchronousTestCase):
         house.post("/timeout/5", peer="203.0.113.9")
         house.ask("/missing.png")
         self.assertEqual(self.asked, [])
+
+
+class UnknownOwnerTests(SynchronousTestCase):
+    """Where the system does not tell whose a connection is."""
+
+    def lines(self, lookup: Lookup | None, *, token_always: bool = False) -> list[str]:
+        with capturedLogs() as events:
+            make_access(TOKEN, (), token_always=token_always, socket_owner=lookup)
+        return [formatEvent(event) for event in events]
+
+    def test_told_at_start(self) -> None:
+        """One line says that every user may control, where that is so."""
+        [line] = self.lines(None)
+        self.assertIn("every user of this machine", line)
+        self.assertIn("--require-token", line)
+        self.assertEqual(self.lines(None, token_always=True), [])
+        self.assertEqual(self.lines(lambda _own, _other: OWN), [])
+
+    def test_rule(self) -> None:
+        """What a request says of itself decides then, as it does of a connection of one's own."""
+        house = House(os.path.abspath(self.mktemp()))  # which asks no system
+        self.assertEqual(house.post("/timeout/5").status, 200)
+        self.assertEqual(house.post("/timeout/5", headers={"Via": "1.1 x"}).status, 403)
 
 
 class RequireTokenTests(SynchronousTestCase):
