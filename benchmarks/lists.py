@@ -122,11 +122,11 @@ def main() -> None:
 def measure(server: Server, seconds: float) -> None:
     """Ask, and tell."""
     before = peak = resident(server.pid)
-    crowd: list[Asking] = [
+    table: list[Asking] = [
         Asking(server, queries(number), CLIENTS / RATE, "text/html") for number in range(CLIENTS)
     ]
     beside = {path: Asking(server, cycle([path]), 1 / EACH_BESIDE) for path in BESIDE}
-    everybody = [*crowd, *beside.values()]
+    everybody = [*table, *beside.values()]
     for one in everybody:
         one.start()
     ends = time.monotonic() + seconds
@@ -135,19 +135,19 @@ def measure(server: Server, seconds: float) -> None:
         peak = max(peak, resident(server.pid))
     for one in everybody:
         one.over.set()
-    report(crowd, beside)
+    report(table, beside)
     print(f"Memory: {before:.0f} MiB before, {peak:.0f} MiB at most.")
     if late := [path for path, one in beside.items() if not one.is_fine()]:
         raise SystemExit(f"Not answered within {WORST} s: {', '.join(late)}")
 
 
-def report(crowd: list[Asking], beside: dict[str, Asking]) -> None:
+def report(table: list[Asking], beside: dict[str, Asking]) -> None:
     """The table, once everybody has their last answer."""
-    for one in (*crowd, *beside.values()):
+    for one in (*table, *beside.values()):
         one.join()
     print("| asked | answers | median | worst |")
     print("|---|---|---|---|")
-    print(row("the large folder", crowd))
+    print(row("the large folder", table))
     for path, one in beside.items():
         print(row(path, [one]))
 

@@ -10,7 +10,7 @@ import h11
 from fuzz.harness import must, run
 
 with atheris.instrument_imports(include=["imgd"]):
-    from imgd.core.http_rules import Refusal
+    from imgd.core.http_rules import HeadError
     from imgd.core.request_body import MAX_BODY, Body, ChunkedReader
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -25,9 +25,9 @@ def one_input(data: bytes) -> None:
     while pieces is None and fed < len(data):
         pieces = reader.feed(data[fed : fed + size])
         fed += size
-    if isinstance(whole, Refusal):
+    if isinstance(whole, HeadError):
         must(whole.status in (400, 413), whole)
-        must(isinstance(pieces, Refusal), whole, pieces)
+        must(isinstance(pieces, HeadError), whole, pieces)
     elif isinstance(whole, Body):
         must(isinstance(pieces, Body) and pieces.content == whole.content, whole, pieces)
         must(pieces.rest + data[fed:] == whole.rest, whole, pieces)

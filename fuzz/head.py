@@ -8,7 +8,7 @@ import h11
 from fuzz.harness import must, run
 
 with atheris.instrument_imports(include=["imgd"]):
-    from imgd.core.http_rules import Head, HeadReader, Refusal, origin_form
+    from imgd.core.http_rules import Head, HeadError, HeadReader, origin_form
 
 STATUSES = (400, 413, 414, 431, 501, 505)
 
@@ -22,9 +22,9 @@ def one_input(data: bytes) -> None:
         pieces = reader.feed(data[start : start + size])
         if pieces is not None:
             break
-    if isinstance(whole, Refusal):
+    if isinstance(whole, HeadError):
         must(whole.status in STATUSES, whole)
-        must(isinstance(pieces, Refusal) and pieces.status == whole.status, whole, pieces)
+        must(isinstance(pieces, HeadError) and pieces.status == whole.status, whole, pieces)
     elif isinstance(whole, Head):
         must(isinstance(pieces, Head) and pieces.head == whole.head, whole, pieces)
         same_as_h11(whole.head)

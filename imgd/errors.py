@@ -77,7 +77,7 @@ class UnsupportedMediaType(ImgdError):
 class Unavailable(ImgdError):
     """The machine underneath cannot do it now; trying again may help.
 
-    ``fault`` names what is wrong (``imgd.trouble``), "" where it is nothing to be told further.
+    ``fault`` names what ``imgd.host.health_monitor`` is to report, "" for nothing.
     """
 
     status = 503

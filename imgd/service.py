@@ -16,37 +16,44 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import globalLogPublisher
 
 from imgd import __version__
-from imgd.core import faults
-from imgd.core.crowd import Deadlines
-from imgd.core.forwarded import Proxies
-from imgd.core.gate import is_loopback, who_may_read
+from imgd.certificates.files import subject_names
+from imgd.certificates.renewal import names_wanted
+from imgd.certificates.watch import CertificateWatch, MadeCertificates, OwnCertificates
+from imgd.collections.manager import CollectionManager
+from imgd.collections.scan import Policy
+from imgd.collections.store import Store
+from imgd.core import health
+from imgd.core.access_rules import is_loopback, who_may_read
+from imgd.core.connections import Deadlines
+from imgd.core.forwarded import TrustedProxies
 from imgd.errors import StartError
-from imgd.host import descriptors, running, secret_file, signing_key, socket_owner, token
+from imgd.files.disk import Root, hidden_by
+from imgd.files.folder_indexes import FolderIndexes
+from imgd.host import (
+    control_token,
+    descriptors,
+    instance_lock,
+    secret_file,
+    signing_key,
+    socket_owner,
+)
 from imgd.host.access_log import AccessLog
 from imgd.host.atomic import make_private_folder
-from imgd.host.certificate_files import subject_names
-from imgd.host.certificates import names_wanted
+from imgd.host.blocking import BlockingRunner
 from imgd.host.clock import MonotonicClock, never_set_back
-from imgd.host.directories import Policy
-from imgd.host.disk import Root, hidden_by
-from imgd.host.folder_indexes import FolderIndexes
-from imgd.host.state import Store
-from imgd.keeper import Keeper
+from imgd.host.shutdown import Shutdown, within
 from imgd.logs import Logger, SeldomFailures, one_line
-from imgd.machine import Machine
-from imgd.net.accepting import AcceptErrors
+from imgd.net.accept_errors import AcceptErrors
 from imgd.net.bulk_tls import tls_factory
-from imgd.net.certificate_watch import CertificateWatch, MadeCertificates, OwnCertificates
-from imgd.net.listen import Doorway, address_of, bind, close, number_of
-from imgd.net.where import Where
+from imgd.net.listen import SwitchableFactory, address_of, bind, close, number_of
+from imgd.net.listen_urls import ListenUrls
 from imgd.settings import Settings
-from imgd.stopping import Stopping, within
 from imgd.web.access import make_access
-from imgd.web.headers import HeaderPolicy
-from imgd.web.hosts import OwnHosts
-from imgd.web.links import Links
-from imgd.web.site import RESERVED, Parts, Site
-from imgd.web.views import Urls
+from imgd.web.own_hosts import OwnHosts
+from imgd.web.response_headers import HeaderPolicy
+from imgd.web.serializers import Urls
+from imgd.web.server import RESERVED, Parts, Site
+from imgd.web.signed_links import Links
 
 LAST_CHANGE: Final = 5  # seconds that storing it may take when the daemon ends
 MEGABYTE: Final = 1_000_000  # bytes
@@ -55,7 +62,7 @@ MEGABYTE: Final = 1_000_000  # bytes
 def make(settings: Settings, reactor: Any) -> Daemon:
     """The daemon for these settings, not yet started; every log line is one line from here on."""
     never_set_back(reactor)
-    machine = Machine(reactor, os.path.realpath(settings.state_dir), settings.disk_timeout)
+    machine = BlockingRunner(reactor, os.path.realpath(settings.state_dir), settings.disk_timeout)
     seldom = SeldomFailures(reactor.seconds)
     for observer in (AcceptErrors(machine.no_descriptor), seldom, one_line):
         globalLogPublisher.addObserver(observer)  # type: ignore[arg-type]  # plain functions
@@ -71,17 +78,17 @@ class Daemon(Service):
 
     log = Logger()
 
-    def __init__(self, settings: Settings, reactor: Any, machine: Machine) -> None:
+    def __init__(self, settings: Settings, reactor: Any, machine: BlockingRunner) -> None:
         self._settings = settings
         self._reactor = reactor
         self._machine = machine
         self._started = time.monotonic()
-        self._main, self._plain = Doorway(), Doorway()
+        self._main, self._plain = SwitchableFactory(), SwitchableFactory()
         self._main_ports: list[IListeningPort] = []
         self._plain_ports: list[IListeningPort] = []
         self._undo = ExitStack()
         self._hangups: list[Callable[[], object]] = []  # what SIGHUP asks for
-        self._keeper: Keeper | None = None
+        self._manager: CollectionManager | None = None
         self._site: Site | None = None
 
     @property
@@ -90,9 +97,9 @@ class Daemon(Service):
         return self._where.url
 
     @property
-    def _where(self) -> Where:
+    def _where(self) -> ListenUrls:
         scheme = "https" if self._settings.tls else "http"
-        return Where(self._settings.host, scheme, self._main_ports, self._plain_ports)
+        return ListenUrls(self._settings.host, scheme, self._main_ports, self._plain_ports)
 
     def privilegedStartService(self) -> None:
         """Bind every port."""
@@ -109,35 +116,35 @@ class Daemon(Service):
         state_dir = os.path.realpath(wanted.state_dir)
         hold = self._take_state_folder(state_dir)
         secret_file.refuse_open(state_dir)
-        secret = wanted.token or token.read_or_make(state_dir)
+        secret = wanted.token or control_token.read_or_make(state_dir)
         store = Store.open(os.path.join(state_dir, "catalog.sqlite3"))
         self._machine.keep(store)
-        keeper = self._keeper = self._make_keeper(state_dir, store)
-        keeper.restore()
+        manager = self._manager = self._make_keeper(state_dir, store)
+        manager.restore()
         watch = self._make_certificates(state_dir) if wanted.tls else None
         links = self._make_links(state_dir, store)
-        site = self._site = self._make_site(state_dir, secret, keeper, watch, links)
+        site = self._site = self._make_site(state_dir, secret, manager, watch, links)
         self._open(site)
         self._plain.behind = site
         self._main.behind = tls_factory(watch.context, site, self._reactor) if watch else site
         made = watch.made if watch else None
-        hold.announce(self._where.urls, made.ca_pem if made else None)
+        hold.publish(self._where.urls, made.ca_pem if made else None)
         self._say_where(state_dir, watch)
         super().startService()
 
     def _open(self, site: Site) -> None:
         """Look after the machine, the connections and the signals while this runs."""
-        self._main.admits = self._plain.admits = site.reception.admits
-        self._plain.refusal = site.reception.refusal
+        self._main.admits = self._plain.admits = site.limiter.admits
+        self._plain.refusal = site.limiter.refusal
         if not self._settings.tls:
-            self._main.refusal = site.reception.refusal
+            self._main.refusal = site.limiter.refusal
         self._machine.start()
         self._undo.callback(self._machine.stop)
         self._heed_hangups()
-        site.reception.start()
-        stopping = Stopping(self._reactor, site.reception.hurry)
+        site.limiter.start()
+        stopping = Shutdown(self._reactor, site.limiter.abort_now)
         self._reactor.callWhenRunning(stopping.listen)
-        self._undo.callback(stopping.deafen)
+        self._undo.callback(stopping.uninstall)
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, let what is under way end, store the last change, and give the state
@@ -150,26 +157,26 @@ class Daemon(Service):
         await gatherResults([close(port) for port in (*self._main_ports, *self._plain_ports)])
         if self._site is not None:
             await self._site.drain(self._settings.grace)
-        if self._keeper is not None:
-            closing = Deferred.fromCoroutine(self._keeper.close())
+        if self._manager is not None:
+            closing = Deferred.fromCoroutine(self._manager.close())
             if not await within(LAST_CHANGE, closing, self._reactor):
                 self.log.error("The state could not be closed: its disk does not answer")
         self._undo.close()
 
     # The parts
 
-    def _take_state_folder(self, state_dir: str) -> running.Hold:
+    def _take_state_folder(self, state_dir: str) -> instance_lock.InstanceLock:
         try:
             make_private_folder(state_dir)
         except OSError as error:
             raise StartError(
                 f"Cannot make the state folder {state_dir}: {error.strerror}."
             ) from None
-        hold = running.hold(state_dir)
+        hold = instance_lock.hold(state_dir)
         self._undo.callback(hold.release)
         return hold
 
-    def _make_keeper(self, state_dir: str, store: Store) -> Keeper:
+    def _make_keeper(self, state_dir: str, store: Store) -> CollectionManager:
         wanted = self._settings
         policy = Policy(
             base=wanted.frame_base_dir,
@@ -178,7 +185,7 @@ class Daemon(Service):
             follow_symlinks=wanted.follow_symlinks,
             documents=os.path.realpath(wanted.images_dir),
         )
-        return Keeper(
+        return CollectionManager(
             store=store,
             policy=policy,
             clock=MonotonicClock(self._reactor),
@@ -200,7 +207,7 @@ class Daemon(Service):
                 force_leaf=wanted.generate_certs,
             )
         watch = CertificateWatch(
-            source, self._machine.run_own, self._reactor, self._machine.trouble
+            source, self._machine.run_internal, self._reactor, self._machine.health_monitor
         )
         watch.start()
         self._undo.callback(watch.stop)
@@ -216,7 +223,7 @@ class Daemon(Service):
         self,
         state_dir: str,
         secret: str,
-        keeper: Keeper,
+        manager: CollectionManager,
         watch: CertificateWatch | None,
         links: Links,
     ) -> Site:
@@ -225,7 +232,7 @@ class Daemon(Service):
         self._machine.each_second(indexes.drop_unused)
         parts = Parts(
             document_root=self._document_root(state_dir),
-            keeper=keeper,
+            manager=manager,
             urls=Urls(self.url, wanted.public_url),
             access=make_access(
                 secret,
@@ -236,15 +243,15 @@ class Daemon(Service):
             hosts=self._own_hosts(),
             headers=HeaderPolicy(wanted.cors_origins),
             run_blocking=self._machine.run,
-            run_aside=self._machine.run_aside,
+            run_unawaited=self._machine.run_unawaited,
             uptime=lambda: time.monotonic() - self._started,
             ca_pem=lambda: watch.ca_pem() if watch else None,
             memory_cache=wanted.memory_cache * MEGABYTE,
             private=wanted.private,
             links=links,
-            proxies=Proxies(wanted.proxies),
+            proxies=TrustedProxies(wanted.proxies),
             indexes=indexes,
-            trouble=self._machine.trouble,
+            health_monitor=self._machine.health_monitor,
             **_limits(wanted),
         )
         return Site(parts, self._reactor, self._access_log())
@@ -286,7 +293,7 @@ class Daemon(Service):
         if not path:
             return None
         access_log = AccessLog(path)
-        self._machine.check(faults.ACCESS_LOG, lambda: path if access_log.is_losing else "")
+        self._machine.check(health.ACCESS_LOG, lambda: path if access_log.is_losing else "")
         self._undo.callback(access_log.close)
         self._hangups.append(access_log.reopen)
         return access_log.write
@@ -320,7 +327,7 @@ class Daemon(Service):
         )
         self.log.info("May read: {readers}", readers=readers)
         if not self._settings.token:
-            self.log.info("The token is in {path}", path=token.path(state_dir))
+            self.log.info("The token is in {path}", path=control_token.path(state_dir))
         self.log.info("imgd {version} is ready: open {url}", version=__version__, url=self.url)
 
 

@@ -17,24 +17,24 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from imgd.host.directories import Policy
-from imgd.host.disk import Root
-from imgd.host.state import StoredCollection
-from imgd.keeper import Keeper, Order, Shelf
-from imgd.trouble import Trouble
+from imgd.collections.manager import CollectionManager, LoadedCollection, LoadSpec
+from imgd.collections.scan import Policy
+from imgd.collections.store import StoredCollection
+from imgd.files.disk import Root
+from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
-from imgd.web.headers import HeaderPolicy
-from imgd.web.hosts import OwnHosts
-from imgd.web.links import Links
-from imgd.web.site import RESERVED, Parts, Site
-from imgd.web.views import Urls
+from imgd.web.own_hosts import OwnHosts
+from imgd.web.response_headers import HeaderPolicy
+from imgd.web.serializers import Urls
+from imgd.web.server import RESERVED, Parts, Site
+from imgd.web.signed_links import Links
 
 TOKEN = "a-token-for-the-tests"
 WALL = 1_800_000_000.0  # the wall clock's start, seconds since the epoch
 
 
 class MemoryStore:
-    """What ``imgd.host.state.Store`` does, in a dict. ``fail`` makes every change raise it."""
+    """What ``imgd.collections.store.Store`` does, in a dict. ``fail`` is raised by changes."""
 
     def __init__(self) -> None:
         self.rows: dict[str, StoredCollection] = {}
@@ -205,7 +205,7 @@ class House:
         self.wall = Wall(self.clock)
         self.store = store if store is not None else MemoryStore()
         self.blocking = Blocking()
-        self.keeper = Keeper(
+        self.manager = CollectionManager(
             store=self.store,  # type: ignore[arg-type]
             policy=Policy(
                 base=folder,
@@ -228,7 +228,7 @@ class House:
                 forbidden=(os.path.realpath(self.state_dir),),
                 hidden=RESERVED,
             ),
-            keeper=self.keeper,
+            manager=self.manager,
             urls=self.urls,
             access=Access(
                 TOKEN,
@@ -238,12 +238,12 @@ class House:
             headers=HeaderPolicy(cors_origins),
             hosts=OwnHosts(hosts),
             run_blocking=self.blocking,
-            run_aside=self.blocking,
+            run_unawaited=self.blocking,
             uptime=lambda: 12.5,
             ca_pem=lambda: b"-----BEGIN CERTIFICATE-----\n",
             private=private,
             links=Links(wall=self.wall),
-            trouble=Trouble(self.clock.seconds),
+            health_monitor=HealthMonitor(self.clock.seconds),
             **(more or {}),
         )
         self.site = Site(parts, self.clock, self.access_lines.append)  # type: ignore[arg-type]
@@ -281,10 +281,10 @@ class House:
         body = b"" if message is None else json.dumps(message).encode("ascii")
         return self.ask(path, "POST", headers, body, **more)
 
-    def load(self, directory: str, **order: Any) -> Shelf:
+    def load(self, directory: str, **order: Any) -> LoadedCollection:
         """Load a directory without the API."""
-        result: list[Shelf] = []
-        work = Deferred.fromCoroutine(self.keeper.load(Order(directory, **order)))
+        result: list[LoadedCollection] = []
+        work = Deferred.fromCoroutine(self.manager.load(LoadSpec(directory, **order)))
         work.addCallback(result.append)
         return result[0]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import samples
+from tests.certificates.test_authority import forge
 from tests.chromium import Chromium
 from tests.daemons import Daemon
-from tests.host.test_local_ca import forge
 
 NAMES = "tbody tr:not(.parent) th a"
 WIDTH = "document.images.length && document.images[0].naturalWidth"

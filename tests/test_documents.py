@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import imgd
-from imgd.core import crowd, http_rules, listing, media, messages, ranges, request_body
+from imgd.core import connections, http_rules, listing, media, messages, ranges, request_body
 from imgd.settings.table import TABLE
 from imgd.tap import Options
-from imgd.web import headers, site, views
+from imgd.web import response_headers, serializers, server
 from tests import samples
 from tests.daemons import CHECKOUT
 from tests.fakes import Answer, House
@@ -249,7 +249,7 @@ class ReferenceTests(SynchronousTestCase):
 
     def test_paths(self) -> None:
         """Every name that imgd takes from the document root is told, in both places."""
-        for name in site.RESERVED:
+        for name in server.RESERVED:
             self.assertTrue(f"`/{name}" in self.reference, f"/{name} is not told")
             self.assertTrue(f"`{name}`" in self.reference, f"{name} is not told to be reserved")
 
@@ -257,10 +257,10 @@ class ReferenceTests(SynchronousTestCase):
         """Every header that each answer or each preflight carries is told, with its value."""
         told = " ".join(self.reference.split())
         for name, value in (
-            *headers.EVERY_ANSWER,
-            *headers.SHARED,
-            *headers.NOT_SHARED,
-            *headers.PREFLIGHT,
+            *response_headers.EVERY_ANSWER,
+            *response_headers.SHARED,
+            *response_headers.NOT_SHARED,
+            *response_headers.PREFLIGHT,
         ):
             self.assertIn(name.decode(), told)
             self.assertIn(value.decode(), told)
@@ -275,10 +275,10 @@ class ReferenceTests(SynchronousTestCase):
         for limit in (
             *(f"{request_body.MAX_BODY // 1024} KiB", f"up to {ranges.MAX_RANGES}"),
             *(f"{listing.PAGE_SIZE:,}", f"{listing.MAX_PAGE_SIZE:,}"),
-            *(f"{views.MAX_STATUS_NAMES:,}", f"{messages.MAX_MINUTES:,} minutes"),
+            *(f"{serializers.MAX_STATUS_NAMES:,}", f"{messages.MAX_MINUTES:,} minutes"),
             *(f"{http_rules.MAX_LINE:,} bytes", f"{http_rules.MAX_FIELDS} headers"),
             f"{http_rules.MAX_SECTION // 1024} KiB",
-            *(f"{getattr(crowd.Deadlines(), name)} seconds" for name in TOLD_DEADLINES),
+            *(f"{getattr(connections.Deadlines(), name)} seconds" for name in TOLD_DEADLINES),
         ):
             self.assertTrue(limit in self.reference, f"{limit} is not told")
 

@@ -13,9 +13,9 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from imgd.core.crowd import Deadlines
+from imgd.core.connections import Deadlines
 from imgd.net.bulk_tls import tls_factory
-from imgd.net.listen import Doorway
+from imgd.net.listen import SwitchableFactory
 from imgd.net.tls import SwappableContext, build_context
 from tests.daemons import PATIENCE, Daemon, DaemonCase
 from tests.fakes import House, write
@@ -127,10 +127,10 @@ class SlowReaderTests(TestCase):
         self.house = House(os.path.abspath(self.mktemp()), more=more)
         write(os.path.join(self.house.documents, "big.bin"), bytes(BIG))
         site = self.house.site
-        site.reception.start()
-        self.addCleanup(site.reception.stop)
-        door = Doorway()
-        door.admits = site.reception.admits
+        site.limiter.start()
+        self.addCleanup(site.limiter.stop)
+        door = SwitchableFactory()
+        door.admits = site.limiter.admits
         context = SwappableContext(build_context(made().pairs))
         door.behind = tls_factory(context, site, reactor) if tls else site
         port = reactor.listenTCP(0, door, interface="127.0.0.1")

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest, TestCase
 
 from imgd.web.pages import ASSETS
-from imgd.web.site import RESERVED
+from imgd.web.server import RESERVED
 from tests.daemons import CHECKOUT, PATIENCE, Daemon, curl, environment
 
 DESCRIPTION = ASSETS["openapi.yaml"][1]

@@ -13,7 +13,7 @@ from imgd.settings import Check, Settings, SettingsError, load
 TOKEN = "A-token_with.all~of+the/signs=="
 
 
-class Folders(SynchronousTestCase):
+class FolderListings(SynchronousTestCase):
     """A working folder with nothing in it, and a state folder outside of it."""
 
     def setUp(self) -> None:
@@ -64,7 +64,7 @@ class Folders(SynchronousTestCase):
             self.assertTrue(problem.startswith(start), f"{problem!r} does not start with {start!r}")
 
 
-class Defaults(Folders):
+class Defaults(FolderListings):
     def test_everything_has_a_default(self) -> None:
         """With nothing given, the settings are those of the contract's table."""
         self.assertEqual(
@@ -111,7 +111,7 @@ class Defaults(Folders):
         self.assertNotIn(TOKEN, repr(settings))
 
 
-class Precedence(Folders):
+class Precedence(FolderListings):
     def test_options_environment_file_default(self) -> None:
         """An option comes before the environment, that before .env, that before the default."""
         environ = {"IMAGE_SERVER_PORT": "2"}
@@ -167,7 +167,7 @@ class Precedence(Folders):
         self.assertEqual(self.load({"port": "1"}, {"IMAGE_SERVER_PORT": "x"}).port, 1)
 
 
-class EnvFile(Folders):
+class EnvFile(FolderListings):
     def test_named_file(self) -> None:
         """--env-file names another file, relative to the working folder, in place of .env."""
         self.write("other.env", "IMAGE_SERVER_PORT=4")
@@ -223,7 +223,7 @@ class EnvFile(Folders):
         self.assertEqual(problem, "other.env: IMGD_CERT: 'gone.pem' does not exist")
 
 
-class OlderServers(Folders):
+class OlderServers(FolderListings):
     def test_volumes(self) -> None:
         """The settings of the HTTPS server of volumes work unchanged."""
         root = self.make("vista", "output")

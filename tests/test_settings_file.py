@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest
 
 from tests.daemons import Daemon, DaemonCase, run
-from tests.test_settings import Folders
+from tests.test_settings import FolderListings
 
 OTHER = 54321  # a user of no name
 TEXT = "IMAGE_SERVER_PORT=3\n"
@@ -39,7 +39,7 @@ def lonely_group() -> int:
     return pwd.getpwuid(0).pw_gid
 
 
-class FileCase(Folders):
+class FileCase(FolderListings):
     def setUp(self) -> None:
         super().setUp()
         if os.name != "posix":

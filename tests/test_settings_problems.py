@@ -9,12 +9,12 @@ from dotenv import dotenv_values
 
 from imgd.settings import Settings, SettingsError
 from imgd.settings.table import TABLE, Setting
-from tests.test_settings import Folders
+from tests.test_settings import FolderListings
 
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-class Conflicts(Folders):
+class Conflicts(FolderListings):
     def test_certificate_and_key(self) -> None:
         """A certificate needs its key and a key its certificate, whatever gave them."""
         cert, key = self.write("c.pem"), self.write("k.pem")
@@ -71,7 +71,7 @@ class Conflicts(Folders):
         self.assertEqual(self.problems({"allow-root": [str(self.cwd.parent)]}), [])
 
 
-class AllAtOnce(Folders):
+class AllAtOnce(FolderListings):
     def test_every_problem(self) -> None:
         """Problems of all sources and of the caller's checks are told together, with keys."""
 
@@ -126,7 +126,7 @@ class AllAtOnce(Folders):
         self.assertEqual(caught.exception.detail, "; ".join(caught.exception.problems))
 
 
-class Documents(Folders):
+class Documents(FolderListings):
     """What is written about settings says what the table says."""
 
     def keys(self) -> set[str]:

@@ -8,10 +8,10 @@ from twisted.trial.unittest import SkipTest
 from imgd.core.messages import MAX_MINUTES
 from imgd.settings import load
 from imgd.settings.table import TABLE
-from tests.test_settings import TOKEN, Folders
+from tests.test_settings import TOKEN, FolderListings
 
 
-class Values(Folders):
+class Values(FolderListings):
     def assert_values(self, field: str, option: str, *pairs: tuple[str, object]) -> None:
         for text, value in pairs:
             self.assertEqual(getattr(self.load({option: text}), field), value, text)
@@ -138,7 +138,7 @@ class Values(Folders):
             self.assertNotIn(text, problem)
 
 
-class Paths(Folders):
+class Paths(FolderListings):
     def test_relative_and_home(self) -> None:
         """Paths are made absolute from the working folder, and ~ is the user's own."""
         settings = self.load(

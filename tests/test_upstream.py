@@ -1,6 +1,6 @@
 """What imgd leans on inside Twisted and pyOpenSSL, named one by one.
 
-``imgd.host.tcp`` and ``imgd.net.bulk_tls`` alone know private names. A failure here after an
+``imgd.net.tcp`` and ``imgd.net.bulk_tls`` alone know private names. A failure here after an
 upgrade says which of them is gone or means something else; the modules say what each is for.
 """
 
@@ -19,7 +19,7 @@ from twisted.web.http import HTTPChannel
 
 import imgd
 
-ALLOWED = {"host/tcp.py", "net/bulk_tls.py"}
+ALLOWED = {"net/tcp.py", "net/bulk_tls.py"}
 # Names of others that begin with an underscore, and are no private names of theirs.
 PUBLIC = {"_replace", "_asdict", "_fields"}
 

@@ -22,9 +22,9 @@ from imgd.client import samples
 from imgd.client.desk import Desk
 from imgd.client.discovery import find_server
 from imgd.client.errors import ClientError
-from imgd.host import running
+from imgd.host import instance_lock
 from imgd.host.atomic import write_file
-from imgd.host.running import Running
+from imgd.host.instance_lock import RunningDaemon
 
 FRAMES: Final = 24
 START_SECONDS: Final = 30.0
@@ -76,7 +76,7 @@ class DemoDaemon:
         self._handle: Any = None
         self.state_dir = os.path.join(folder, "state")
 
-    async def start(self) -> Running:
+    async def start(self) -> RunningDaemon:
         """Start it, and return where it listens; ClientError with what it said if it does not."""
         command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "imgd", "--port", "0"]
         command += ["--http-port", "0", "--images-dir", os.path.join(self._folder, "images")]
@@ -85,7 +85,7 @@ class DemoDaemon:
             self._process, command[0], command, _environment(self._desk.environ), self._folder
         )
         for _ in range(int(START_SECONDS / POLL_SECONDS)):
-            found = running.find(self.state_dir)
+            found = instance_lock.find(self.state_dir)
             if found is not None:
                 return found
             if self._process.has_ended:
@@ -147,7 +147,7 @@ def make_images(folder: str) -> None:
     write_file(path, samples.volume(), mode=0o644)
 
 
-async def _present(desk: Desk, folder: str, found: Running) -> None:
+async def _present(desk: Desk, folder: str, found: RunningDaemon) -> None:
     images = os.path.join(folder, "images")
     server = find_server({}, state_dir=os.path.join(folder, "state"))
     client = desk.client(server)

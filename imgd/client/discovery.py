@@ -10,10 +10,10 @@ from typing import Final
 
 from imgd.client.errors import ClientError, Misbehaved
 from imgd.client.urls import Origin, base_of, origin_of
-from imgd.host import running
-from imgd.host import token as token_file
+from imgd.host import control_token as token_file
+from imgd.host import instance_lock
+from imgd.host.instance_lock import RunningDaemon
 from imgd.host.manifest_file import read_small
-from imgd.host.running import Running
 
 # Where a daemon looks for its public URL, too; ``imgd tunnel`` prints the second to be evaluated.
 PUBLIC_URLS: Final = ("IMGD_PUBLIC_URL", "NGROK_URL", "NGROK_DOMAIN")
@@ -89,8 +89,8 @@ def find_server(
     is trusted for addresses of this machine alone, and its token goes to the daemon that runs on it
     and to nobody else. ``public_url`` before the environment's.
     """
-    folder = state_dir or running.default_state_dir(environ)
-    daemon = running.find(folder)
+    folder = state_dir or instance_lock.default_state_dir(environ)
+    daemon = instance_lock.find(folder)
     base = base_of(url or environ.get("IMGD_SERVER") or _local_url(daemon))
     found_ca = read_small(ca_file) if ca_file else _local_ca(base, folder, daemon)
     said = token or environ.get("IMGD_TOKEN") or _local_token(base, folder, daemon)
@@ -102,7 +102,7 @@ def find_server(
     return server.with_public(*(url if "://" in url else f"https://{url}" for url in named if url))
 
 
-def _local_url(daemon: Running | None) -> str:
+def _local_url(daemon: RunningDaemon | None) -> str:
     if daemon is None or not daemon.urls:
         raise ClientError(
             "no imgd is running: start one with twistd -n imgd, or name a server with --server URL"
@@ -110,7 +110,7 @@ def _local_url(daemon: Running | None) -> str:
     return next((url for url in daemon.urls if url.startswith("https:")), daemon.urls[0])
 
 
-def _is_it(base: str, daemon: Running | None) -> bool:
+def _is_it(base: str, daemon: RunningDaemon | None) -> bool:
     """Whether this URL is the daemon's: one that it names, or its port on this machine."""
     asked = origin_of(base)
     for url in daemon.urls if daemon else []:
@@ -121,12 +121,12 @@ def _is_it(base: str, daemon: Running | None) -> bool:
     return False
 
 
-def _local_ca(base: str, folder: str, daemon: Running | None) -> bytes | None:
+def _local_ca(base: str, folder: str, daemon: RunningDaemon | None) -> bytes | None:
     if _is_it(base, daemon) and daemon is not None:
         return read_small(daemon.ca) if daemon.ca else None
     own = os.path.join(folder, "ca.pem")
     return read_small(own) if origin_of(base).is_loopback and os.path.exists(own) else None
 
 
-def _local_token(base: str, folder: str, daemon: Running | None) -> str | None:
+def _local_token(base: str, folder: str, daemon: RunningDaemon | None) -> str | None:
     return token_file.read(folder) if _is_it(base, daemon) else None

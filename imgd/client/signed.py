@@ -64,4 +64,4 @@ async def sign(client: Client, collection: str, seconds: int) -> Signed:
 
 def shown(url: str) -> str:
     """A URL for eyes and logs: with its signature it would open the whole collection."""
-    return links.masked(url.encode("utf-8", "replace")).decode("utf-8")
+    return links.redact(url.encode("utf-8", "replace")).decode("utf-8")

@@ -62,11 +62,11 @@ class IdleQueue(Generic[G]):
         self._ranks: dict[str, Rank] = {}
         self._heap: list[Rank] = []  # those ranks, and some that are no longer a client's
 
-    def add(self, client: str, guest: G, since: float) -> None:
+    def add(self, client: str, connection: G, since: float) -> None:
         """A client's connection is idle, or will be soon: the youngest of that client's."""
         queue = self._queues.setdefault(client, OrderedDict())
-        queue[guest] = since
-        queue.move_to_end(guest)
+        queue[connection] = since
+        queue.move_to_end(connection)
         rank = self._rank(client)
         if rank < self._ranks.get(client, _LAST):
             self._push(rank)
@@ -81,9 +81,9 @@ class IdleQueue(Generic[G]):
             if (now := self._rank(client)) > rank:  # it has less meanwhile: others may come first
                 self._push(now)
                 continue
-            guest, _ = self._queues[client].popitem(last=False)
+            connection, _ = self._queues[client].popitem(last=False)
             self._renew(client)
-            return guest
+            return connection
         return None
 
     def _rank(self, client: str) -> Rank:

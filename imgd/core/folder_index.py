@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from imgd.core import listing
 from imgd.core.listing import Entry, Page, Query, Sort
-from imgd.core.names import CHUNK
+from imgd.core.name_index import CHUNK
 from imgd.errors import Unavailable
 
 # Orders of entries that fit a filter, kept for each folder: so many, and so many numbers of them

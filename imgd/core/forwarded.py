@@ -28,7 +28,7 @@ def network(text: str) -> Network:
     return found
 
 
-class Proxies:
+class TrustedProxies:
     """The networks whose connections are trusted proxies'."""
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
@@ -69,7 +69,7 @@ class Proxies:
         return any(address in network for network in self._networks)
 
 
-NONE: Final = Proxies()
+NONE: Final = TrustedProxies()
 
 
 def _address(text: str) -> Address | None:

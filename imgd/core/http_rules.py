@@ -47,7 +47,7 @@ _NEVER: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n
 _END: Final = b"\r\n\r\n"
 
 
-class Refusal(NamedTuple):
+class HeadError(NamedTuple):
     """An answer instead of a request: its status, and one sentence. The connection is closed."""
 
     status: int
@@ -61,7 +61,7 @@ class Head(NamedTuple):
     rest: bytes
 
 
-def check(head: bytes) -> Refusal | None:
+def check(head: bytes) -> HeadError | None:
     """Why a request must be refused, None where nothing speaks against it.
 
     ``head`` is the request line and the header section, up to and including the empty line.
@@ -92,7 +92,7 @@ def fields_of(head: bytes) -> dict[bytes, list[bytes]]:
     return values
 
 
-def check_trailers(section: bytes) -> Refusal | None:
+def check_trailers(section: bytes) -> HeadError | None:
     """Why a trailer section must be refused: its fields are as strict as a head's.
 
     ``section`` is at least one line, each with its line end, without the empty line.
@@ -128,7 +128,7 @@ class HeadReader:
         """Whether nothing of a head has come yet."""
         return not (self._held or self._begun)
 
-    def feed(self, data: bytes) -> Head | Refusal | None:
+    def feed(self, data: bytes) -> Head | HeadError | None:
         """A head that passed the check with what followed it, a refusal, or None: more is needed.
 
         After either the reader is as new.
@@ -151,7 +151,7 @@ class HeadReader:
         self._held = buffer if isinstance(buffer, bytearray) else bytearray(buffer)
         return None
 
-    def _whole(self, data: bytes, end: int) -> Head | Refusal:
+    def _whole(self, data: bytes, end: int) -> Head | HeadError:
         self._reset()
         head = data[:end]
         return check(head) or Head(head, data[end:])
@@ -161,7 +161,7 @@ class HeadReader:
         self._begun = False
 
 
-def _check_unfinished(data: bytes | bytearray, searched: int) -> Refusal | None:
+def _check_unfinished(data: bytes | bytearray, searched: int) -> HeadError | None:
     """Whether bytes of which no empty line is known yet can no longer become a head."""
     line_end = data.find(b"\r\n")
     if line_end < 0:
@@ -171,22 +171,22 @@ def _check_unfinished(data: bytes | bytearray, searched: int) -> Refusal | None:
     return long or never(data, searched)
 
 
-def _over_limit(line: int, section: int, fields: int) -> Refusal | None:
+def _over_limit(line: int, section: int, fields: int) -> HeadError | None:
     if line > MAX_LINE:
-        return Refusal(414, f"The request line is over {MAX_LINE} octets.")
+        return HeadError(414, f"The request line is over {MAX_LINE} octets.")
     if section > MAX_SECTION:
-        return Refusal(431, f"The header section is over {MAX_SECTION // 1024} KiB.")
+        return HeadError(431, f"The header section is over {MAX_SECTION // 1024} KiB.")
     if fields > MAX_FIELDS:
-        return Refusal(431, f"The request has more than {MAX_FIELDS} header fields.")
+        return HeadError(431, f"The request has more than {MAX_FIELDS} header fields.")
     return None
 
 
-def bad(reason: str) -> Refusal:
+def bad(reason: str) -> HeadError:
     """400, for this reason."""
-    return Refusal(HTTPStatus.BAD_REQUEST.value, reason)
+    return HeadError(HTTPStatus.BAD_REQUEST.value, reason)
 
 
-def never(data: bytes | bytearray, start: int = 0) -> Refusal | None:
+def never(data: bytes | bytearray, start: int = 0) -> HeadError | None:
     """What stands in no head and no trailers, from ``start`` on."""
     found = _NEVER.search(data, start)
     if found is None:
@@ -198,7 +198,7 @@ def never(data: bytes | bytearray, start: int = 0) -> Refusal | None:
     return bad("The request holds a control character where none may stand.")
 
 
-def _why_malformed(head: bytes) -> Refusal:
+def _why_malformed(head: bytes) -> HeadError:
     if found := never(head):
         return found
     line, *fields = head.removesuffix(_END).split(b"\r\n")
@@ -209,7 +209,7 @@ def _why_malformed(head: bytes) -> Refusal:
     return _why_malformed_field(fields) or bad("The head of the request is malformed.")
 
 
-def _why_malformed_field(fields: list[bytes]) -> Refusal | None:
+def _why_malformed_field(fields: list[bytes]) -> HeadError | None:
     for field in fields:
         name, colon, _ = field.partition(b":")
         if field[:1] in (b" ", b"\t"):
@@ -221,18 +221,18 @@ def _why_malformed_field(fields: list[bytes]) -> Refusal | None:
     return None
 
 
-def _check_version(version: bytes) -> Refusal | None:
+def _check_version(version: bytes) -> HeadError | None:
     # A minor version above 1 is read as 1.1 (RFC 9110 sections 2.5 and 6.2).
     if version.startswith(b"1."):
         return None
-    return Refusal(505, "HTTP/1.1 and HTTP/1.0 are spoken here.")
+    return HeadError(505, "HTTP/1.1 and HTTP/1.0 are spoken here.")
 
 
-def _check_method(method: bytes) -> Refusal | None:
-    return None if method in METHODS else Refusal(501, "This method is not implemented.")
+def _check_method(method: bytes) -> HeadError | None:
+    return None if method in METHODS else HeadError(501, "This method is not implemented.")
 
 
-def _check_target(method: bytes, target: bytes) -> Refusal | None:
+def _check_target(method: bytes, target: bytes) -> HeadError | None:
     if target[:1] == b"/" or (target == b"*" and method == b"OPTIONS"):
         return None
     absolute = origin_form(target)
@@ -241,7 +241,7 @@ def _check_target(method: bytes, target: bytes) -> Refusal | None:
     return None if is_authority(absolute[1]) else bad("The URL's host or port is malformed.")
 
 
-def _check_fields(values: dict[bytes, list[bytes]], *, is_1_0: bool) -> Refusal | None:
+def _check_fields(values: dict[bytes, list[bytes]], *, is_1_0: bool) -> HeadError | None:
     return (
         _check_host(values.get(b"host", []), is_1_0=is_1_0)
         or _check_coding(values.get(b"transfer-encoding"), is_1_0=is_1_0)
@@ -249,7 +249,7 @@ def _check_fields(values: dict[bytes, list[bytes]], *, is_1_0: bool) -> Refusal 
     )
 
 
-def _check_host(hosts: list[bytes], *, is_1_0: bool) -> Refusal | None:
+def _check_host(hosts: list[bytes], *, is_1_0: bool) -> HeadError | None:
     if not hosts:
         return None if is_1_0 else bad("The Host header field is missing.")
     if len(hosts) > 1:
@@ -273,7 +273,7 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-def _check_coding(values: list[bytes] | None, *, is_1_0: bool) -> Refusal | None:
+def _check_coding(values: list[bytes] | None, *, is_1_0: bool) -> HeadError | None:
     """RFC 9112 sections 6.1, 6.3 and 7."""
     if values is None or (not is_1_0 and values == [b"chunked"]):
         return None
@@ -284,11 +284,11 @@ def _check_coding(values: list[bytes] | None, *, is_1_0: bool) -> Refusal | None
     if b"" in names or b"chunked" in names[:-1] or (b"chunked" in names and names != codings):
         return bad("Transfer-Encoding must end in 'chunked', once and without parameters.")
     if codings != [b"chunked"]:
-        return Refusal(501, "The only transfer coding understood here is 'chunked'.")
+        return HeadError(501, "The only transfer coding understood here is 'chunked'.")
     return None
 
 
-def _check_length(values: dict[bytes, list[bytes]]) -> Refusal | None:
+def _check_length(values: dict[bytes, list[bytes]]) -> HeadError | None:
     """RFC 9110 section 8.6, and RFC 9112 section 6.3."""
     lengths = values.get(b"content-length")
     if lengths is None:
@@ -300,5 +300,5 @@ def _check_length(values: dict[bytes, list[bytes]]) -> Refusal | None:
     if not lengths[0].isdigit():
         return bad("Content-Length is not a decimal number.")
     if len(lengths[0]) > MAX_DIGITS:
-        return Refusal(413, "The body is too large.")
+        return HeadError(413, "The body is too large.")
     return None

@@ -81,7 +81,7 @@ def admit(key: bytes, ticket: bytes, path: bytes, now: float) -> None:
         raise Gone("This link has expired: ask for a new one.")
 
 
-def masked(text: bytes) -> bytes:
+def redact(text: bytes) -> bytes:
     """A URL for a log, where whoever reads it must not be able to use its link."""
     return _SIGNATURE.sub(rb"\1...", text) if b"/-/s/" in text else text
 

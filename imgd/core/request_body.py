@@ -10,15 +10,15 @@ import re
 from enum import Enum
 from typing import Final, NamedTuple
 
-from imgd.core.http_rules import TOKEN, Refusal, bad, check_trailers, never
+from imgd.core.http_rules import TOKEN, HeadError, bad, check_trailers, never
 from imgd.core.request_head import JSON, Announced
 
 MAX_BODY: Final = 64 * 1024  # octets: the largest honest body of the control API is a path
 # Octets in all that chunks may spend on extensions and on zeros before their size.
 MAX_PADDING: Final = 1024
 MAX_TRAILERS: Final = 1024  # octets of a trailer section, its line ends too
-TOO_LARGE: Final = Refusal(413, f"The body is over {MAX_BODY // 1024} KiB.")
-NOT_JSON: Final = Refusal(415, "Send the body as JSON, with Content-Type: application/json.")
+TOO_LARGE: Final = HeadError(413, f"The body is over {MAX_BODY // 1024} KiB.")
+NOT_JSON: Final = HeadError(415, "Send the body as JSON, with Content-Type: application/json.")
 _BAD_SIZE: Final = bad("A chunk's size is malformed: SIZE in hexadecimal, and CRLF, is expected.")
 _BAD_END: Final = bad("A chunk is not followed by CRLF.")
 _PADDED: Final = bad(f"The chunk extensions are over {MAX_PADDING} octets in all.")
@@ -47,7 +47,7 @@ def is_json(types: tuple[bytes, ...]) -> bool:
     return len(types) == 1 and types[0].partition(b";")[0].rstrip(b" \t").lower() == JSON
 
 
-def check_announced(body: Announced, *, is_read: bool) -> Refusal | None:
+def check_announced(body: Announced, *, is_read: bool) -> HeadError | None:
     """Why a body is not taken, whatever is in it; ``is_read``: it is JSON for someone."""
     if is_read and not is_json(body.types):
         return NOT_JSON
@@ -71,7 +71,7 @@ class LengthReader:
         self._is_kept = is_kept
         self._content = bytearray()
 
-    def feed(self, data: bytes) -> Body | Refusal | None:
+    def feed(self, data: bytes) -> Body | HeadError | None:
         """The body when it is whole, a refusal, or None: more is needed."""
         part = data[: self._left]
         self._left -= len(part)
@@ -104,12 +104,12 @@ class ChunkedReader:
         self._left = 0  # octets of this chunk that are still to come
         self._padding = 0
 
-    def feed(self, data: bytes) -> Body | Refusal | None:
+    def feed(self, data: bytes) -> Body | HeadError | None:
         """The body when it is whole, a refusal, or None: more is needed."""
         data, start = self._held + data, 0
         while self._part is not _Part.NOTHING:
             found = self._take(data, start)
-            if isinstance(found, Refusal):
+            if isinstance(found, HeadError):
                 return found
             if found is None:
                 self._held = data[start:]
@@ -117,7 +117,7 @@ class ChunkedReader:
             start = found
         return Body(bytes(self._content), data[start:])
 
-    def _take(self, data: bytes, start: int) -> int | Refusal | None:
+    def _take(self, data: bytes, start: int) -> int | HeadError | None:
         """Take the next part: where the one after it begins, a refusal, or None: more is needed."""
         match self._part:
             case _Part.SIZE:
@@ -129,7 +129,7 @@ class ChunkedReader:
             case _:
                 return self._take_trailers(data, start)
 
-    def _take_size(self, data: bytes, start: int) -> int | Refusal | None:
+    def _take_size(self, data: bytes, start: int) -> int | HeadError | None:
         end = data.find(b"\r\n", start, start + _MAX_LINE + 2)
         if end < 0:
             return self._unfinished_size(data[start:])
@@ -147,7 +147,7 @@ class ChunkedReader:
         self._part = _Part.DATA if self._left else _Part.TRAILERS
         return end + 2
 
-    def _unfinished_size(self, line: bytes) -> Refusal | None:
+    def _unfinished_size(self, line: bytes) -> HeadError | None:
         if len(line) > _MAX_LINE + len(b"\r"):
             return _PADDED if b";" in line else _BAD_SIZE
         return None if not line or _UNFINISHED.fullmatch(line) else _BAD_SIZE
@@ -163,14 +163,14 @@ class ChunkedReader:
             self._part = _Part.END
         return end
 
-    def _take_end(self, data: bytes, start: int) -> int | Refusal | None:
+    def _take_end(self, data: bytes, start: int) -> int | HeadError | None:
         end = data[start : start + 2]
         if end == b"\r\n":
             self._part = _Part.SIZE
             return start + 2
         return None if b"\r\n".startswith(end) else _BAD_END
 
-    def _take_trailers(self, data: bytes, start: int) -> int | Refusal | None:
+    def _take_trailers(self, data: bytes, start: int) -> int | HeadError | None:
         if data.startswith(b"\r\n", start):
             self._part = _Part.NOTHING
             return start + 2

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
-from imgd.core import faults
+from imgd.core import health
 from imgd.errors import Unavailable
 
 SLOW: Final = 10.0  # seconds, after which a piece of work is worth a line in the log
@@ -24,7 +24,7 @@ class Dropped(Exception):
     """Nobody waits for this work any more."""
 
 
-class Progress:
+class JobProgress:
     """Given to long work as an argument: it says with each step that it goes on, and hears that it
     need not.
     """
@@ -46,7 +46,7 @@ class _Job:
     key: Hashable | None
     work: Callable[[], Any]
     until: float
-    progress: Progress
+    progress: JobProgress
     done: Deferred[Any] | None = None  # None once it was given up
     started: float = 0.0
     steps: int = field(default=-1)  # at the last tick
@@ -99,7 +99,7 @@ class Workers:
         self, place: str, f: Callable[..., Any], *args: Any, key: Hashable | None = None
     ) -> Deferred[Any]:
         """The result of ``f(*args)``, called on another thread."""
-        progress = next((arg for arg in args if isinstance(arg, Progress)), Progress())
+        progress = next((arg for arg in args if isinstance(arg, JobProgress)), JobProgress())
         until = self._seconds() + self._patience
         job = _Job(place, key, lambda: f(*args), until, progress)
         done: Deferred[Any] = Deferred(lambda _: self._drop(job))
@@ -224,4 +224,4 @@ class Workers:
 
 
 def _gave_up() -> Unavailable:
-    return Unavailable("A disk does not answer. Try again later.", faults.DISK)
+    return Unavailable("A disk does not answer. Try again later.", health.DISK)

@@ -25,7 +25,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import classImplements, implementedBy, implementer
 
-from imgd.host import tcp
+from imgd.net import tcp
 
 # Private: pyOpenSSL's public ``bio_read`` and ``recv`` allocate, copy twice, and raise where there
 # is nothing to read.
@@ -66,7 +66,7 @@ def prepare(context: SSL.Context) -> None:
     any(_lib.SSL_CTX_set1_curves_list(context._context, groups) for groups in _GROUPS)
 
 
-class Diet:
+class IdleBufferReclaimer:
     """Has connections that are idle give back the buffers that their writes have grown.
 
     A connection that writes is noted; one that was not noted again from one look to the next is
@@ -100,7 +100,7 @@ class Diet:
     def _renew_idle(self) -> None:
         self._look = None
         for connection in self._old - self._young:
-            connection.renew_bios()
+            connection.reset_bios()
         self._old, self._young = self._young, set()
         if self._old:
             self._look = self._clock.callLater(LOOK_EVERY, self._renew_idle)
@@ -184,7 +184,7 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
         if not self._handshakeDone or self._appSendBuffer:
             super().dataReceived(data)
             if self._handshakeDone:
-                self.renew_bios()  # the handshake has grown them
+                self.reset_bios()  # the handshake has grown them
         elif _lib.BIO_write(self._tlsConnection._into_ssl, data, len(data)) == len(data):
             self._flushReceiveBIO()
         else:
@@ -218,10 +218,10 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
                 transport.write(bytes(_out_view[:size]))
             if size < _SCRATCH_SIZE:
                 if size > _KEPT and self._handshakeDone and self._diet.note(self):
-                    self.renew_bios()
+                    self.reset_bios()
                 return
 
-    def renew_bios(self) -> None:
+    def reset_bios(self) -> None:
         """Put new BIOs in the place of empty ones, which never give their memory back.
 
         SSL_set_bio frees both that were there, and keeps both that are new (SSL_set_bio(3)).
@@ -280,7 +280,7 @@ class BulkTLSFactory(TLSMemoryBIOFactory):
     """Makes them."""
 
     protocol = BulkTLSProtocol
-    diet: Diet
+    diet: IdleBufferReclaimer
 
 
 def tls_factory(
@@ -288,5 +288,5 @@ def tls_factory(
 ) -> BulkTLSFactory:
     """TLS around what ``site`` makes, with the contexts that ``context`` gives."""
     factory = BulkTLSFactory(context, False, site, clock)
-    factory.diet = Diet(clock)
+    factory.diet = IdleBufferReclaimer(clock)
     return factory

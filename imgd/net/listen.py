@@ -26,7 +26,7 @@ _NO_SUCH_FAMILY: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _TRIES: Final = 16
 
 
-class Doorway(ServerFactory):
+class SwitchableFactory(ServerFactory):
     """Stands at a port that was bound before what answers there was made.
 
     Ports are bound while the daemon may still have the privilege to; its files are made after it
@@ -51,7 +51,9 @@ class Doorway(ServerFactory):
         return self.behind.buildProtocol(cast(IAddress, addr))
 
 
-def bind(reactor: IReactorTCP, host: str, port: int, door: Doorway) -> list[IListeningPort]:
+def bind(
+    reactor: IReactorTCP, host: str, port: int, door: SwitchableFactory
+) -> list[IListeningPort]:
     """Listen on every address of ``host``, all with one port number; StartError says why not.
 
     ``localhost`` is 127.0.0.1, and ::1 where the machine has it. Port 0 takes a free one.
@@ -90,7 +92,9 @@ def address_of(port: IListeningPort) -> str:
     return address
 
 
-def _bind_one(reactor: IReactorTCP, address: str, port: int, door: Doorway) -> IListeningPort:
+def _bind_one(
+    reactor: IReactorTCP, address: str, port: int, door: SwitchableFactory
+) -> IListeningPort:
     try:
         return reactor.listenTCP(port, door, BACKLOG, address)
     except CannotListenError as error:

@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from imgd.certificates import files
 from imgd.errors import StartError
-from imgd.host import certificate_files
 from imgd.net import bulk_tls
 
 # Mozilla's intermediate list (guidelines 5.7) without DHE, whose parameters would have to be made.
@@ -32,7 +32,7 @@ def build_context(
     """A server's context with the certificates (chain allowed) and keys at these paths.
 
     ``broad`` is served to a client that asks for a name which its broad wildcards match
-    (:meth:`imgd.host.certificate_names.Names.apart`).
+    (:meth:`imgd.certificates.names.NameIndex.apart`).
 
     Pairs of different kinds, RSA and P-256, stand beside each other: OpenSSL gives each client one
     that it can use. TLS 1.2 and 1.3, and the client chooses among the ciphers, as Mozilla advises
@@ -65,10 +65,8 @@ def _use_broad(
     the others hold that very name.
     """
     other = build_context([pair])
-    tops = set(certificate_files.subject_names(pair[0]))
-    held = {
-        name for certificate, _ in besides for name in certificate_files.subject_names(certificate)
-    }
+    tops = set(files.subject_names(pair[0]))
+    held = {name for certificate, _ in besides for name in files.subject_names(certificate)}
 
     def choose(connection: SSL.Connection) -> None:
         name = (connection.get_servername() or b"").decode("ascii", "replace").lower()
@@ -99,8 +97,8 @@ def _http_1_1(_connection: SSL.Connection, offered: Sequence[bytes]) -> bytes:
 def _use(context: SSL.Context, certificate: str, key: str) -> None:
     """Install one pair; OpenSSL keeps the chain of each kind of certificate apart."""
     try:
-        leaf, secret = certificate_files.read_chain(certificate)[0], certificate_files.read_key(key)
-        if certificate_files.belong_together(leaf, secret):
+        leaf, secret = files.read_chain(certificate)[0], files.read_key(key)
+        if files.belong_together(leaf, secret):
             context.use_certificate_chain_file(certificate)
             context.use_privatekey(secret)
             return

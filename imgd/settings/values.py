@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from imgd.core import forwarded
-from imgd.core.gate import Authority, parse_authority
+from imgd.core.access_rules import Authority, parse_authority
 from imgd.core.messages import MAX_MINUTES
 
 MAX_PORT: Final = 65535

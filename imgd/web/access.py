@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from imgd.core import gate
+from imgd.core import access_rules
 from imgd.errors import Forbidden, ImgdError
 from imgd.host.socket_owner import Endpoint, Lookup, own_users
 from imgd.logs import Logger
@@ -56,7 +56,7 @@ class Access:
         own_users: Collection[int] = (),
     ) -> None:
         self._token = token
-        self._hosts = gate.host_names(allowed_hosts)
+        self._hosts = access_rules.host_names(allowed_hosts)
         self._token_always = token_always
         self._socket_owner = socket_owner
         self._own_users = own_users
@@ -68,11 +68,11 @@ class Access:
 
     def check_reader(self, request: Request) -> None:
         """Unauthorized unless this asker may read where reading is private."""
-        gate.may_read(request.asker(), self._token, HINT)
+        access_rules.may_read(request.requester(), self._token, HINT)
 
     def bears_token(self, request: Request) -> bool:
         """Whether this asker bears the token; Unauthorized where it is another one."""
-        return gate.bears_token(request.asker(), self._token, HINT)
+        return access_rules.bears_token(request.requester(), self._token, HINT)
 
     def is_controller(self, request: Request) -> bool:
         """Whether this asker might control, and so may see paths of the host."""
@@ -85,7 +85,9 @@ class Access:
     def _why_not_local(self, request: Request) -> str:
         if self._token_always:
             return "it is always asked for here (--require-token, --private)"
-        return gate.why_not_local(request.asker(), self._hosts) or self._why_not_own(request)
+        return access_rules.why_not_local(request.requester(), self._hosts) or self._why_not_own(
+            request
+        )
 
     def _why_not_own(self, request: Request) -> str:
         """Asked last, for it costs a system call."""

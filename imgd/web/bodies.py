@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, cast
 
 from imgd.core.ranges import Slice
-from imgd.host.disk import OpenFile
+from imgd.files.disk import OpenFile
 
 # Read and handed at once to a transport that keeps what it cannot send, in bytes.
 CHUNK: Final = 64 * 1024

@@ -16,24 +16,24 @@ from twisted.web.http import Request as TwistedRequest
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from imgd.core.http_rules import MAX_LINE, MAX_SECTION, Head, HeadReader, Refusal
+from imgd.core.http_rules import MAX_LINE, MAX_SECTION, Head, HeadError, HeadReader
 from imgd.core.request_body import Body, BodyReader, body_reader
 from imgd.core.request_head import Announced, RequestHead, read_head
 from imgd.errors import ImgdError
-from imgd.host import tcp
-from imgd.web import refusals
-from imgd.web.discard import Discard
-from imgd.web.headers import EVERY_ANSWER
+from imgd.net import tcp
+from imgd.web import early_errors
+from imgd.web.connection_state import ConnectionState
+from imgd.web.discard import DiscardingReader
 from imgd.web.request import WITH_BODY
-from imgd.web.visit import Visit
+from imgd.web.response_headers import EVERY_ANSWER
 
-MISDIRECTED: Final = Refusal(421, "An https URL is answered over TLS alone.")
+MISDIRECTED: Final = HeadError(421, "An https URL is answered over TLS alone.")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @implementer(IHalfCloseableProtocol)
-class Channel(Visit):
-    """One HTTP/1.1 connection of an ``imgd.web.site.Site``.
+class Channel(ConnectionState):
+    """One HTTP/1.1 connection of an ``imgd.web.server.Site``.
 
     Head and body of an answer leave in one write where they are ready together. While a client
     does not read, no further request of it is answered: what waits for it stays bounded.
@@ -112,13 +112,13 @@ class Channel(Visit):
                 if was_asked or not self._answer(head):
                     self._ask(read_head(head))
                 return True
-            case Refusal() as refusal:
+            case HeadError() as refusal:
                 self.refuse(refusal)
         return False
 
     def _answer(self, head: bytes) -> bool:
         """Whether the lane took it."""
-        answer = self.site.lane.answer(head, self)
+        answer = self.site.fast_path.answer(head, self)
         if answer is None:
             return False
         self.heard = False
@@ -162,7 +162,7 @@ class Channel(Visit):
                 self._rest = rest
                 self._end_body(content)
                 return True
-            case Refusal(status, reason):
+            case HeadError(status, reason):
                 self._refuse_body(ImgdError.of(status, reason))
         return False
 
@@ -183,13 +183,13 @@ class Channel(Visit):
         finally:
             self._is_parsing = False
 
-    def refuse(self, refusal: Refusal, method: bytes = b"GET") -> None:
+    def refuse(self, refusal: HeadError, method: bytes = b"GET") -> None:
         """Answer what is no request, close, and hear nothing more."""
         self._rest = b""
         self.persistent = False
         self._lingers = True
         policy = () if method == b"POST" else self.site.header_policy.of(None, is_file=True)
-        self.write(refusals.answer(refusal, (*EVERY_ANSWER, *policy)))
+        self.write(early_errors.answer(refusal, (*EVERY_ANSWER, *policy)))
         self.loseConnection()
 
     def requestDone(self, request: TwistedRequest) -> None:
@@ -200,7 +200,7 @@ class Channel(Visit):
             self.paused = True
             self.transport.pauseProducing()  # type: ignore[union-attr]
         super().requestDone(request)
-        self.site.reception.note(self)
+        self.site.limiter.note(self)
         if self._has_ended and not self._is_parsing:
             self._close_if_done()
 
@@ -253,7 +253,7 @@ class Channel(Visit):
         client loses what it was told (RFC 9112 section 9.6).
         """
         self._is_closing = True
-        self.dataReceived = Discard(self.transport).hear  # type: ignore[method-assign]
+        self.dataReceived = DiscardingReader(self.transport).hear  # type: ignore[method-assign]
         self.transport.unregisterProducer()  # type: ignore[union-attr]
         self.transport.resumeProducing()  # type: ignore[union-attr]
         self.transport.loseWriteConnection()  # type: ignore[union-attr]

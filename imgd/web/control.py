@@ -6,16 +6,16 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from imgd.collections.manager import CollectionManager, LoadSpec
 from imgd.core import messages
 from imgd.core.catalog import CURRENT, Collection
 from imgd.core.request_body import NOT_JSON, is_json
 from imgd.errors import BadRequest, NotFound, UnsupportedMediaType
-from imgd.keeper import Keeper, Order
 from imgd.web.access import Access
 from imgd.web.endpoint import Reply, respond_json
-from imgd.web.hosts import OwnHosts
+from imgd.web.own_hosts import OwnHosts
 from imgd.web.request import Request
-from imgd.web.views import Urls, Views
+from imgd.web.serializers import Serializers, Urls
 
 T = TypeVar("T")
 _WHOLE_NUMBER: Final = re.compile(rb"[0-9]{1,9}")
@@ -43,8 +43,10 @@ def read_json(request: Request, kind: type[T]) -> T:
 class Actions:
     """What a controller can do."""
 
-    def __init__(self, keeper: Keeper, views: Views, urls: Urls, hosts: OwnHosts) -> None:
-        self._keeper = keeper
+    def __init__(
+        self, manager: CollectionManager, views: Serializers, urls: Urls, hosts: OwnHosts
+    ) -> None:
+        self._manager = manager
         self._views = views
         self._urls = urls
         self._hosts = hosts
@@ -53,13 +55,13 @@ class Actions:
         """``POST /load-directory``: load, in place of what had the name."""
         asked = read_json(request, messages.LoadRequest)
         minutes = asked.timeout_minutes
-        order = Order(
+        order = LoadSpec(
             directory=asked.wanted,
             name=CURRENT if asked.name is None else messages.valid_name(asked.name),
             recursive=asked.recursive,
             minutes=None if minutes is None else messages.valid_minutes(minutes),
         )
-        collection = (await self._keeper.load(order)).collection
+        collection = (await self._manager.load(order)).collection
         told = self._views.collection(collection, full=True)
         return messages.Loaded(
             directory=told.directory,
@@ -70,7 +72,7 @@ class Actions:
         )
 
     def _told_timeout(self, collection: Collection) -> str:
-        expires_at = self._keeper.expires_at(collection)
+        expires_at = self._manager.expires_at(collection)
         if expires_at is None:
             return "No auto-unload timeout set"
         when = messages.local(expires_at)
@@ -83,7 +85,7 @@ class Actions:
         """``POST /unload``: the named collection, or the current one."""
         has_body = bool(request.content.getvalue().strip())
         asked = read_json(request, messages.UnloadRequest) if has_body else messages.UnloadRequest()
-        if await self._keeper.unload(asked.name or CURRENT):
+        if await self._manager.unload(asked.name or CURRENT):
             return messages.Unloaded()
         if asked.name is None:
             return messages.Unloaded(status="info", message="No directory currently loaded")
@@ -95,7 +97,7 @@ class Actions:
         if not _WHOLE_NUMBER.fullmatch(given):
             raise BadRequest("MINUTES in /timeout/MINUTES must be a whole number, 0 for never.")
         minutes = messages.valid_minutes(int(given), "MINUTES in /timeout/MINUTES")
-        await self._keeper.restart_timers(minutes)
+        await self._manager.restart_timers(minutes)
         said = f"Timeout set to {minutes} minutes" if minutes else "Auto-unload timeout disabled"
         return messages.TimeoutSet(
             timeout_minutes=minutes, timeout_enabled=minutes > 0, message=said

@@ -8,7 +8,7 @@ from typing import Any, Final
 MAX_DISCARDED: Final = 16 * 1024 * 1024
 
 
-class Discard:
+class DiscardingReader:
     """Drops what comes; who goes on regardless is cut off."""
 
     def __init__(self, transport: Any) -> None:

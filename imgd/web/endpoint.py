@@ -13,8 +13,8 @@ from twisted.web.server import NOT_DONE_YET
 from imgd.core import messages
 from imgd.errors import ImgdError, NotFound
 from imgd.web import pages
-from imgd.web.headers import PREFLIGHT, READ_METHODS, RETRY_AFTER
 from imgd.web.request import Request
+from imgd.web.response_headers import PREFLIGHT, READ_METHODS, RETRY_AFTER
 
 JSON: Final = b"application/json"
 HTML: Final = b"text/html; charset=utf-8"

@@ -16,10 +16,10 @@ from imgd.core import media, paths
 from imgd.core.disposition import attachment
 from imgd.core.plan import Representation, plan
 from imgd.errors import BadRequest, NotFound
-from imgd.host import disk
-from imgd.host.disk import Root
+from imgd.files import disk
+from imgd.files.disk import Root
 from imgd.web.endpoint import Endpoint, redirect
-from imgd.web.folders import Folders
+from imgd.web.folder_listings import FolderListings
 from imgd.web.request import Request
 from imgd.web.send import send
 
@@ -29,7 +29,7 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
 
     isLeaf = True
 
-    def __init__(self, root: Root, folders: Folders, base: str = "/") -> None:
+    def __init__(self, root: Root, folders: FolderListings, base: str = "/") -> None:
         static.File.__init__(self, root.path)
         self._root = root
         self._folders = folders

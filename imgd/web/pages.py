@@ -17,7 +17,7 @@ from markupsafe import Markup
 from imgd.core import listing, media, messages, paths
 from imgd.core.folder_json import Listing, view
 from imgd.core.listing import Entry, Page, Query, Sort
-from imgd.web.visible import human_size, shown, shown_plain
+from imgd.web.escape import escape_text, human_size, shown
 
 # No script, no style in the markup, nothing from elsewhere: a name that escaped its element could
 # still do nothing.
@@ -46,7 +46,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters.update(shown=shown, plain=shown_plain, size=human_size, number="{:,}".format)
+_environment.filters.update(shown=shown, plain=escape_text, size=human_size, number="{:,}".format)
 _environment.globals.update(edition=_EDITION)
 
 _COLUMNS: Final = (
@@ -91,7 +91,7 @@ class Column(NamedTuple):
     order: str
 
 
-class Shelf(NamedTuple):
+class CollectionCard(NamedTuple):
     """A loaded collection as the front page shows it.
 
     ``href`` is "" while it is not there, ``unloads`` and its ``minute`` where it never does.
@@ -132,7 +132,7 @@ def folder_page(
         query=query,
         kept=parse_qsl(listing.query_string(listing.at(replace(query, contains="")))),
         unfiltered=_href(listing.at(replace(query, contains=""))),
-        shelves=[_shelf(collection, top) for collection in collections],
+        collections=[_collection_card(collection, top) for collection in collections],
         first=_href(listing.at(query)) if page.start or query.before else "",
         previous=_href(listing.at(query, before=page.previous)) if page.previous else "",
         next=_href(listing.at(query, after=page.next)) if page.next else "",
@@ -168,7 +168,7 @@ def _row(entry: Entry) -> Row:
     modified = listing.modified(entry)
     return Row(
         name=shown(entry.name),
-        plain=shown_plain(entry.name),
+        plain=escape_text(entry.name),
         href=f"./{listing.url(entry)}",
         icon=_icon(entry),
         kind=listing.kind(entry),
@@ -193,12 +193,12 @@ def _minute(moment: str) -> str:
     return f"{moment[:10]} {moment[11:16]}"
 
 
-def _shelf(collection: messages.Collection, top: str) -> Shelf:
+def _collection_card(collection: messages.Collection, top: str) -> CollectionCard:
     place = (
         "images/" if collection.current else f"collections/{paths.encode(collection.name)}/files/"
     )
     unloads = collection.expires_at
-    return Shelf(
+    return CollectionCard(
         name=collection.name,
         href=top + place if collection.available else "",
         images=collection.image_count,

@@ -12,20 +12,20 @@ from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.server import Request as TwistedRequest
 
-from imgd.core.gate import Asker
-from imgd.core.links import masked
+from imgd.core.access_rules import Requester
+from imgd.core.links import redact
 from imgd.core.plan import CONDITIONS
 from imgd.core.request_body import check_announced
 from imgd.core.request_head import Announced, RequestHead
 from imgd.errors import ImgdError, NotFound
-from imgd.host import failing
-from imgd.web.headers import EVERY_ANSWER, POLICY_NAMES
+from imgd.host import os_errors
+from imgd.web.response_headers import EVERY_ANSWER, POLICY_NAMES
 
 WITH_BODY: Final = (b"POST",)  # methods whose bodies are read; those of others are dropped
 
 
 class Request(TwistedRequest):
-    """A request to imgd. Its channel's site is an ``imgd.web.site.Site``."""
+    """A request to imgd. Its channel's site is an ``imgd.web.server.Site``."""
 
     defaultContentType = None  # never text/html by default: what has no type has no body
     content: BytesIO
@@ -122,20 +122,20 @@ class Request(TwistedRequest):
         ``why`` is told where the system's error behind it is the machine's fault.
         """
         if why is not None and why.__cause__ is not None:
-            self.tell(failing.told(why.__cause__, NotFound()))
+            self.tell(os_errors.told(why.__cause__, NotFound()))
         if not self.is_gone:
             self.channel.transport.abortConnection()  # type: ignore[union-attr]
 
     def tell(self, error: ImgdError) -> None:
         """Note the fault behind an error, where it names one."""
-        self.site.trouble.met(error)  # not the channel's: the client may have gone
+        self.site.health_monitor.met(error)  # not the channel's: the client may have gone
 
     def tell_unexpected(self, failure: Failure) -> None:
         """Note what nobody foresaw, which came of this request."""
         what = (
-            f"Could not answer {self.method.decode('latin-1')} {masked(self.uri).decode('latin-1')}"
+            f"Could not answer {self.method.decode('latin-1')} {redact(self.uri).decode('latin-1')}"
         )
-        self.site.trouble.unexpected(what, failure)
+        self.site.health_monitor.unexpected(what, failure)
 
     def conditions(self) -> Mapping[bytes, bytes]:
         """The headers that the answer to a GET or HEAD may depend on, repeated ones joined.
@@ -153,9 +153,9 @@ class Request(TwistedRequest):
         """The address of who asks, be it through a trusted proxy; "" where there is none."""
         return getattr(self.getClientAddress(), "host", "")
 
-    def asker(self) -> Asker:
+    def requester(self) -> Requester:
         """Who asks, as the gate sees it."""
-        return Asker(
+        return Requester(
             peer=getattr(self.other_end(), "host", ""),
             secure=self.isSecure(),
             is_http_1_0=self.clientproto == b"HTTP/1.0",

@@ -13,8 +13,8 @@ from zope.interface import implementer
 
 from imgd.core.plan import Plan
 from imgd.core.ranges import Slice
-from imgd.host import tcp
-from imgd.host.disk import OpenFile
+from imgd.files.disk import OpenFile
+from imgd.net import tcp
 from imgd.web.bodies import FileBody, FileChanged
 from imgd.web.request import Request
 

@@ -10,7 +10,7 @@ from imgd.client.discovery import find_server
 from imgd.client.errors import ClientError
 from imgd.client.urls import Origin
 from imgd.errors import BadRequest
-from imgd.host import running, token
+from imgd.host import control_token, instance_lock
 from imgd.host.atomic import make_private_folder, write_file
 
 PEM = b"a certificate, for these tests"
@@ -23,10 +23,10 @@ class Discovery(SynchronousTestCase):
         make_private_folder(self.state_dir)
         self.ca = os.path.join(self.state_dir, "ca.pem")
         write_file(self.ca, PEM)
-        self.token = token.read_or_make(self.state_dir)
+        self.token = control_token.read_or_make(self.state_dir)
 
     def run_daemon(self, *urls: str, ca: bool = True) -> None:
-        held = running.hold(self.state_dir)
+        held = instance_lock.hold(self.state_dir)
         held.announce(urls, self.ca if ca else None)
         self.addCleanup(held.release)
 

@@ -15,7 +15,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from imgd.host import running
+from imgd.host import instance_lock
 from tests.client.fake_imgd import FakeImgd, turn
 from tests.client.faulty import Server, answer
 from tests.daemons import environment
@@ -180,7 +180,7 @@ class Demo(TestCase):
                 self.assertIn(part, command.out)
             [demo] = (folder / "tmp").glob("imgd-demo-*")
             state_dir = str(demo / "state")
-            found = running.find(state_dir)
+            found = instance_lock.find(state_dir)
             assert found is not None
             load = Command(
                 self,

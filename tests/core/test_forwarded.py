@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.core.forwarded import MAX_HOPS, NONE, Proxies, network
+from imgd.core.forwarded import MAX_HOPS, NONE, TrustedProxies, network
 
-PROXIES = Proxies(("127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"))
+PROXIES = TrustedProxies(("127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"))
 
 
 def head(*lines: str) -> bytes:

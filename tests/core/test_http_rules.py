@@ -12,8 +12,8 @@ from imgd.core.http_rules import (
     MAX_LINE,
     MAX_SECTION,
     Head,
+    HeadError,
     HeadReader,
-    Refusal,
     check,
     origin_form,
 )
@@ -202,14 +202,14 @@ HOPELESS: tuple[tuple[bytes, int], ...] = (
 )
 
 
-def status(outcome: Head | Refusal | None) -> int:
+def status(outcome: Head | HeadError | None) -> int:
     """0 for a head, -1 while more is needed."""
     if outcome is None:
         return -1
-    return outcome.status if isinstance(outcome, Refusal) else 0
+    return outcome.status if isinstance(outcome, HeadError) else 0
 
 
-def feed(data: bytes, size: int) -> Head | Refusal | None:
+def feed(data: bytes, size: int) -> Head | HeadError | None:
     """What a reader says of these bytes, so many at a time, and of no more than it needs."""
     reader = HeadReader()
     for start in range(0, len(data), size):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.core.http_rules import Refusal
+from imgd.core.http_rules import HeadError
 from imgd.core.request_body import (
     MAX_BODY,
     MAX_PADDING,
@@ -92,7 +92,7 @@ BAD: tuple[tuple[bytes, int], ...] = (
 )  # fmt: skip
 
 
-def read(data: bytes, size: int) -> tuple[Body | Refusal | None, bytes]:
+def read(data: bytes, size: int) -> tuple[Body | HeadError | None, bytes]:
     """What a reader says to bytes that come so many at a time, and what it was not given."""
     reader = ChunkedReader(is_kept=True)
     for start in range(0, len(data), size):
@@ -117,7 +117,7 @@ class ChunkedTests(SynchronousTestCase):
             for size in (len(data), 1, 7):
                 with self.subTest(data=data[:40], size=size):
                     found, _ = read(data, size)
-                    assert isinstance(found, Refusal), found
+                    assert isinstance(found, HeadError), found
                     self.assertEqual(found.status, status, found)
                     self.assertTrue(found.reason.endswith("."))
 
@@ -132,7 +132,7 @@ class ChunkedTests(SynchronousTestCase):
         reader = ChunkedReader(is_kept=False)
         self.assertEqual(reader.feed(FULL + END + TAIL), Body(b"", TAIL))
         found = ChunkedReader(is_kept=False).feed(FULL + b"1\r\n")
-        self.assertEqual(isinstance(found, Refusal) and found.status, 413)
+        self.assertEqual(isinstance(found, HeadError) and found.status, 413)
 
     @PROPERTY
     @given(

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.errors import Unavailable
-from imgd.host.workers import SLOW, Dropped, Progress, Workers
+from imgd.host.workers import SLOW, Dropped, JobProgress, Workers
 
 PATIENCE = 60  # seconds: far beyond what anything here takes
 
@@ -193,7 +193,7 @@ class WorkersTests(SynchronousTestCase):
     def test_goes_on(self) -> None:
         """What makes steps keeps its turn, however long it takes."""
         self.workers = self.make(at_once=1)
-        progress = Progress()
+        progress = JobProgress()
         busy = self.workers.run("/a", lambda _: self.stall(), progress)
         self.stall.wait()
         waits = self.workers.run("/b", lambda: "b")
@@ -209,9 +209,9 @@ class WorkersTests(SynchronousTestCase):
     def test_taken_back(self) -> None:
         """What nobody waits for is not begun, and what is under way ends with its next step."""
         seen: list[str] = []
-        progress = Progress()
+        progress = JobProgress()
 
-        def work(progress: Progress) -> None:
+        def work(progress: JobProgress) -> None:
             self.stall()
             progress.step()
             seen.append("ended")
@@ -230,7 +230,7 @@ class WorkersTests(SynchronousTestCase):
         """What others of its key wait for goes on, though who asked for it has gone; until they
         have, too.
         """
-        progress = Progress()
+        progress = JobProgress()
         running = self.workers.run("/a", lambda _: self.stall(), progress, key="a")
         self.stall.wait()
         waiting = self.workers.run("/a", lambda: "waited", key="a")

@@ -24,7 +24,7 @@ from twisted.test.iosim import FakeTransport, connect
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
-from imgd.host import tcp
+from imgd.net import tcp
 from imgd.net.bulk_tls import BULK, LOOK_EVERY, tls_factory
 from imgd.net.tls import SwappableContext, build_context
 from tests.net.test_tls import TIMEOUT, client, connected, made

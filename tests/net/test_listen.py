@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from imgd.errors import StartError
-from imgd.net.listen import Doorway, address_of, bind, number_of
+from imgd.net.listen import SwitchableFactory, address_of, bind, number_of
 
 
 def has_ipv6() -> bool:
@@ -27,7 +27,7 @@ def has_ipv6() -> bool:
 
 class BindTests(TestCase):
     def bind(self, host: str, port: int) -> list:
-        ports = bind(reactor, host, port, Doorway())
+        ports = bind(reactor, host, port, SwitchableFactory())
         self.addCleanup(lambda: gatherResults([p.stopListening() for p in ports]))
         return ports
 
@@ -59,7 +59,7 @@ class BindTests(TestCase):
 
     def test_door(self) -> None:
         """A door answers nobody until there is something behind it."""
-        door = Doorway()
+        door = SwitchableFactory()
         self.assertIsNone(door.buildProtocol(None))
         door.behind = Factory.forProtocol(Protocol)
         self.assertIsInstance(door.buildProtocol(None), Protocol)
@@ -78,7 +78,7 @@ class Port:
         self.stopped = True
 
 
-class Machine:
+class BlockingRunner:
     """A reactor on which some binds fail: ``failures`` maps (address, number) to an errno."""
 
     def __init__(self, failures: dict[tuple[str, int], int]) -> None:
@@ -100,26 +100,26 @@ class RareTests(SynchronousTestCase):
     def test_no_ipv6(self) -> None:
         """Where there is no ::1, localhost is 127.0.0.1 alone."""
         for code in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-            machine = Machine({("::1", 5001): code})
-            self.assertEqual(len(bind(machine, "localhost", 0, Doorway())), 1)
+            machine = BlockingRunner({("::1", 5001): code})
+            self.assertEqual(len(bind(machine, "localhost", 0, SwitchableFactory())), 1)
 
     def test_taken_on_ipv6(self) -> None:
         """A free number that ::1 has taken is given back, and another is tried."""
-        machine = Machine({("::1", 5001): errno.EADDRINUSE})
-        ports = bind(machine, "localhost", 0, Doorway())
+        machine = BlockingRunner({("::1", 5001): errno.EADDRINUSE})
+        ports = bind(machine, "localhost", 0, SwitchableFactory())
         self.assertEqual([(p.host, p.port) for p in ports], [("127.0.0.1", 5002), ("::1", 5002)])
         self.assertTrue(machine.ports[0].stopped)
 
     def test_given_number_taken_on_ipv6(self) -> None:
         """A number that was asked for is not changed: the clash is an error."""
-        machine = Machine({("::1", 8888): errno.EADDRINUSE})
-        error = self.assertRaises(StartError, bind, machine, "localhost", 8888, Doorway())
+        machine = BlockingRunner({("::1", 8888): errno.EADDRINUSE})
+        error = self.assertRaises(StartError, bind, machine, "localhost", 8888, SwitchableFactory())
         self.assertIn("port 8888 of ::1", error.detail)
 
     def test_privilege(self) -> None:
         """A port that needs a privilege is told as that, others by the system's words."""
-        machine = Machine({("127.0.0.1", 443): errno.EACCES, ("127.0.0.1", 1): errno.EPERM})
-        error = self.assertRaises(StartError, bind, machine, "127.0.0.1", 443, Doorway())
+        machine = BlockingRunner({("127.0.0.1", 443): errno.EACCES, ("127.0.0.1", 1): errno.EPERM})
+        error = self.assertRaises(StartError, bind, machine, "127.0.0.1", 443, SwitchableFactory())
         self.assertIn("from 1024 on", error.detail)
-        error = self.assertRaises(StartError, bind, machine, "127.0.0.1", 1, Doorway())
+        error = self.assertRaises(StartError, bind, machine, "127.0.0.1", 1, SwitchableFactory())
         self.assertIn("port 1 of 127.0.0.1", error.detail)

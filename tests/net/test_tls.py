@@ -27,13 +27,13 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
+from imgd.certificates import renewal
+from imgd.certificates.renewal import CertificateFiles, SubjectAltNames
 from imgd.errors import StartError
-from imgd.host import certificates
-from imgd.host.certificates import CertificateFiles, Names
 from imgd.net.tls import SwappableContext, build_context
-from tests.host.test_local_ca import forge
+from tests.certificates.test_authority import forge
 
-NAMES = Names(
+NAMES = SubjectAltNames(
     ("*.localhost", "bar.localhost", "host.docker.internal", "localhost"), ("127.0.0.1", "::1")
 )
 TIMEOUT = 20  # seconds; how long a client waits before its test fails
@@ -54,7 +54,7 @@ def made() -> CertificateFiles:
     """Certificates, made once for all tests."""
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder)
-    return certificates.ensure(folder, NAMES, datetime.now(UTC))
+    return renewal.ensure(folder, NAMES, datetime.now(UTC))
 
 
 class Answering(Protocol):
@@ -447,7 +447,7 @@ class SwapTests(ListenerCase):
         """An open connection goes on across a swap, and a new one sees the new leaf."""
         folder = self.mktemp()
         shutil.copytree(os.path.dirname(made().ca_pem), folder)
-        newer = certificates.ensure(folder, NAMES, datetime.now(UTC), force_leaf=True)
+        newer = renewal.ensure(folder, NAMES, datetime.now(UTC), force_leaf=True)
         self.assertEqual(newer.ca_fingerprint, made().ca_fingerprint)
         context = SwappableContext(build_context(made().pairs))
         port = self.listen(context)

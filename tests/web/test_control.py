@@ -145,7 +145,7 @@ class LoadTests(HouseCase):
         ]:
             with self.subTest(message=message):
                 self.assert_detail(self.house.post("/load-directory", message), status, *words)
-        self.assertEqual(self.house.keeper.shelves(), [])
+        self.assertEqual(self.house.manager.loaded_collections(), [])
 
     def test_not_json(self) -> None:
         """A body that is not JSON is a 400, and one of another type a 415."""
@@ -227,7 +227,9 @@ class LoadTests(HouseCase):
         self.house.store.fail = Unavailable("The disk is full.")
         answer = self.house.post("/load-directory", {"directory": self.frames, "name": "new"})
         self.assert_detail(answer, 503, "disk is full")
-        self.assertEqual([s.collection.name for s in self.house.keeper.shelves()], ["current"])
+        self.assertEqual(
+            [s.collection.name for s in self.house.manager.loaded_collections()], ["current"]
+        )
 
 
 class UnloadTests(HouseCase):
@@ -256,7 +258,9 @@ class UnloadTests(HouseCase):
         self.house.load(self.frames)
         self.house.load(self.frames, name="other")
         self.assertEqual(self.house.post("/unload", {"name": "other"}).json["status"], "success")
-        self.assertEqual([s.collection.name for s in self.house.keeper.shelves()], ["current"])
+        self.assertEqual(
+            [s.collection.name for s in self.house.manager.loaded_collections()], ["current"]
+        )
         self.assert_detail(self.house.post("/unload", {"name": "other"}), 404, "other")
         self.assert_detail(self.house.post("/unload", {"name": "../x"}), 400, "'name'")
 

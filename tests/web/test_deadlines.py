@@ -8,7 +8,7 @@ from typing import Any
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.core.crowd import Deadlines
+from imgd.core.connections import Deadlines
 from imgd.errors import Unavailable
 from tests.fakes import House, Transport, parse_answer, write
 
@@ -34,8 +34,8 @@ class Case(SynchronousTestCase):
 
     def make(self, **more: Any) -> House:
         house = House(os.path.abspath(self.mktemp()), more=more)
-        house.site.reception.start()
-        self.addCleanup(house.site.reception.stop)
+        house.site.limiter.start()
+        self.addCleanup(house.site.limiter.stop)
         return house
 
     def send(self, transport: Transport, data: bytes) -> None:
@@ -188,7 +188,7 @@ class SlowReaderTests(Case):
 
     def connect(self, peer: str) -> FullTransport | None:
         """A connection, where there is room for it."""
-        if not self.house.site.reception.admits(Transport(peer).getPeer()):
+        if not self.house.site.limiter.admits(Transport(peer).getPeer()):
             return None
         transport = FullTransport(peer)
         transport.protocol = self.house.site.buildProtocol(transport.getPeer())
@@ -283,10 +283,10 @@ class SlowReaderTests(Case):
 class LimitTests(Case):
     def setUp(self) -> None:
         self.house = self.make(max_connections=3, max_per_client=2)
-        self.reception = self.house.site.reception
+        self.limiter = self.house.site.limiter
 
     def admits(self, peer: str) -> bool:
-        return self.reception.admits(Transport(peer).getPeer())
+        return self.limiter.admits(Transport(peer).getPeer())
 
     def test_idle_make_room(self) -> None:
         """The connection that is idle longest makes room; health says that it is crowded where none
@@ -343,7 +343,7 @@ class LimitTests(Case):
         self.assertTrue(self.admits("127.0.0.1"))
 
     def refused(self) -> Transport:
-        protocol = self.reception.refusal()
+        protocol = self.limiter.refusal()
         assert protocol is not None
         transport = Transport("192.0.2.1")
         transport.protocol = protocol
@@ -365,7 +365,7 @@ class LimitTests(Case):
     def test_refusals_are_bounded(self) -> None:
         """Those who do not ask are closed soon, and not more than a few are waited for."""
         waiting = []
-        while (protocol := self.reception.refusal()) is not None:
+        while (protocol := self.limiter.refusal()) is not None:
             transport = Transport("192.0.2.1")
             transport.protocol = protocol
             protocol.makeConnection(transport)
@@ -373,7 +373,7 @@ class LimitTests(Case):
         self.assertEqual(len(waiting), 64)
         self.wait(6)
         self.assertTrue(all(transport.aborted for transport in waiting))
-        self.assertIsNotNone(self.reception.refusal())
+        self.assertIsNotNone(self.limiter.refusal())
 
 
 class DrainTests(Case):
@@ -445,7 +445,7 @@ class DrainTests(Case):
         transport = self.house.connect()
         self.send(transport, ASK.replace(b"/health", b"/?format=json"))
         done = self.drain()
-        self.house.site.reception.hurry()
+        self.house.site.limiter.abort_now()
         self.assertEqual(done, [None])
         self.assertTrue(transport.aborted)
 
@@ -453,7 +453,7 @@ class DrainTests(Case):
         """Asked to hurry before it began to drain, it does not wait either."""
         self.house.blocking.held = True
         self.send(self.house.connect(), ASK.replace(b"/health", b"/?format=json"))
-        self.house.site.reception.hurry()
+        self.house.site.limiter.abort_now()
         done = self.drain()
         self.house.clock.advance(0.1)
         self.assertEqual(done, [None])
@@ -463,13 +463,13 @@ class HealthTests(Case):
     def test_degraded(self) -> None:
         """/health says what is wrong while it lasts, with status 200, and is healthy after."""
         self.assertNotIn("reasons", self.house.ask("/health").json)
-        trouble = self.house.site.trouble
-        trouble.report("disk", lasts=True)
+        health_monitor = self.house.site.health_monitor
+        health_monitor.report("disk", lasts=True)
         answer = self.house.ask("/health")
         self.assertEqual(answer.status, 200)
         self.assertEqual(answer.json["status"], "degraded")
         self.assertEqual(answer.json["reasons"], ["A directory does not answer."])
-        trouble.clear("disk")
+        health_monitor.clear("disk")
         self.assertEqual(self.house.ask("/health").json["status"], "healthy")
 
     def test_unavailable(self) -> None:

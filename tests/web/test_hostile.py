@@ -76,7 +76,7 @@ class AskerTests(HostileCase):
                     )
                     self.assertEqual(answer.status, 403)
                     self.assertNotIn("access-control-allow-origin", answer.headers)
-        self.assertEqual(self.house.keeper.shelves(), [])
+        self.assertEqual(self.house.manager.loaded_collections(), [])
 
     def test_with_the_token(self) -> None:
         """The same requests with the token are its bearer's, through any tunnel."""
@@ -192,7 +192,7 @@ class BodyTests(HostileCase):
                 )
                 self.assertEqual((answer.status, list(answer.json)), (400, ["detail"]))
                 self.assertLess(len(answer.body), 300)
-        self.assertEqual(self.house.keeper.shelves(), [])
+        self.assertEqual(self.house.manager.loaded_collections(), [])
 
     def test_too_large(self) -> None:
         """Over 64 KiB is refused before it is read, whether its length is told or not."""

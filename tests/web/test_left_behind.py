@@ -85,16 +85,16 @@ class LeftBehindTests(SynchronousTestCase):
     def test_stages(self) -> None:
         """With its connection gone, everything of a channel is freed at once."""
         self.visit(SLOW + GET, 100)  # what is made once
-        for stage, data in STAGES.items():
+        for phase, data in STAGES.items():
             for size in (len(data) or 1, 1000):
-                with self.subTest(stage=stage, size=size), no_collector():
+                with self.subTest(phase=phase, size=size), no_collector():
                     left = self.visit(data, size)
                     self.assertEqual([ref() for ref in left], [None] * len(left))
 
     def test_bytes(self) -> None:
         """A hundred of each stage leave no more objects than one."""
-        for stage, data in STAGES.items():
-            with self.subTest(stage=stage), no_collector():
+        for phase, data in STAGES.items():
+            with self.subTest(phase=phase), no_collector():
                 self.visit(data, 1000)
                 before = len(gc.get_objects())
                 for _ in range(100):

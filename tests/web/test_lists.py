@@ -9,11 +9,11 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.errors import Unavailable
-from imgd.host.coalesced import SOON
-from imgd.web.folders import EACH_CLIENT, EACH_FOLDER
-from imgd.web.images import STREAMS_OF_CLIENT
+from imgd.host.single_flight import SOON
+from imgd.web.folder_listings import EACH_CLIENT, EACH_FOLDER
+from imgd.web.image_lists import STREAMS_OF_CLIENT
+from tests.collections.manager_case import LONG_AGO
 from tests.fakes import Answer, House, Transport, parse_answer, write
-from tests.keeper_case import LONG_AGO
 from tests.scans import Scans
 
 
@@ -234,8 +234,8 @@ class GoneTests(ListCase):
         body = b'{"directory": "%b"}' % self.big.encode("ascii")
         head = b"POST /load-directory HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
         rest = b"application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-        for failing in (None, Unavailable("Full.", "state")):
-            self.house.store.fail = failing
+        for os_errors in (None, Unavailable("Full.", "state")):
+            self.house.store.fail = os_errors
             self.house.blocking.held = True
             transport = self.house.connect()
             transport.protocol.dataReceived(head + rest)
@@ -243,7 +243,7 @@ class GoneTests(ListCase):
             self.assertEqual(self.house.blocking.waiting, 1)
             while self.house.blocking.waiting:
                 self.house.blocking.step()
-        self.assertEqual(len(self.house.keeper.shelves()), 1)
+        self.assertEqual(len(self.house.manager.loaded_collections()), 1)
         self.assertFalse([line for line in self.logged if "Traceback" in line], self.logged)
 
 
@@ -300,7 +300,7 @@ class LateTests(ListCase):
     def test_never_read(self) -> None:
         """Of a directory that was not read since the start, the count is told that was stored."""
         again = House(self.folder, store=self.house.store)
-        again.keeper.restore()
+        again.manager.restore()
         again.blocking.held = True
         transport = again.connect()
         transport.protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -14,7 +14,7 @@ from imgd.core import listing, messages, paths
 from imgd.core.folder_index import select
 from imgd.core.listing import Entry, Query, Sort
 from imgd.web import pages
-from imgd.web.visible import human_size, shown, shown_plain
+from imgd.web.escape import escape_text, human_size, shown
 
 HERE = "https://tunnel.example"
 HOSTILE = (
@@ -77,7 +77,7 @@ def file(name: str, size: int = 1, mtime_ns: int = 0) -> Entry:
     return Entry(name, False, size, mtime_ns)
 
 
-def shelf(name: str, **facts: object) -> messages.Collection:
+def loaded_collection(name: str, **facts: object) -> messages.Collection:
     usual = {
         "directory": "somewhere",
         "recursive": False,
@@ -144,14 +144,14 @@ class HostileNameTests(SynchronousTestCase):
 
     def test_unseen_characters_are_shown(self) -> None:
         """Controls, direction marks and bytes that are not UTF-8 are written out, and stand out."""
-        self.assertEqual(shown_plain("a\nb\u202ec\udcff\x7f"), "a\\nb\\u202ec\\xff\\x7f")
+        self.assertEqual(escape_text("a\nb\u202ec\udcff\x7f"), "a\\nb\\u202ec\\xff\\x7f")
         self.assertEqual(shown("<\u202e"), '&lt;<span class="unseen">\\u202e</span>')
-        self.assertEqual(shown_plain("\U000e0041"), "\\U000e0041")
+        self.assertEqual(escape_text("\U000e0041"), "\\U000e0041")
 
     def test_writing_is_left_alone(self) -> None:
         """Hebrew, Persian with joiners, ideographic spaces and joined emoji stay as they are."""
         for name in ("שלום", "نمی\u200cشود", "日本\u3000語", "👩\u200d👧"):
-            self.assertEqual(shown_plain(name), name)
+            self.assertEqual(escape_text(name), name)
             self.assertEqual(shown(name), name)
 
     def test_a_hostile_filter(self) -> None:
@@ -332,8 +332,8 @@ class CollectionTests(SynchronousTestCase):
         page = render(
             [],
             collections=[
-                shelf("current", current=True, expires_at="2026-03-01T12:34:56Z"),
-                shelf("ct", image_count=1),
+                loaded_collection("current", current=True, expires_at="2026-03-01T12:34:56Z"),
+                loaded_collection("ct", image_count=1),
             ],
         )
         self.assertLessEqual({"./images/", "./collections/ct/files/"}, set(page.hrefs()))
@@ -343,14 +343,14 @@ class CollectionTests(SynchronousTestCase):
 
     def test_not_available(self) -> None:
         """A collection whose directory is away says so, and leads nowhere."""
-        page = render([], collections=[shelf("gone", available=False)])
+        page = render([], collections=[loaded_collection("gone", available=False)])
         self.assertIn("not available", page.text())
         self.assertNotIn("./collections/gone/files/", page.hrefs())
 
     def test_none(self) -> None:
         """Nothing loaded, no such section; and no path of the host in any."""
         self.assertNotIn("Loaded collections", render([]).text())
-        page = render([], collections=[shelf("a", directory="/home/secret")])
+        page = render([], collections=[loaded_collection("a", directory="/home/secret")])
         self.assertNotIn("secret", page.text())
 
 

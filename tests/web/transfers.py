@@ -18,7 +18,7 @@ import_module(f"twisted.internet.{sys.argv[1]}").install()
 
 from twisted.internet import reactor, threads  # noqa: E402
 
-from imgd.host import tcp  # noqa: E402
+from imgd.net import tcp  # noqa: E402
 from imgd.net.bulk_tls import tls_factory  # noqa: E402
 from imgd.net.tls import SwappableContext, build_context  # noqa: E402
 from tests.fakes import House, write  # noqa: E402

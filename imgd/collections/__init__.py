@@ -1,0 +1,1 @@
+"""The life of collections: loaded, replaced, unloaded, timed out, restored."""

@@ -1,0 +1,1 @@
+"""Served files: the one way from a root and names to an open file."""

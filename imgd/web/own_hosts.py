@@ -1,0 +1,44 @@
+"""The names by which this daemon may be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from imgd.core import access_rules
+from imgd.errors import Misdirected
+
+
+class OwnHosts:
+    """Which ``Host`` a read may name.
+
+    A page whose own name leads to a loopback address of its reader (DNS rebinding) is of one origin
+    with what answers there, and no CORS keeps it from reading that; only the name that the browser
+    asks for tells. Where anybody reaches the daemon anyway, ``names`` is None, and every one will
+    do.
+    """
+
+    def __init__(self, names: Iterable[str] | None = None) -> None:
+        self._names = None if names is None else set(access_rules.host_names(names))
+
+    def add_url(self, url: str | None) -> None:
+        """What URLs are handed out with is a name of this daemon, as long as it runs."""
+        authority = (
+            access_rules.parse_authority(url.partition("://")[2].partition("/")[0]) if url else None
+        )
+        if self._names is not None and authority is not None:
+            self._names.add(authority.host)
+
+    @staticmethod
+    def misdirected(host: bytes | None) -> Misdirected:
+        """What is said to who asks for another."""
+        shown = (host or b"")[:100].decode("latin-1")
+        return Misdirected(
+            f"This server is not called {shown}: give imgd that name by --allow-host, or by "
+            "--public-url where it is reached through a tunnel or a proxy."
+        )
+
+    def accepts(self, host: bytes | None) -> bool:
+        """Whether a ``Host`` is of this daemon, whatever its port. Browsers always send one."""
+        if self._names is None or host is None:
+            return True
+        return access_rules.is_named(host.decode("latin-1"), self._names)

@@ -1,0 +1,57 @@
+"""A connection of a trusted proxy: it counts for the client whose request it carries."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.web.http import Request as TwistedRequest
+
+from imgd.core import http_rules
+from imgd.core.http_rules import HeadError
+from imgd.web import early_errors
+from imgd.web.channel import Channel
+from imgd.web.response_headers import EVERY_ANSWER, RETRY_AFTER
+
+TOO_MANY = HeadError(503, "This address has as many requests under way as it may. Try again soon.")
+
+
+class ProxiedChannel(Channel):
+    """One HTTP/1.1 connection of a proxy that ``imgd.core.forwarded`` trusts."""
+
+    _client = ""  # whose request was heard last; "" for the proxy's own
+
+    def getPeer(self) -> Any:
+        """Who asks, as the access log shows it."""
+        if not self._client:
+            return super().getPeer()
+        kind = IPv4Address if ip_address(self._client).version == 4 else IPv6Address
+        return kind("TCP", self._client, 0)
+
+    def _answer(self, head: bytes) -> bool:
+        """Whether it was answered here: by a refusal, or by the lane."""
+        if http_rules.check(head) is not None:
+            return False  # not one whole head, nor anything for the lane
+        self._client = ""
+        self._client = self.site.proxies.client(head) or self.getPeer().host
+        if not self.site.limiter.assign(self, self._client):
+            self._refuse_one_more()
+            return True
+        is_answered = super()._answer(head)
+        self._release()
+        return is_answered
+
+    def _refuse_one_more(self) -> None:
+        self.persistent = False
+        self.write(early_errors.answer(TOO_MANY, (*EVERY_ANSWER, RETRY_AFTER)))
+        self.loseConnection()
+
+    def requestDone(self, request: TwistedRequest) -> None:
+        """An answer was given: the connection is the proxy's own again, once all of it is taken."""
+        super().requestDone(request)
+        self._release()
+
+    def _release(self) -> None:
+        if self.is_idle():
+            self.site.limiter.release(self)

@@ -1,0 +1,54 @@
+"""The headers that every answer carries, set before anything else can go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from imgd.core.access_rules import allowed_origin
+from imgd.core.plan import Header
+
+EVERY_ANSWER: Final[tuple[Header, ...]] = (
+    (b"Server", b"imgd"),
+    (b"X-Content-Type-Options", b"nosniff"),
+)
+SHARED: Final[tuple[Header, ...]] = (
+    (
+        b"Access-Control-Expose-Headers",
+        b"Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified",
+    ),
+    (b"Cross-Origin-Resource-Policy", b"cross-origin"),
+)
+NOT_SHARED: Final[tuple[Header, ...]] = ((b"Cross-Origin-Resource-Policy", b"same-origin"),)
+#: What ``HeaderPolicy.of`` may give.
+POLICY_NAMES: Final = (
+    *(b"Access-Control-Allow-Origin", b"Access-Control-Expose-Headers"),
+    *(b"Cross-Origin-Resource-Policy", b"Vary"),
+)
+PREFLIGHT: Final[tuple[Header, ...]] = (
+    (b"Access-Control-Allow-Methods", b"GET, HEAD, POST, OPTIONS"),
+    (
+        b"Access-Control-Allow-Headers",
+        b"Content-Type, Range, If-Range, If-None-Match, If-Modified-Since",
+    ),
+    (b"Access-Control-Max-Age", b"86400"),
+)
+RETRY_AFTER: Final[Header] = (b"Retry-After", b"5")  # seconds, with every 503
+READ_METHODS: Final = (b"GET", b"HEAD", b"OPTIONS")
+
+
+class HeaderPolicy:
+    """Which pages of other origins may read an answer. No origin can read what control says.
+
+    ``cors_origins`` are those that were named, ``*`` for every one. Where none was, every page may
+    read files, for viewers do, and nothing else: no page learns what is loaded, or lists a folder.
+    """
+
+    def __init__(self, cors_origins: Sequence[str] = ()) -> None:
+        self._named = tuple(cors_origins)
+
+    def of(self, origin: bytes | None, is_file: bool) -> tuple[Header, ...]:
+        """The headers of an answer to a read with this ``Origin``: to a file's path, or another."""
+        if not (is_file or self._named):
+            return NOT_SHARED
+        return (*allowed_origin(origin, self._named or ("*",)), *SHARED)

@@ -1,0 +1,168 @@
+"""Private reading: signed links, and the door that every read passes where reading is private."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from secrets import token_bytes
+from typing import Any, Final
+
+from msgspec import UnsetType
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource, getChildForRequest
+from twisted.web.server import NOT_DONE_YET
+
+from imgd.core import links, messages
+from imgd.core.links import Scope
+from imgd.errors import BadRequest, Forbidden, ImgdError, NotFound
+from imgd.web.access import HINT, Access
+from imgd.web.control import read_json
+from imgd.web.endpoint import Endpoint
+from imgd.web.request import Request
+from imgd.web.serializers import Urls
+
+_URL: Final = re.compile(r"https?://[^/?#]+(/[^#]*)?", re.IGNORECASE)
+_MOUNT: Final = links.MOUNT.encode("ascii")
+OwnKey = Callable[[], "Deferred[bytes]"]
+
+
+class Links:
+    """The links of this daemon: all are good that its key signed.
+
+    ``renew`` makes another key, which revokes them all; ``wall`` gives seconds since the epoch.
+    Without arguments, the links of a daemon that keeps nothing.
+    """
+
+    def __init__(
+        self,
+        key: bytes | None = None,
+        renew: OwnKey | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._key = key or token_bytes(links.KEY_SIZE)
+        self._renew = renew
+        self._wall = wall
+
+    def make(self, scope: Scope, seconds: int) -> tuple[str, int]:
+        """A link's path, and when it expires in seconds since the epoch."""
+        expires = int(self._wall()) + seconds
+        return links.sign(self._key, scope, expires), expires
+
+    def admit(self, ticket: bytes, path: bytes) -> None:
+        """Forbidden or Gone where a link is not good for this path."""
+        links.admit(self._key, ticket, path, self._wall())
+
+    async def revoke(self) -> None:
+        """Make every link worthless; where that cannot be kept, ImgdError, and all stay good."""
+        if self._renew is None:
+            self._key = token_bytes(links.KEY_SIZE)
+        else:
+            self._key = await self._renew()
+
+
+class LinkActions:
+    """What a controller does with links."""
+
+    def __init__(self, links: Links, urls: Urls, access: Access) -> None:
+        self._links = links
+        self._urls = urls
+        self._access = access
+
+    async def make(self, request: Request) -> messages.LinkMade:
+        """``POST /links``: a link to a file, or with ``prefix`` to a folder."""
+        asked = read_json(request, messages.LinkRequest)
+        path, question, query = self._path(asked).partition("?")
+        scope = Scope.of(path, is_prefix=asked.prefix)
+        seconds = links.seconds(asked.expires)
+        if seconds > links.MAX_LOCAL_SECONDS and not self._access.bears_token(request):
+            raise Forbidden(f"A link that lives longer than a week needs imgd's token. {HINT}")
+        place, expires = self._links.make(scope, seconds)
+        url = f"{self._urls.base}{place}{question}{query}"
+        return messages.LinkMade(url=url, expires_at=messages.utc(expires))
+
+    def _path(self, asked: messages.LinkRequest) -> str:
+        """The path asked for, with its query."""
+        match asked.path, asked.url:
+            case str(path), UnsetType():
+                return path
+            case UnsetType(), str(url):
+                return self._path_of(url)
+        raise BadRequest("Give one of the fields 'path' and 'url'.")
+
+    def _path_of(self, url: str) -> str:
+        for base in (self._urls.base, self._urls.own.rstrip("/")):
+            if url.startswith(base + "/"):
+                return url.removeprefix(base)
+        found = _URL.fullmatch(url)
+        if found is None:
+            raise BadRequest("Field 'url' must be an http or https URL of this server.")
+        return found[1] or "/"
+
+    async def revoke(self, _request: Request) -> messages.LinksRevoked:
+        """``POST /links/revoke``: no link made so far is good any more."""
+        await self._links.revoke()
+        return messages.LinksRevoked()
+
+
+class Signed(Endpoint):
+    """``/-/s/TICKET/PATH``: what is at PATH, for who holds a link to it."""
+
+    def __init__(self, links: Links, url_map: Resource) -> None:
+        super().__init__()
+        self._links = links
+        self._url_map = url_map
+
+    def is_file(self, request: Request) -> bool:
+        """A viewer must learn that its link expired; what the link leads to decides for itself."""
+        return not request.path.endswith(b"/")
+
+    def answer(self, request: Request) -> None:
+        """Judge the link, then let the same URL map answer that answers everybody."""
+        _, mount, place = request.path.partition(_MOUNT)
+        ticket, slash, rest = place.partition(b"/")
+        path = slash + rest
+        if request.path != mount + place or path.startswith(_MOUNT):
+            raise NotFound
+        if not path.startswith(b"/-/"):  # imgd's own assets are open to everybody
+            self._links.admit(ticket, path)
+            request.is_private = True
+        request.rebase(path)
+        request.render(getChildForRequest(self._url_map, request))
+
+
+class Private(Endpoint):
+    """The whole URL map behind a door: to read, the token or a link is needed.
+
+    Open to everybody are ``/health`` and what is imgd's own below ``/-/``: they tell of no file.
+    Control has its own gate, contract section 3.
+    """
+
+    def __init__(self, inner: Resource, access: Access) -> None:
+        super().__init__()
+        self._inner = inner
+        self._access = access
+
+    def render(self, request: Request) -> Any:
+        """Called by twisted.web for every request."""
+        if request.method in self.methods and not _is_open(request.path):
+            request.is_private = True
+            request.set_policy(is_file=not request.path.endswith(b"/"))
+            try:
+                self._access.check_reader(request)
+            except ImgdError:
+                self._fail(Failure(), request)
+                return NOT_DONE_YET
+        return getChildForRequest(self._inner, request).render(request)
+
+
+class DisabledFastPath:
+    """Stands where the fast lane does while reading is private: every request takes the tree."""
+
+    def answer(self, _data: bytes, _channel: object) -> None:
+        """Nothing is for the lane."""
+
+
+def _is_open(path: bytes) -> bool:
+    return path == b"/health" or path.startswith(b"/-/")

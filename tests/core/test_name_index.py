@@ -1,0 +1,99 @@
+"""Sorted names in little memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.core.name_index import NameIndex
+
+# As os.fsdecode gives them: bytes that are not UTF-8 are lone surrogates.
+file_names = st.binary(min_size=1, max_size=20).map(lambda b: b.decode("utf-8", "surrogateescape"))
+
+
+def raw(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+class NamesTests(SynchronousTestCase):
+    """A sequence of names."""
+
+    def test_empty(self) -> None:
+        """Nothing is a sequence, too."""
+        for empty in (NameIndex(), NameIndex([]), NameIndex(iter(()))):
+            self.assertEqual((len(empty), list(empty), empty.page(0, 10)), (0, [], []))
+            self.assertEqual(empty.place_after(""), 0)
+            self.assertEqual(empty.place_after("z"), 0)
+
+    def test_order(self) -> None:
+        """Names are sorted by their bytes: no locale, no case, and a prefix before what has it."""
+        names = [
+            "b.png",
+            "é.png",
+            "a/b.png",
+            "a.png",
+            "B.png",
+            "a",
+            "\udcff.png",
+            "\U0001f600",
+            "10",
+        ]
+        wanted = ["10", "B.png", "a", "a.png", "a/b.png", "b.png", "é.png", "\U0001f600"]
+        self.assertEqual(list(NameIndex(names)), [*wanted, "\udcff.png"])
+
+    def test_pages(self) -> None:
+        """Pages are cut anywhere, end early at the end, and are empty after it."""
+        names = NameIndex(f"{i:03}.png" for i in range(10))
+        for start, limit, wanted in [
+            (0, 3, ["000.png", "001.png", "002.png"]),
+            (8, 3, ["008.png", "009.png"]),
+            (9, 1, ["009.png"]),
+            (10, 5, []),
+            (99, 5, []),
+            (0, 0, []),
+        ]:
+            with self.subTest(start=start, limit=limit):
+                self.assertEqual(names.page(start, limit), wanted)
+
+    def test_place_after(self) -> None:
+        """The next page begins after a name, be that name here, gone, or never there."""
+        names = NameIndex(["b", "d", "f"])
+        for name, place in [
+            ("", 0),
+            ("a", 0),
+            ("b", 1),
+            ("c", 1),
+            ("f", 3),
+            ("g", 3),
+            ("\udcff", 3),
+        ]:
+            with self.subTest(name=name):
+                self.assertEqual(names.place_after(name), place)
+
+    @given(st.lists(file_names), st.integers(1, 7), file_names)
+    def test_any(self, given_names: list[str], limit: int, other: str) -> None:
+        """Any names come back, each as it was, sorted; pages joined are the whole."""
+        wanted = sorted(given_names, key=raw)
+        names = NameIndex(given_names)
+        self.assertEqual((list(names), len(names)), (wanted, len(wanted)))
+        pages = [names.page(start, limit) for start in range(0, len(names), limit)]
+        self.assertEqual([name for page in pages for name in page], wanted)
+        place = names.place_after(other)
+        self.assertTrue(all(raw(name) <= raw(other) for name in wanted[:place]))
+        self.assertTrue(all(raw(name) > raw(other) for name in wanted[place:]))
+
+    def test_many(self) -> None:
+        """More names than are read at once, in the memory that was promised."""
+        count = 20_000
+        tracemalloc.start()
+        try:
+            names = NameIndex(f"frame-{i:06}.jpg" for i in range(count))
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        self.assertLess(kept, count * 30)
+        self.assertEqual(sum(1 for _ in names), count)
+        self.assertEqual(names.page(count - 1, 5), [f"frame-{count - 1:06}.jpg"])

@@ -1,0 +1,263 @@
+"""From names to an open file: what is served, what is listed, and all that is neither."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from unittest import skipUnless
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.core import paths
+from imgd.core.listing import Entry
+from imgd.errors import NotFound
+from imgd.files import disk, real_path
+from imgd.files.disk import Root, is_below
+from tests.fakes import write
+from tests.files.disk_case import (
+    ALWAYS,
+    FOLLOWED,
+    HOSTILE,
+    NEVER,
+    RAW,
+    SERVED,
+    DiskCase,
+    names_of,
+)
+from tests.host.this_machine import open_descriptors, public_folder, unprivileged
+
+
+class OpenTests(DiskCase):
+    """Asking for a file."""
+
+    ways = tuple({real_path.choose(), real_path.by_name})
+
+    def test_table(self) -> None:
+        """Each file and link gives what it should, or the same NotFound; by each way to judge."""
+        plain = {**SERVED, **ALWAYS, **dict.fromkeys([*NEVER, *FOLLOWED])}
+        before = open_descriptors()
+        for way in self.ways:
+            for root, wanted in ((self.root, plain), (self.following, {**plain, **FOLLOWED})):
+                for path, data in wanted.items():
+                    with self.subTest(path=path, follow=root.follow_symlinks, way=way.__name__):
+                        self.assertEqual(self.data(root, path, way), data)
+        self.assertEqual(open_descriptors(), before)
+
+    def test_hostile_urls(self) -> None:
+        """However it is escaped, no URL leads out of the root or to what is hidden."""
+        for url in HOSTILE:
+            for root in (self.root, self.following):
+                with self.subTest(url=url[:40], follow=root.follow_symlinks):
+                    asked = paths.parse(url)
+                    if asked is not None:
+                        self.assertIsNone(self.data(root, "/".join(asked.names)))
+                        self.assertFalse(disk.is_folder(root, asked.names))
+
+    def test_names_are_not_paths(self) -> None:
+        """A name with a slash in it is no way into a folder, nor is an absolute path a name."""
+        for name in ("sub/b.png", "/etc/passwd", self.join("a.png"), "..", ".", "", "sub\\b.png"):
+            with self.assertRaises(NotFound):
+                disk.open_file(self.root, (name,))
+
+    def test_decoded_once(self) -> None:
+        """A file whose name holds an escape is had by escaping that."""
+        asked = paths.parse(b"/%252e%252e.png")
+        assert asked is not None
+        self.assertEqual(self.data(self.root, asked.names[0]), b"percent")
+
+    def test_not_utf8(self) -> None:
+        """A name that is not UTF-8 is served and listed."""
+        try:
+            write(self.join(RAW), b"raw")
+        except OSError:
+            self.skipTest("this file system has UTF-8 names only")
+        asked = paths.parse(b"/caf%E9.png")
+        assert asked is not None
+        self.assertEqual(self.data(self.root, asked.names[0]), b"raw")
+        self.assertIn(RAW, {entry.name for entry in disk.scan(self.root)})
+
+    def test_case(self) -> None:
+        """Where the file system tells cases apart, so does imgd."""
+        if os.path.exists(self.join("A.PNG")):
+            self.skipTest("this file system does not tell cases apart")
+        self.assertIsNone(self.data(self.root, "A.PNG"))
+        write(self.join("A.PNG"), b"A")
+        self.assertEqual(self.data(self.root, "A.PNG"), b"A")
+        self.assertEqual(self.data(self.root, "a.png"), b"a")
+
+    def test_no_permission(self) -> None:
+        """A file or folder that may not be read is not found."""
+        root = Root(public_folder(self))
+        for name in ("open.png", "shut.png", "sub/b.png"):
+            write(os.path.join(root.path, name), b"data")
+        os.chmod(os.path.join(root.path, "shut.png"), 0)
+        os.chmod(os.path.join(root.path, "sub"), 0)
+        before = open_descriptors()
+        with unprivileged():
+            self.assertEqual(self.data(root, "open.png"), b"data")
+            for path in ("shut.png", "sub/b.png"):
+                self.assertIsNone(self.data(root, path))
+            self.assertRaises(NotFound, list, disk.scan(root, ("sub",)))
+            self.assertEqual(len(list(disk.scan(root))), 3)
+        self.assertEqual(open_descriptors(), before)
+
+    def test_images_only(self) -> None:
+        """A collection serves what is an image by the name asked for and by its real name."""
+        images = replace(self.root, images_only=True)
+        for path, data in [
+            ("a.png", b"a"),
+            ("in.png", b"a"),
+            ("sub/b.png", b"b"),
+            ("notes.txt", None),
+            ("plain.txt", None),
+            ("text.png", None),
+        ]:
+            with self.subTest(path=path):
+                self.assertEqual(self.data(images, path), data)
+
+    def test_not_recursive(self) -> None:
+        """A collection that is not recursive has its own folder, and no way around that."""
+        flat = replace(self.root, images_only=True, recursive=False)
+        for path, data in [("a.png", b"a"), ("chain.png", b"a"), ("insub.png", None)]:
+            self.assertEqual(self.data(flat, path), data)
+        for path in ("sub/b.png", "sublink/b.png", "self/a.png"):
+            self.assertIsNone(self.data(flat, path))
+        following = replace(flat, follow_symlinks=True)
+        for path, data in [("out.png", b"outside"), ("insub.png", b"b"), ("sub/b.png", None)]:
+            self.assertEqual(self.data(following, path), data)
+
+    def test_roots(self) -> None:
+        """A root that is the whole file system, hidden itself, or gone."""
+        whole = Root("/", forbidden=(os.path.join(self.top, "state"),))
+        place = self.top[1:]
+        if not any(name.startswith(".") for name in names_of(place)):
+            self.assertEqual(self.data(whole, f"{place}/root/a.png"), b"a")
+            self.assertIsNone(self.data(whole, f"{place}/state/t.png"))
+        self.assertEqual(self.data(Root(self.join(".git")), "x.png"), b"git")
+        self.assertIsNone(self.data(Root(self.join("gone")), "x.png"))
+        self.assertIsNone(self.data(Root(self.join("a.png")), "x.png"))
+
+    def test_root_became_a_link(self) -> None:
+        """A root that was moved away, with a link in its place, serves nothing from there."""
+        os.rename(self.path, self.path + "-moved")
+        os.symlink(self.path + "-moved", self.path)
+        self.assertIsNone(self.data(self.root, "a.png"))
+        self.assertFalse(disk.is_folder(self.root, ()))
+        self.assertRaises(NotFound, list, disk.scan(self.root))
+
+    def test_beside_a_hidden_root(self) -> None:
+        """A root in a hidden folder may have links to what lies beside it."""
+        write(os.path.join(self.top, ".cache/blobs/1.png"), b"blob")
+        write(os.path.join(self.top, ".cache/.lock/2.png"), b"lock")
+        snapshot = os.path.join(self.top, ".cache/snapshot")
+        os.mkdir(snapshot)
+        os.symlink("../blobs/1.png", os.path.join(snapshot, "1.png"))
+        os.symlink("../.lock/2.png", os.path.join(snapshot, "2.png"))
+        self.assertEqual(self.data(Root(snapshot, follow_symlinks=True), "1.png"), b"blob")
+        self.assertIsNone(self.data(Root(snapshot, follow_symlinks=True), "2.png"))
+        self.assertIsNone(self.data(Root(snapshot), "1.png"))
+
+
+class ListingTests(DiskCase):
+    """What a folder shows."""
+
+    def variants(self) -> Iterator[Root]:
+        for root in (self.root, self.following):
+            yield root
+            yield replace(root, images_only=True)
+            yield replace(root, images_only=True, recursive=False)
+
+    def test_listed_is_served(self) -> None:
+        """In every folder, a name is listed if and only if asking for it gives just that."""
+        for root in self.variants():
+            for folder in ((), ("sub",), ("sublink",), ("outdir",), ("self",), ("outdir", "deep")):
+                if not disk.is_folder(root, folder):
+                    self.assertRaises(NotFound, list, disk.scan(root, folder))
+                    continue
+                listed = {entry.name: entry for entry in disk.scan(root, folder)}
+                for name in os.listdir(root.join(folder)):
+                    with self.subTest(root=root, folder=folder, name=name):
+                        self.check(root, (*folder, name), listed.pop(name, None))
+                self.assertEqual(listed, {})
+
+    def check(self, root: Root, names: tuple[str, ...], entry: Entry | None) -> None:
+        self.assertEqual(disk.is_folder(root, names), entry is not None and entry.is_folder)
+        data = self.data(root, "/".join(names))
+        if entry is None or entry.is_folder:
+            self.assertIsNone(data)
+            return
+        assert data is not None
+        facts = disk.stat_file(root, names)
+        self.assertEqual((entry.size, entry.mtime_ns), (facts.size, facts.mtime_ns))
+        self.assertEqual(entry.size, len(data))
+
+    def test_names(self) -> None:
+        """The top of a document root, name by name."""
+        listed = {entry.name for entry in disk.scan(self.root)}
+        files = {name.split("/")[0] for name in SERVED}
+        self.assertEqual(listed, files | {"folder.png", "sub", "sublink", "self"})
+        followed = {entry.name for entry in disk.scan(self.following)}
+        self.assertEqual(followed - listed, {name.split("/")[0] for name in FOLLOWED})
+
+    def test_state_folder_below(self) -> None:
+        """A folder that is never served is not even shown by the folder it lies in."""
+        root = replace(self.root, path=self.top)
+        names = {entry.name for entry in disk.scan(root)}
+        self.assertEqual(names, {"root", "root-secret", "outside"})
+        self.assertFalse(disk.is_folder(root, ("state",)))
+        self.assertIsNone(self.data(root, "state/t.png"))
+        self.assertIsNone(self.data(root, "root/to_state.png"))
+        self.assertRaises(NotFound, list, disk.scan(root, ("root", "statedir")))
+
+    def test_no_folder(self) -> None:
+        """What is no folder, or not to be had, lists as not found, and says no more."""
+        for names in [
+            *(("a.png",), ("missing",), (".git",), ("gitdir",), ("sshdir",), ("statedir",)),
+            *(("reserved",), ("loop.png",), ("sub", ".."), ("x" * 300,), ("\0",), ("procdir",)),
+        ]:
+            for root in (self.root, self.following):
+                with self.subTest(names=names):
+                    self.assertFalse(disk.is_folder(root, names))
+                    with self.assertRaises(NotFound) as caught:
+                        next(disk.scan(root, names))
+                    self.assertEqual(str(caught.exception), "Not found")
+
+    def test_stat_file(self) -> None:
+        """The facts of what is no file to be served are not found."""
+        for name in ("sub", "loop.png", "out.png", "to_key.png", "fifo.png", "missing", "\0"):
+            with self.subTest(name=name):
+                self.assertRaises(NotFound, disk.stat_file, self.root, (name,))
+
+    def test_left_early(self) -> None:
+        """A listing that nobody reads to its end leaves nothing open."""
+        before = open_descriptors()
+        listing = disk.scan(self.root)
+        next(listing)
+        listing.close()  # type: ignore[attr-defined]  # a generator
+        self.assertEqual(open_descriptors(), before)
+
+    def test_hidden_by(self) -> None:
+        """Names that the URL map takes are told where they are there, dangling links too."""
+        root = replace(self.root, hidden=frozenset({"reserved", "dangling.png", "not there"}))
+        self.assertEqual(disk.hidden_by(root), ["dangling.png", "reserved"])
+
+
+class BelowTests(SynchronousTestCase):
+    """One place in another."""
+
+    @skipUnless(os.sep == "/", "POSIX paths")
+    def test_neighbours(self) -> None:
+        """A place is below itself and what holds it, and not below what only begins alike."""
+        for path, folder, below in [
+            ("/foo", "/foo", True),
+            ("/foo/bar", "/foo", True),
+            ("/foobar", "/foo", False),
+            ("/foo-bar/x", "/foo", False),
+            ("/fo", "/foo", False),
+            ("/", "/foo", False),
+            ("/foo", "/", True),
+            ("/", "/", True),
+        ]:
+            with self.subTest(path=path, folder=folder):
+                self.assertEqual(is_below(path, folder), below)

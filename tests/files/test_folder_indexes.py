@@ -1,0 +1,93 @@
+"""Indexes of folders are kept within bounds of time and bytes."""
+
+from __future__ import annotations
+
+import os
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.core.listing import Page, Query, Sort
+from imgd.errors import NotFound
+from imgd.files.disk import Root
+from imgd.files.folder_indexes import DISUSED, FolderIndexes
+from imgd.host.workers import Dropped, JobProgress
+from tests.collections.manager_case import LONG_AGO
+from tests.fakes import write
+from tests.scans import Scans
+
+
+class KeptTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = os.path.realpath(self.mktemp())
+        for place in ("a", "b", "c"):
+            for number in range(100):
+                write(os.path.join(self.folder, place, f"{number:03}.png"))
+            os.utime(os.path.join(self.folder, place), LONG_AGO)
+        self.clock = Clock()
+        self.indexes = FolderIndexes(self.clock.seconds)
+        self.root = Root(self.folder)
+
+    def page(self, place: str, sort: Sort = Sort.NAME, progress: JobProgress | None = None) -> Page:
+        return self.indexes.page(
+            self.root,
+            (place,),
+            Query(sort=sort),
+            self.indexes.ask(),
+            progress or JobProgress(),
+            with_size=False,
+        )
+
+    def test_disuse(self) -> None:
+        """What nobody asks for in a minute is dropped, and nothing else."""
+        self.page("a")
+        self.clock.advance(DISUSED - 1)
+        self.page("b")
+        self.indexes.drop_unused()
+        self.assertEqual(len(self.indexes), 2)
+        self.clock.advance(1)
+        self.indexes.drop_unused()
+        self.assertEqual(len(self.indexes), 1)
+        scans = Scans(os.path.join(self.folder, "b"))
+        self.page("b")
+        self.assertEqual(scans.count, 0)
+
+    def test_bytes(self) -> None:
+        """The bytes of all are bounded: what was not used for longest goes first."""
+        self.page("a")
+        self.indexes = FolderIndexes(self.clock.seconds, most=self.indexes.bytes_kept * 5 // 2)
+        for place in ("a", "b", "a", "c"):
+            self.page(place)
+        self.assertEqual(len(self.indexes), 2)
+        scans = [Scans(os.path.join(self.folder, place)) for place in "abc"]
+        for place in ("a", "c", "b"):
+            self.page(place)
+        self.assertEqual([s.count for s in scans], [0, 1, 0])
+
+    def test_too_large(self) -> None:
+        """One that is too large on its own is used, and not kept."""
+        self.indexes = FolderIndexes(self.clock.seconds, most=100)
+        self.assertEqual(self.page("a").total, 100)
+        self.assertEqual(len(self.indexes), 0)
+
+    def test_gone(self) -> None:
+        """A folder that has gone is NotFound, kept or not; another in its place is another."""
+        self.page("a")
+        place = os.path.join(self.folder, "a")
+        os.rename(place, os.path.join(self.folder, "away"))
+        self.assertRaises(NotFound, self.page, "a")
+        os.rename(os.path.join(self.folder, "b"), place)
+        os.remove(os.path.join(place, "000.png"))
+        os.utime(place, LONG_AGO)
+        self.assertEqual(self.page("a").total, 99)
+
+    def test_dropped(self) -> None:
+        """Work that nobody waits for ends on its way, and leaves nothing half done behind."""
+        progress = JobProgress()
+        progress.is_wanted = False
+        self.assertRaises(Dropped, self.page, "a", progress=progress)
+        self.assertEqual(len(self.indexes), 0)
+        self.page("a")
+        self.clock.advance(30)
+        self.assertRaises(Dropped, self.page, "a", Sort.SIZE, progress)
+        self.assertEqual(self.page("a", Sort.SIZE).matching, 100)

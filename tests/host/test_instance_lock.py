@@ -1,0 +1,194 @@
+"""One daemon per state folder, and how it is found."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+from unittest import skipIf, skipUnless
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.errors import StartError
+from imgd.host import instance_lock
+
+URLS = ["https://localhost:8888/", "http://localhost:8000/"]
+HOLDER = textwrap.dedent(
+    """
+    import sys
+    from imgd.host import instance_lock
+
+    held = instance_lock.hold(sys.argv[1])
+    held.announce(["https://localhost:8888/"], None)
+    print("held", flush=True)
+    sys.stdin.read()
+    held.release()
+    """
+)
+
+
+class RunningTests(SynchronousTestCase):
+    """A state folder."""
+
+    def setUp(self):
+        self.folder = self.mktemp()
+        os.mkdir(self.folder)
+
+    def hold(self):
+        held = instance_lock.hold(self.folder)
+        self.addCleanup(held.release)
+        return held
+
+    @skipUnless(hasattr(os, "geteuid"), "POSIX owners")
+    def test_folder_of_another_user(self):
+        """A folder of another user is refused in one sentence, and nothing in it is touched."""
+        try:
+            other = os.geteuid() + 1
+            os.chown(self.folder, other, -1)
+        except PermissionError:
+            self.skipTest("only root can give a folder to another user")
+        with self.assertRaises(StartError) as caught:
+            self.hold()
+        self.assertIn(f"{self.folder} belongs to user {other}, and", caught.exception.detail)
+        self.assertIn("--state-dir", caught.exception.detail)
+        self.assertEqual(os.listdir(self.folder), [])
+        os.chown(self.folder, os.geteuid(), -1)
+        self.hold()
+
+    def test_no_folder(self):
+        """A folder that went away meanwhile is one sentence too."""
+        os.rmdir(self.folder)
+        with self.assertRaises(StartError) as caught:
+            self.hold()
+        self.assertIn("cannot be used: No such file", caught.exception.detail)
+
+    def other_process(self):
+        """A process that holds the folder until its stdin is closed."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, self.folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+
+        def end():
+            process.stdin.close()
+            process.wait()
+            process.stdout.close()
+
+        self.addCleanup(end)
+        self.assertEqual(process.stdout.readline().strip(), b"held")
+        return process
+
+    def test_nobody(self):
+        """Where no daemon ever ran, none is found, and looking leaves no trace."""
+        self.assertIsNone(instance_lock.find(self.folder))
+        self.assertEqual(os.listdir(self.folder), [])
+        self.assertIsNone(instance_lock.find(os.path.join(self.folder, "missing")))
+
+    def test_found(self):
+        """A daemon that announced itself is found, with what it announced."""
+        self.hold().publish(URLS, "/state/ca.pem")
+        found = instance_lock.find(self.folder)
+        self.assertEqual((found.pid, found.urls, found.ca), (os.getpid(), URLS, "/state/ca.pem"))
+        self.assertGreater(found.started_at, 0)
+
+    def test_path_that_is_not_utf8(self):
+        """The certificate's path comes back byte for byte."""
+        ca = os.fsdecode(b"/caf\xe9/ca.pem")
+        self.hold().publish(URLS, ca)
+        self.assertEqual(instance_lock.find(self.folder).ca, ca)
+
+    def test_starting(self):
+        """A daemon that holds the folder and has not announced itself is not found yet."""
+        self.hold()
+        self.assertIsNone(instance_lock.find(self.folder))
+
+    def test_released(self):
+        """After a release nothing is found, and another may hold; releasing again is harmless."""
+        first = self.hold()
+        first.publish(URLS, None)
+        first.release()
+        self.assertIsNone(instance_lock.find(self.folder))
+        second = self.hold()
+        second.publish(URLS, None)
+        first.release()
+        self.assertIsNotNone(instance_lock.find(self.folder))
+
+    def test_conflict(self):
+        """A second daemon is told who holds the folder, and what to do."""
+        process = self.other_process()
+        with self.assertRaises(StartError) as caught:
+            instance_lock.hold(self.folder)
+        self.assertEqual(
+            caught.exception.detail,
+            f"Another imgd (pid {process.pid}, https://localhost:8888/) holds the state folder "
+            f"{self.folder}; stop it, or give this one its own --state-dir.",
+        )
+        self.assertEqual(instance_lock.find(self.folder).pid, process.pid)
+
+    def test_conflict_while_starting(self):
+        """A second daemon is refused also where the first has not announced itself."""
+        self.hold()
+        with self.assertRaises(StartError) as caught:
+            instance_lock.hold(self.folder)
+        self.assertIn("Another imgd holds the state folder", caught.exception.detail)
+
+    @skipUnless(hasattr(signal, "SIGKILL"), "no SIGKILL here")
+    def test_killed(self):
+        """A daemon that was killed is not found, and does not stand in the next one's way."""
+        process = self.other_process()
+        process.kill()
+        process.wait()
+        self.assertIn("daemon.json", os.listdir(self.folder))
+        self.assertIsNone(instance_lock.find(self.folder))
+        self.hold()
+        self.assertIsNone(instance_lock.find(self.folder))  # not the old announcement either
+
+    def test_malformed_announcement(self):
+        """An announcement that makes no sense is no daemon, and no obstacle."""
+        self.hold()
+        for content in (b"", b"{", b"[]", b'{"pid": "x"}', b"\xff"):
+            with open(os.path.join(self.folder, "daemon.json"), "wb") as file:
+                file.write(content)
+            self.assertIsNone(instance_lock.find(self.folder))
+
+    @skipIf(os.name != "posix", "POSIX modes")
+    def test_private(self):
+        """What lies in the folder is for its owner alone."""
+        self.hold().publish(URLS, None)
+        for name in os.listdir(self.folder):
+            mode = stat.S_IMODE(os.stat(os.path.join(self.folder, name)).st_mode)
+            self.assertEqual(mode, 0o600, name)
+
+    def test_unusable_folder(self):
+        """A folder that cannot be used is one sentence."""
+        file = self.mktemp()
+        with open(file, "wb"):
+            pass
+        with self.assertRaises(StartError) as caught:
+            instance_lock.hold(file)
+        self.assertIn(file, caught.exception.detail)
+
+
+class DefaultStateDirTests(SynchronousTestCase):
+    """The folder where no option names one."""
+
+    def test_order(self):
+        """IMGD_STATE_DIR comes before systemd's, whose first counts; empty ones do not."""
+        cases = [
+            ({"IMGD_STATE_DIR": "/a", "STATE_DIRECTORY": "/b"}, "/a"),
+            ({"IMGD_STATE_DIR": "", "STATE_DIRECTORY": "/b:/c"}, "/b"),
+            ({"STATE_DIRECTORY": "/b"}, "/b"),
+            ({"IMGD_STATE_DIR": "~/x"}, os.path.expanduser("~/x")),
+            ({"IMGD_STATE_DIR": "x"}, os.path.abspath("x")),
+        ]
+        for environ, expected in cases:
+            self.assertEqual(instance_lock.default_state_dir(environ), os.path.abspath(expected))
+
+    def test_default(self):
+        """Otherwise it is the user's state folder, below imgd's name."""
+        found = instance_lock.default_state_dir({})
+        self.assertTrue(os.path.isabs(found))
+        self.assertIn("imgd", found)

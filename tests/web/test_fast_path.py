@@ -1,0 +1,432 @@
+"""The fast lane says what the resource tree says, and never what was true before."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.core import http_rules
+from imgd.core.conditional import FileFacts
+from imgd.core.http_rules import Head, HeadReader
+from imgd.core.plan import Representation
+from imgd.files.disk import Root
+from imgd.files.versions import Stamp
+from imgd.web.fast_path import FastPath
+from imgd.web.file_cache import CachedFile, FileCache
+from imgd.web.response_headers import HeaderPolicy
+from imgd.web.server import RESERVED
+from tests.fakes import Answer, House, Transport, write
+
+_DATE = re.compile(rb"\r\nDate: [^\r]*")
+LATER = 60.0  # seconds: every file of a test has rested when the lane asks the time
+MEMORY = 1_000_000  # bytes
+
+
+class DisabledFastPath:
+    """Leaves everything to the resource tree."""
+
+    def answer(self, _data: bytes, _channel: object) -> None:
+        return None
+
+
+class CountingLane:
+    """A lane, and how many requests it answered."""
+
+    def __init__(self, fast_path: FastPath) -> None:
+        self._lane = fast_path
+        self.count = 0
+
+    def answer(self, data: bytes, channel: object) -> bytes | None:
+        answer = self._lane.answer(data, channel)
+        self.count += answer is not None
+        return answer
+
+
+def use_lane(house: House, memory: int = MEMORY, later: float = LATER) -> CountingLane:
+    """Give a house a lane for which every file has rested."""
+    documents = Root(
+        os.path.realpath(house.documents),
+        forbidden=(os.path.realpath(house.state_dir),),
+        hidden=RESERVED,
+    )
+    files = FileCache(
+        documents,
+        house.manager,
+        memory,
+        lambda f: house.clock.callLater(0, f),
+        house.blocking,
+    )
+    tell: Any = house.site.log
+    fast_path = FastPath(files, house.site.header_policy, tell, lambda: time.time() + later)
+    counting = CountingLane(fast_path)
+    house.site.fast_path = counting  # type: ignore[assignment]
+    return counting
+
+
+def exchange(house: House, pieces: list[bytes]) -> tuple[bytes, bool]:
+    """What one connection answers, without dates, and whether it is over."""
+    transport: Transport = house.connect()
+    for piece in pieces:
+        if transport.disconnecting:
+            break
+        transport.protocol.dataReceived(piece)
+    house.clock.advance(0)
+    return _DATE.sub(b"", transport.value()), transport.disconnecting
+
+
+SIZE = 1000
+PATHS = (
+    *("/a.jpg", "/big.nii", "/empty.png", "/page.html", "/sub/b.png", "/s%75b/b.png", "/none.jpg"),
+    *("/a.jpg/", "/sub", "/sub/", "/", "//a.jpg", "/../a.jpg", "/a%2Ejpg", "/a.jpg?x=1", "/a%zz"),
+    *(
+        "/link.jpg",
+        "/away.jpg",
+        "/.hidden.jpg",
+        "/server.key",
+        "/images",
+        "/images/",
+        "/%69mages/x",
+    ),
+    *("/images/c.jpg", "/images/notes.txt", "/images/none.jpg", "/images//c.jpg", "/health"),
+    *("/collections/two/files/d.dcm", "/collections/two/files/", "/collections/none/files/d.dcm"),
+    *("/collections/two/files/sub/e.nii.gz", "/collections/../files/d.dcm", "/-/ca.pem", "*"),
+    *("http://localhost/a.jpg", "/a.jpg#x", "/caf%C3%A9.png", "/\xe9.png"),
+)
+HEADERS = st.sampled_from(
+    (
+        *("Host: localhost:8888", "Host: other", "Connection: keep-alive", "Connection: close"),
+        *(
+            "Connection: Keep-Alive, Upgrade",
+            "Connection: keep-alive ",
+            "Origin: https://a.example",
+        ),
+        *("Origin: https://b.example", "Origin: null", "If-None-Match: *", 'If-None-Match: "x"'),
+        *(
+            "If-None-Match: ETAG",
+            "If-None-Match: W/ETAG",
+            'If-None-Match: "x", ETAG',
+            "If-Match: *",
+        ),
+        *("If-Match: ETAG", 'If-Match: "x"', "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT"),
+        *("If-Modified-Since: Fri, 31 Dec 2100 00:00:00 GMT", "If-Modified-Since: soon"),
+        *("Range: bytes=0-9", "Range: bytes=0-0,5-9", "Range: bytes=-5", "Range: bytes=5000000-"),
+        *("Range: bytes=9-1", "Range: lines=1-2", "If-Range: ETAG", 'If-Range: "x"'),
+        *("Accept: text/html", "Accept: application/json", "User-Agent: Firefox", "Referer: /a\tb"),
+        *("Cookie: a=b", "Expect: 100-continue", "Upgrade: h2c", "TE: trailers", "X-Odd: \x80\xff"),
+        *("Content-Length: 0", "Transfer-Encoding: identity", "Range : bytes=0-1", " folded", "x"),
+    )
+)
+
+
+class OneMeaningTests(SynchronousTestCase):
+    """A request is answered alike by the lane, by the tree, and however it arrives."""
+
+    def setUp(self) -> None:
+        folder = os.path.abspath(self.mktemp())
+        house = self.house = House(folder, cors_origins=self.cors_origins)
+        outside = write(os.path.join(folder, "outside", "away.jpg"))
+        for name in ("a.jpg", "sub/b.png", ".hidden.jpg", "server.key", "café.png", "images"):
+            write(os.path.join(house.documents, name), os.urandom(SIZE))
+        write(os.path.join(house.documents, "page.html"), b"<p>")
+        write(os.path.join(house.documents, "empty.png"), b"")
+        write(os.path.join(house.documents, "big.nii"), os.urandom(1_000_000))
+        os.symlink("a.jpg", os.path.join(house.documents, "link.jpg"))
+        os.symlink(outside, os.path.join(house.documents, "away.jpg"))
+        write(os.path.join(folder, "one", "c.jpg"), os.urandom(SIZE))
+        write(os.path.join(folder, "one", "notes.txt"))
+        write(os.path.join(folder, "two", "d.dcm"), os.urandom(SIZE))
+        write(os.path.join(folder, "two", "sub", "e.nii.gz"), os.urandom(SIZE))
+        house.load(os.path.join(folder, "one"))
+        house.load(os.path.join(folder, "two"), name="two", recursive=True)
+        self.etag = house.ask("/a.jpg").headers["etag"]
+        self.fast_path = use_lane(house)
+
+    cors_origins = ("*",)
+
+    def through(self, fast_path: object, pieces: list[bytes]) -> tuple[bytes, bool, list[str]]:
+        house, self.house.site.fast_path = self.house, fast_path  # type: ignore[assignment]
+        del house.access_lines[:]
+        answer, over = exchange(house, pieces)
+        return answer, over, [re.sub(r"\[.*?\]", "", line) for line in house.access_lines]
+
+    def check(self, request: bytes) -> None:
+        tree = self.through(DisabledFastPath(), [request])
+        self.assertEqual(self.through(self.fast_path, [request]), tree)
+        self.assertEqual(self.through(self.fast_path, [request]), tree)  # from memory now
+        single = [request[i : i + 1] for i in range(len(request))]
+        self.assertEqual(self.through(self.fast_path, single), tree)
+        twice = self.through(DisabledFastPath(), [request * 2])
+        self.assertEqual(self.through(self.fast_path, [request * 2]), twice)
+        self.assertEqual(
+            self.through(self.fast_path, [request[:20], request[20:] + request]), twice
+        )
+
+    def request(self, method: str, path: str, version: str, headers: list[str]) -> bytes:
+        lines = [f"{method} {path} HTTP/{version}", *headers]
+        text = "\r\n".join(lines).replace("ETAG", self.etag) + "\r\n\r\n"
+        return text.encode("latin-1")
+
+    @settings(
+        max_examples=150,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
+    )
+    @given(
+        st.sampled_from(("GET", "GET", "GET", "HEAD", "OPTIONS", "POST", "get", "PRI")),
+        st.sampled_from(PATHS) | st.sampled_from(PATHS[:6]),
+        st.sampled_from(("1.1", "1.1", "1.1", "1.0", "2.0")),
+        st.lists(HEADERS, max_size=3),
+    )
+    def test_any_request(self, method: str, path: str, version: str, headers: list[str]) -> None:
+        """Any request, with any of these headers."""
+        self.check(self.request(method, path, version, ["Host: localhost:8888", *headers]))
+
+    def test_files(self) -> None:
+        """GET and HEAD of every path, bare, and those of files are answered by the lane."""
+        for path in PATHS:
+            for method in ("GET", "HEAD"):
+                self.check(self.request(method, path, "1.1", ["Host: localhost"]))
+        for path in ("/a.jpg", "/images/c.jpg", "/collections/two/files/sub/e.nii.gz"):
+            for headers in ([], [f"If-None-Match: {self.etag}"], ["Range: bytes=0-9"]):
+                before = self.fast_path.count
+                asked = self.request("GET", path, "1.1", ["Host: localhost", *headers])
+                self.through(self.fast_path, [asked])
+                self.assertEqual(self.fast_path.count, before + 1, (path, headers))
+
+    def test_ranges_of_a_large_file(self) -> None:
+        """A short range of a large file is answered by the lane, a long one by the tree."""
+        for wanted, by_lane in (("0-9", True), ("999990-", True), ("0-300000", False)):
+            request = self.request(
+                "GET", "/big.nii", "1.1", ["Host: localhost", f"Range: bytes={wanted}"]
+            )
+            self.check(request)
+            before = self.fast_path.count
+            self.through(self.fast_path, [request])
+            self.assertEqual(self.fast_path.count - before, int(by_lane))
+
+
+class ListedOriginsTests(OneMeaningTests):
+    """The same where the answer depends on the origin."""
+
+    cors_origins = ("https://a.example",)
+
+    def test_origins(self) -> None:
+        """A listed origin is named, another is not, and caches are told in both cases."""
+        for origin, allowed in (("https://a.example", True), ("https://b.example", False)):
+            request = self.request("GET", "/a.jpg", "1.1", ["Host: a", f"Origin: {origin}"])
+            self.check(request)
+            answer = self.through(self.fast_path, [request])[0]
+            self.assertIn(b"\r\nVary: Origin\r\n", answer)
+            self.assertEqual(b"\r\nAccess-Control-Allow-Origin: " in answer, allowed)
+
+
+class EveryFile:
+    """Knows a file by any target, and reads nothing of it."""
+
+    def __init__(self) -> None:
+        facts = FileFacts(SIZE, 1, 1, 1)
+        self._known = CachedFile(
+            key=b"/a.jpg",
+            collection=None,
+            root=Root("/"),
+            path="/a.jpg",
+            folder="/",
+            stamp=Stamp(1, 1, SIZE, 1, 1),
+            may_keep=False,
+            representation=Representation.of("a.jpg", facts, 1.0),
+            head=b"\r\n",
+            unchanged=b"\r\n",
+            whole=b"\r\n" + bytes(SIZE),
+        )
+
+    def get(self, _target: bytes, _now: float) -> CachedFile:
+        return self._known
+
+    def read(self, _known: CachedFile, _answer: object, _now: float) -> bytes:
+        return b""
+
+
+# What heads are broken with, besides any byte.
+_BREAKS = st.sampled_from(
+    (
+        *(b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"\0", b"#", b"?", b'"', b"\x80", b"[", b"@"),
+        *(b"\r\nHost: b", b"Host: a:99999\r\n", b"\r\nContent-Length: 1", b"HTTP/1.1", b"\r\n\r\n"),
+        *(b"GET / HTTP/1.1\r\n", b"\r\nTransfer-Encoding: chunked", b"x" * 8000, b"X:\r\n" * 100),
+    )
+)
+_TARGETS = st.sampled_from(
+    (b"/", b"/a#x", b"/a.jpg", b"/%zz", b"/" + b"a" * 7900, b"/b", b"http://a/b")
+)
+_LINES = st.sampled_from(
+    (b"Accept: */*", b"X-A:\t b ", b"Cookie: a=b", b"Host: b", b"Referer: a", b"Accept-Encoding:")
+)
+_HOSTS = st.sampled_from(
+    (
+        b"Host: localhost:8888",
+        b"host:a",
+        b"Host: [::1]:80",
+        b"Host: [:",
+        b"Host: a b",
+        b"Host:",
+        b"A:",
+    )
+)
+
+
+class StrictTests(SynchronousTestCase):
+    """The lane answers nothing that the strict check refuses, and so need not ask it."""
+
+    def answers(self, head: bytes) -> bool:
+        files: Any = EveryFile()
+        return FastPath(files, HeaderPolicy(("*",)), None).answer(head, None) is not None
+
+    @settings(max_examples=1500, deadline=None, derandomize=True)
+    @given(
+        st.sampled_from((b"GET", b"HEAD", b"POST")),
+        _TARGETS,
+        _HOSTS,
+        st.lists(_LINES | HEADERS.map(lambda line: line.encode("latin-1")), max_size=2),
+        st.lists(st.tuples(st.floats(0, 1), _BREAKS | st.binary(max_size=2)), max_size=2),
+    )
+    def test_subset(
+        self,
+        method: bytes,
+        target: bytes,
+        host: bytes,
+        lines: list[bytes],
+        breaks: list[tuple[float, bytes]],
+    ) -> None:
+        """Whatever it answers, whole or broken anywhere, is a head that passes the check."""
+        head = method + b" " + target + b" HTTP/1.1\r\n" + b"\r\n".join([host, *lines, b"", b""])
+        for place, broken in breaks:
+            at = round(place * len(head))
+            head = head[:at] + broken + head[at:]
+        if self.answers(head):
+            self.assertIsNone(http_rules.check(head))
+            self.assertEqual(HeadReader().feed(head), Head(head, b""))
+
+    def test_limits(self) -> None:
+        """Up to the check's own limits it answers, and beyond them it does not."""
+        for path, fields, answered in (
+            (http_rules.MAX_LINE - len("GET  HTTP/1.1"), 0, True),
+            (http_rules.MAX_LINE - len("GET  HTTP/1.1") + 1, 0, False),
+            (1, http_rules.MAX_FIELDS - 1, True),
+            (1, http_rules.MAX_FIELDS, False),
+        ):
+            more = b"".join(b"X-%d: 1\r\n" % number for number in range(fields))
+            head = b"GET /" + b"a" * (path - 1) + b" HTTP/1.1\r\nHost: a\r\n" + more + b"\r\n"
+            self.assertEqual(self.answers(head), answered, (path, fields))
+            self.assertEqual(http_rules.check(head) is None, answered)
+
+
+class FreshTests(SynchronousTestCase):
+    """What changed is never answered from memory."""
+
+    def setUp(self) -> None:
+        self.folder = os.path.abspath(self.mktemp())
+        self.house = House(self.folder)
+        self.path = write(os.path.join(self.house.documents, "sub", "a.jpg"), b"before")
+        self.fast_path = use_lane(self.house)
+
+    def ask(self, path: str = "/sub/a.jpg") -> Answer:
+        before = self.fast_path.count
+        answer = self.house.ask(path)
+        self.by_lane = self.fast_path.count > before
+        self.house.clock.advance(0)  # the reactor's next turn
+        return answer
+
+    def remember(self) -> None:
+        for _ in range(2):
+            self.assertEqual(self.ask().body, b"before")
+            self.assertTrue(self.by_lane)
+
+    def test_edited_in_place(self) -> None:
+        """An edit of the same size whose time was set back is seen."""
+        self.remember()
+        times = os.stat(self.path)
+        with open(self.path, "r+b") as file:
+            file.write(b"after!")
+        os.utime(self.path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        self.assertEqual(self.ask().body, b"after!")
+
+    def test_replaced(self) -> None:
+        """A file put in place of another, with its size and times, is seen."""
+        self.remember()
+        times = os.stat(self.path)
+        other = write(self.path + ".new", b"after!")
+        os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+        os.replace(other, self.path)
+        self.assertEqual(self.ask().body, b"after!")
+
+    def test_removed(self) -> None:
+        """A file that has gone is not found."""
+        self.remember()
+        os.remove(self.path)
+        self.assertEqual(self.ask().status, 404)
+
+    def test_became_a_link(self) -> None:
+        """A file moved out of the root is not served through a link that took its place."""
+        self.remember()
+        os.rename(self.path, os.path.join(self.folder, "moved.jpg"))
+        os.symlink(os.path.join(self.folder, "moved.jpg"), self.path)
+        self.assertEqual(self.ask().status, 404)
+
+    def test_folder_became_a_link(self) -> None:
+        """Nor is one whose folder was moved out, though the file itself did not change at all."""
+        self.remember()
+        inside, outside = os.path.dirname(self.path), os.path.join(self.folder, "moved")
+        os.rename(inside, outside)
+        os.symlink(outside, inside)
+        self.assertEqual(self.ask().status, 404)
+
+    def test_root_became_a_link(self) -> None:
+        """Nor is one whose root was moved and linked to."""
+        self.remember()
+        os.rename(self.house.documents, self.house.documents + "2")
+        os.symlink(self.house.documents + "2", self.house.documents)
+        self.assertEqual(self.ask().status, 404)
+
+    def test_large_file_replaced(self) -> None:
+        """A range of a large file is of the file that is there now."""
+        path = write(os.path.join(self.house.documents, "v.nii"), b"a" * 1_000_000)
+        for letter in (b"a", b"a", b"b"):
+            if letter == b"b":
+                write(path + ".new", b"b" * 1_000_000)
+                os.replace(path + ".new", path)
+            answer = self.house.ask("/v.nii", headers={"Range": "bytes=500000-500009"})
+            self.assertEqual((answer.status, answer.body), (206, letter * 10))
+            self.house.clock.advance(0)
+
+    def test_unloaded(self) -> None:
+        """A collection that was unloaded or replaced is gone in the same turn."""
+        for name in ("one", "two"):
+            write(os.path.join(self.folder, name, "c.jpg"), name.encode())
+        self.house.load(os.path.join(self.folder, "one"))
+        for _ in range(2):
+            self.assertEqual(self.house.ask("/images/c.jpg").body, b"one")
+        self.house.load(os.path.join(self.folder, "two"))
+        self.assertEqual(self.house.ask("/images/c.jpg").body, b"two")
+        self.house.post("/unload")
+        self.assertEqual(self.house.ask("/images/c.jpg").status, 400)
+
+    def test_not_rested(self) -> None:
+        """A file written a moment ago is answered by the lane, each time from disk."""
+        fast_path = use_lane(self.house, later=0.0)
+        for body in (b"before", b"during", b"after!"):
+            write(self.path, body)
+            self.assertEqual(self.house.ask("/sub/a.jpg").body, body)
+        self.assertEqual(fast_path.count, 3)
+
+    def test_no_memory(self) -> None:
+        """With a memory of 0 the lane answers all the same."""
+        fast_path = use_lane(self.house, memory=0)
+        for _ in range(2):
+            self.assertEqual(self.house.ask("/sub/a.jpg").body, b"before")
+        self.assertEqual(fast_path.count, 2)
