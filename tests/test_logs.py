@@ -32,7 +32,7 @@ class Declaring:
 class TextLogTests(SynchronousTestCase):
     """What twistd's log file gets."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         self.file = io.StringIO()
         self.events = []
         self.publisher = LogPublisher(textFileLogObserver(self.file), self.events.append)
@@ -46,12 +46,12 @@ class TextLogTests(SynchronousTestCase):
         self.assertTrue(text.strip().isprintable(), text)
         return text.strip()
 
-    def test_forgery(self):
+    def test_forgery(self) -> None:
         """A newline in a value does not begin a line."""
         self.log.info("Loaded {name}", name=FORGERY)
         self.assertIn("Loaded scan\\n2026-01-01", self.line())
 
-    def test_bytes_paths_and_exceptions(self):
+    def test_bytes_paths_and_exceptions(self) -> None:
         """Bytes, paths, exceptions and other objects are escaped text as well."""
         self.log.warn(
             "{raw} {path} {error} {names} {other}",
@@ -66,24 +66,24 @@ class TextLogTests(SynchronousTestCase):
             self.line(),
         )
 
-    def test_undecodable_name(self):
+    def test_undecodable_name(self) -> None:
         """A file name that is not UTF-8 is told, and the line can be written as UTF-8."""
         self.log.info("{name}", name=os.fsdecode(b"caf\xe9"))
         self.line().encode("utf-8")
         self.assertIn("caf\\udce9", self.line())
 
-    def test_format_itself(self):
+    def test_format_itself(self) -> None:
         """A newline in the format is escaped too."""
         self.log.info("one\ntwo")
         self.assertIn("one\\ntwo", self.line())
 
-    def test_numbers_keep_their_type(self):
+    def test_numbers_keep_their_type(self) -> None:
         """A number can be given a format, and is a number in structured logs."""
         self.log.info("{seconds:.1f} s, {count:,}", seconds=1.25, count=10000)
         self.assertIn("1.2 s, 10,000", self.line())
         self.assertIn('"count": 10000', eventAsJSON(self.events[0]))
 
-    def test_failure(self):
+    def test_failure(self) -> None:
         """An exception in flight is logged with its traceback on the same line."""
         try:
             raise ValueError(FORGERY)  # noqa: TRY301
@@ -93,24 +93,24 @@ class TextLogTests(SynchronousTestCase):
         self.assertIn("#critical] While loading a\\n: Traceback (most recent call last):\\n", line)
         self.assertIn("Unloaded everything", line)
 
-    def test_failure_by_hand(self):
+    def test_failure_by_hand(self) -> None:
         """A Failure that is given is logged, also by Twisted's context managers."""
         with self.log.failuresHandled("Trying") as operation:
             raise KeyError("x")
         self.assertTrue(operation.failed)
         self.assertIn("Trying: Traceback", self.line())
 
-    def test_failure_that_cannot_be_shown(self):
+    def test_failure_that_cannot_be_shown(self) -> None:
         """An exception whose own text raises does not stop the log."""
 
         class MuteError(Exception):
-            def __str__(self):
+            def __str__(self) -> None:
                 raise RuntimeError
 
         self.log.failure("Odd", Failure(MuteError()))
         self.assertIn("Odd: ", self.line())
 
-    def test_other_packages(self):
+    def test_other_packages(self) -> None:
         """With ``one_line`` added first, events of other packages are one line each."""
         publisher = LogPublisher(one_line, textFileLogObserver(self.file))
         TwistedLogger(observer=publisher).failure(
@@ -119,7 +119,7 @@ class TextLogTests(SynchronousTestCase):
         self.assertIn("From scan\\n2026", self.line())
         self.assertIn("a\\nb", self.line())
 
-    def test_other_packages_failures(self):
+    def test_other_packages_failures(self) -> None:
         """Tracebacks of other packages are told once a second, with how many were not; nothing else
         is silenced.
         """
@@ -148,7 +148,7 @@ class TextLogTests(SynchronousTestCase):
             ],
         )
 
-    def test_one_line_leaves_the_rest(self):
+    def test_one_line_leaves_the_rest(self) -> None:
         """An event that is one line already says the same after ``one_line``."""
         self.log.info("{count} {name}", count=3, name="a\nb")
         before = formatEvent(self.events[0])
@@ -160,11 +160,11 @@ class TextLogTests(SynchronousTestCase):
 class LoggerTests(SynchronousTestCase):
     """The logger as an attribute, and in tests."""
 
-    def test_module(self):
+    def test_module(self) -> None:
         """A logger made in a module bears its name."""
         self.assertEqual(Logger().namespace, __name__)
 
-    def test_class_attribute(self):
+    def test_class_attribute(self) -> None:
         """A logger declared on a class bears the class's name and the instance."""
         declaring = Declaring()
         declaring.log.info("Hello {name}", name="a\nb")
@@ -174,12 +174,12 @@ class LoggerTests(SynchronousTestCase):
         self.assertIsInstance(declaring.log, Logger)
         self.assertEqual(formatEvent(event), "Hello a\\nb")
 
-    def test_unexpected_errors_fail_tests(self):
+    def test_unexpected_errors_fail_tests(self) -> None:
         """A failure that is logged comes to trial's ``flushLoggedErrors``, with its type."""
         Logger().failure("Unexpected", Failure(ZeroDivisionError("x")))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    def test_errors_that_were_handled_do_not(self):
+    def test_errors_that_were_handled_do_not(self) -> None:
         """``error`` tells of what was handled: no failure for trial."""
         Logger().error("The disk is full")
         self.assertEqual(self.flushLoggedErrors(), [])
@@ -188,7 +188,7 @@ class LoggerTests(SynchronousTestCase):
 class EscapeTests(SynchronousTestCase):
     """What is escaped and what is not."""
 
-    def test_unsafe(self):
+    def test_unsafe(self) -> None:
         """Controls, separators, marks of direction and lone surrogates become escapes."""
         cases = {
             "\0\t\n\x1b\x7f": "\\x00\\t\\n\\x1b\\x7f",
@@ -201,7 +201,7 @@ class EscapeTests(SynchronousTestCase):
             self.assertEqual(escape(text), escaped)
             self.assertEqual(escape(escaped), escaped)
 
-    def test_safe(self):
+    def test_safe(self) -> None:
         """Text in any script, emoji and backslashes stay as they are."""
         for text in ("Gehirn é 脳 мозг दिमाग", "\U0001f9e0", "C:\\scans", '"quoted"'):
             self.assertEqual(escape(text), text)

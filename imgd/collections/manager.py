@@ -37,7 +37,7 @@ from imgd.host.single_flight import SingleFlight, Start, StillRunning, gather
 from imgd.host.workers import JobProgress
 from imgd.logs import Logger
 
-__all__ = ["Clock", "CollectionManager", "LoadSpec", "RunBlocking", "LoadedCollection"]
+__all__ = ["Clock", "CollectionManager", "LoadSpec", "LoadedCollection", "RunBlocking"]
 
 RunBlocking = Callable[..., "Deferred[Any]"]
 

@@ -48,7 +48,7 @@ WRITER = textwrap.dedent(
 class StateCase(SynchronousTestCase):
     """A path for a store, and its log."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         self.folder = self.mktemp()
         os.mkdir(self.folder)
         self.path = os.path.join(self.folder, "catalog.sqlite3")
@@ -56,7 +56,7 @@ class StateCase(SynchronousTestCase):
         globalLogPublisher.addObserver(self.observe)
         self.addCleanup(globalLogPublisher.removeObserver, self.observe)
 
-    def observe(self, event):
+    def observe(self, event) -> None:
         self.logged.append(formatEvent(event))
 
     def open(self, **options):
@@ -64,7 +64,7 @@ class StateCase(SynchronousTestCase):
         self.addCleanup(store.close)
         return store
 
-    def sql(self, *statements):
+    def sql(self, *statements) -> None:
         """Change the file as another program would."""
         other = sqlite3.connect(self.path, isolation_level=None)
         for statement in statements:
@@ -75,13 +75,13 @@ class StateCase(SynchronousTestCase):
 class StoreTests(StateCase):
     """Rows in, rows out."""
 
-    def test_new(self):
+    def test_new(self) -> None:
         """A new store is empty, and nothing was moved aside."""
         store = self.open()
         self.assertEqual(store.collections(), [])
         self.assertIsNone(store.moved_aside)
 
-    def test_round_trip(self):
+    def test_round_trip(self) -> None:
         """What was put is there after closing and opening, field by field, sorted by name."""
         store = self.open()
         store.put(WEEKLY)
@@ -89,7 +89,7 @@ class StoreTests(StateCase):
         store.close()
         self.assertEqual(self.open().collections(), [SCAN, WEEKLY])
 
-    def test_replace(self):
+    def test_replace(self) -> None:
         """A second put of a name takes the place of the first."""
         store = self.open()
         store.put(SCAN)
@@ -97,7 +97,7 @@ class StoreTests(StateCase):
         store.put(again)
         self.assertEqual(store.collections(), [again])
 
-    def test_remove(self):
+    def test_remove(self) -> None:
         """Removing a name leaves the others; removing it again does nothing."""
         store = self.open()
         store.put(SCAN)
@@ -106,7 +106,7 @@ class StoreTests(StateCase):
         store.remove("current")
         self.assertEqual(store.collections(), [WEEKLY])
 
-    def test_reschedule(self):
+    def test_reschedule(self) -> None:
         """New timers are stored for the names given, and an unknown name adds nothing."""
         store = self.open()
         store.put(SCAN)
@@ -116,7 +116,7 @@ class StoreTests(StateCase):
             store.collections(), [replace(SCAN, expires_at=None, timeout_minutes=0), WEEKLY]
         )
 
-    def test_reschedule_all_or_none(self):
+    def test_reschedule_all_or_none(self) -> None:
         """Where one row cannot be stored, none is."""
         store = self.open()
         store.put(SCAN)
@@ -125,7 +125,7 @@ class StoreTests(StateCase):
         self.assertEqual(store.collections(), [SCAN])
         store.put(WEEKLY)  # and the store goes on
 
-    def test_nasty_names(self):
+    def test_nasty_names(self) -> None:
         """A directory that is not UTF-8, or has quotes and newlines, comes back byte for byte."""
         store = self.open()
         for directory in (os.fsdecode(b"/data/caf\xe9"), "/data/'; DROP TABLE x\n", "/данные"):
@@ -133,7 +133,7 @@ class StoreTests(StateCase):
             store.put(row)
             self.assertEqual(store.collections(), [row])
 
-    def test_other_threads(self):
+    def test_other_threads(self) -> None:
         """A store made on one thread is used on another."""
         store = self.open()
         thread = Thread(target=store.put, args=(SCAN,))
@@ -142,7 +142,7 @@ class StoreTests(StateCase):
         self.assertEqual(store.collections(), [SCAN])
 
     @skipIf(os.name != "posix", "POSIX modes")
-    def test_private(self):
+    def test_private(self) -> None:
         """The file and its journals are for their owner alone."""
         self.open().put(SCAN)
         names = os.listdir(self.folder)
@@ -156,7 +156,7 @@ class KillTests(StateCase):
     """SIGKILL at any moment."""
 
     @skipUnless(hasattr(signal, "SIGKILL"), "no SIGKILL here")
-    def test_acknowledged_rows_survive(self):
+    def test_acknowledged_rows_survive(self) -> None:
         """Every put that returned before a SIGKILL is there afterwards, round after round."""
         acknowledged = 0
         for stop_after in (1, 2, 1, 5, 3, 20):
@@ -186,7 +186,7 @@ class KillTests(StateCase):
 class UnusableTests(StateCase):
     """Files that are no store: moved aside, told, and a new one begun."""
 
-    def assert_moved_aside(self, why, content=None):
+    def assert_moved_aside(self, why, content=None) -> None:
         with open(self.path, "rb") as file:
             content = content or file.read()
         self.logged.clear()
@@ -203,20 +203,20 @@ class UnusableTests(StateCase):
         store.close()
         self.assertIsNone(self.open().moved_aside)
 
-    def fill(self, rows=300):
+    def fill(self, rows=300) -> None:
         """A store of several pages."""
         store = self.open()
         for number in range(rows):
             store.put(replace(SCAN, name=f"n{number}", directory="/data/" + "x" * 100))
         store.close()
 
-    def test_not_a_database(self):
+    def test_not_a_database(self) -> None:
         """A file of something else."""
         with open(self.path, "wb") as file:
             file.write(b"this is no database, however long it is. " * 100)
         self.assert_moved_aside("is unusable (file is not a database)")
 
-    def test_truncated(self):
+    def test_truncated(self) -> None:
         """A file whose end is missing."""
         self.fill()
         for size in (10_000, 4096, 1000, 50):
@@ -225,11 +225,11 @@ class UnusableTests(StateCase):
             self.tidy()
             self.fill()
 
-    def tidy(self):
+    def tidy(self) -> None:
         for name in os.listdir(self.folder):
             os.remove(os.path.join(self.folder, name))
 
-    def test_damaged_inside(self):
+    def test_damaged_inside(self) -> None:
         """A file with a page overwritten in its middle."""
         self.fill()
         with open(self.path, "r+b") as file:
@@ -237,7 +237,7 @@ class UnusableTests(StateCase):
             file.write(os.urandom(2048))
         self.assert_moved_aside("The state file")
 
-    def test_emptied_beside_its_journal(self):
+    def test_emptied_beside_its_journal(self) -> None:
         """A file of no bytes whose journal still holds rows: both are kept, together."""
         store = self.open()
         store.put(SCAN)
@@ -252,18 +252,18 @@ class UnusableTests(StateCase):
             self.assertEqual(file.read(), journal)
         self.assertEqual(store.collections(), [])
 
-    def test_future_version(self):
+    def test_future_version(self) -> None:
         """A file of a later imgd."""
         self.open().close()
         self.sql(f"PRAGMA user_version = {VERSION + 1}")
         self.assert_moved_aside(f"has version {VERSION + 1}, and this imgd reads")
 
-    def test_another_program(self):
+    def test_another_program(self) -> None:
         """A database of another program."""
         self.sql("CREATE TABLE notes (text)")
         self.assert_moved_aside("is not imgd's")
 
-    def test_wrong_schema(self):
+    def test_wrong_schema(self) -> None:
         """A file that claims to be a store and has other columns, or none."""
         for create in ("CREATE TABLE collections (name, directory)", "CREATE TABLE x (y)"):
             self.sql(
@@ -274,7 +274,7 @@ class UnusableTests(StateCase):
             self.assert_moved_aside("is unusable (no such ")
             self.tidy()
 
-    def test_empty_file(self):
+    def test_empty_file(self) -> None:
         """A file of no bytes is what a crash at the very start leaves: a new store, no fuss."""
         with open(self.path, "wb"):
             pass
@@ -309,7 +309,7 @@ class BadRowTests(StateCase):
         ("CAST(x'ff' AS TEXT), x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
     )
 
-    def test_set_aside(self):
+    def test_set_aside(self) -> None:
         """Each is set aside with one line that names it and says why, for good and whole; the good
         one is restored, and the file stays where it is.
         """
@@ -334,7 +334,7 @@ class BadRowTests(StateCase):
         self.assertEqual(len(kept), len(self.ROWS))
         self.assertEqual(kept[0], (b"a", 5, 0, 1, 1.0, None, 0, b"its directory is 5"))
 
-    def test_many(self):
+    def test_many(self) -> None:
         """Several are told in as many lines, and those between them are restored."""
         store = self.open()
         for name in ("b", "d"):
@@ -344,7 +344,7 @@ class BadRowTests(StateCase):
         self.assertEqual([row.name for row in store.collections()], ["b", "d"])
         self.assertEqual(len(self.logged), 3)
 
-    def test_edges(self):
+    def test_edges(self) -> None:
         """The last values that make sense do."""
         row = replace(
             SCAN, directory="/", image_count=0, loaded_at=0.0, expires_at=253370764799.0,
@@ -354,7 +354,7 @@ class BadRowTests(StateCase):
         store.put(row)
         self.assertEqual(store.collections(), [row])
 
-    def test_that_cannot_be_set_aside(self):
+    def test_that_cannot_be_set_aside(self) -> None:
         """Where nothing can be stored the good ones are restored all the same."""
         store = self.open(patience=0)
         store.put(SCAN)
@@ -370,7 +370,7 @@ class BadRowTests(StateCase):
 class PlaceTests(StateCase):
     """The file that is open is not the one at its path any more."""
 
-    def assert_refused(self, store):
+    def assert_refused(self, store) -> None:
         for change in (
             lambda: store.put(WEEKLY),
             lambda: store.remove("current"),
@@ -384,7 +384,7 @@ class PlaceTests(StateCase):
             self.assertNotIn(self.folder, caught.exception.detail)
             self.assertEqual(caught.exception.fault, "state")
 
-    def test_deleted(self):
+    def test_deleted(self) -> None:
         """Of a deleted file or folder every change is refused; nothing is made there."""
         for delete in (lambda: os.remove(self.path), lambda: shutil.rmtree(self.folder)):
             store = self.open()
@@ -394,7 +394,7 @@ class PlaceTests(StateCase):
             store.close()
         self.assertFalse(os.path.exists(self.folder))
 
-    def test_replaced(self):
+    def test_replaced(self) -> None:
         """So it is with another file in its place, until the old one is back."""
         store = self.open()
         store.put(SCAN)
@@ -409,7 +409,7 @@ class PlaceTests(StateCase):
         store.put(WEEKLY)
         self.assertEqual(store.collections(), [SCAN, WEEKLY])
 
-    def test_vanishes_meanwhile(self):
+    def test_vanishes_meanwhile(self) -> None:
         """What was done while the folder vanished is not acknowledged."""
         store = self.open()
         with self.assertRaises(Unavailable):
@@ -419,7 +419,7 @@ class PlaceTests(StateCase):
 class UnavailableTests(StateCase):
     """Disks that will not: a sentence for whoever asked, and the old row stays."""
 
-    def assert_unavailable(self, reason, store):
+    def assert_unavailable(self, reason, store) -> None:
         for attempt in (
             lambda: store.put(replace(SCAN, directory="/data/" + "y" * 100_000)),
             lambda: store.remove("current"),
@@ -430,7 +430,7 @@ class UnavailableTests(StateCase):
             self.assertNotIn(self.folder, caught.exception.detail)
             self.assertEqual(caught.exception.status, 503)
 
-    def test_locked(self):
+    def test_locked(self) -> None:
         """A file that another program keeps locked."""
         store = self.open(patience=0)
         store.put(SCAN)
@@ -443,7 +443,7 @@ class UnavailableTests(StateCase):
         store.put(WEEKLY)
         self.assertEqual(store.collections(), [SCAN, WEEKLY])
 
-    def test_locked_at_start(self):
+    def test_locked_at_start(self) -> None:
         """Opening a file that another program keeps locked moves nothing aside."""
         self.open().close()
         other = sqlite3.connect(self.path, isolation_level=None)
@@ -454,7 +454,7 @@ class UnavailableTests(StateCase):
             Store.open(self.path, patience=0)
         self.assertEqual([n for n in os.listdir(self.folder) if "corrupt" in n], [])
 
-    def test_no_room(self):
+    def test_no_room(self) -> None:
         """A disk that takes no more bytes: the row before stays, and storing works again later."""
         try:
             import resource
@@ -474,7 +474,7 @@ class UnavailableTests(StateCase):
         store.close()
         self.assertEqual(self.open().collections(), [SCAN, WEEKLY])
 
-    def test_no_folder(self):
+    def test_no_folder(self) -> None:
         """A folder that is not there: the sentence names the file, for the operator."""
         with self.assertRaises(Unavailable) as caught:
             Store.open(os.path.join(self.folder, "missing", "catalog.sqlite3"))

@@ -34,7 +34,7 @@ def a_line(**fields):
 class CombinedTests(SynchronousTestCase):
     """The line."""
 
-    def test_format(self):
+    def test_format(self) -> None:
         """The fields stand where Apache's combined format has them."""
         line = a_line()
         found = LINE.fullmatch(line)
@@ -52,13 +52,13 @@ class CombinedTests(SynchronousTestCase):
         )
         self.assertRegex(found[3], r"1[01]/Oct/2000:\d\d:\d5:36 ")
 
-    def test_missing(self):
+    def test_missing(self) -> None:
         """What is missing or empty is a dash, as is a body of no bytes."""
         line = a_line(user="", request=None, size=0, referer=None, agent=b"")
         found = LINE.fullmatch(line)
         self.assertEqual((found[2], found[4], found[6], found[7], found[8]), ("-",) * 5)
 
-    def test_forgery(self):
+    def test_forgery(self) -> None:
         """No field, text or bytes, ends itself, its line, or sends what a terminal obeys."""
         nasty = '" 200 1 "-" "\\"\r\n\x1b[2J\x00\x85\u202e\ud800'
         escaped = "\\x22 200 1 \\x22-\\x22 \\x22\\x5C\\x22\\x0D\\x0A\\x1B[2J\\x00\\xC2\\x85"
@@ -68,7 +68,7 @@ class CombinedTests(SynchronousTestCase):
                 self.assertTrue(line.isascii() and line.isprintable())
                 self.assertIn(escaped, LINE.fullmatch(line)[group])
 
-    def test_words(self):
+    def test_words(self) -> None:
         """A space in the peer or the user does not begin another field."""
         line = a_line(peer="::1 x", user=b"a b\n")
         found = LINE.fullmatch(line)
@@ -78,7 +78,7 @@ class CombinedTests(SynchronousTestCase):
 class AccessLogTests(SynchronousTestCase):
     """The file."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         self.folder = self.mktemp()
         os.mkdir(self.folder)
         self.path = os.path.join(self.folder, "access.log")
@@ -86,7 +86,7 @@ class AccessLogTests(SynchronousTestCase):
         globalLogPublisher.addObserver(self.observe)
         self.addCleanup(globalLogPublisher.removeObserver, self.observe)
 
-    def observe(self, event):
+    def observe(self, event) -> None:
         self.logged.append(formatEvent(event))
 
     def open(self, path=None):
@@ -98,7 +98,7 @@ class AccessLogTests(SynchronousTestCase):
         with open(path or self.path, "rb") as file:
             return file.read()
 
-    def test_append(self):
+    def test_append(self) -> None:
         """Lines, text or bytes, are appended at once to what was there."""
         with open(self.path, "wb") as file:
             file.write(b"before\n")
@@ -108,7 +108,7 @@ class AccessLogTests(SynchronousTestCase):
         self.assertEqual(self.read(), b"before\none\ntwo\n")
 
     @skipUnless(os.name == "posix", "POSIX modes")
-    def test_mode(self):
+    def test_mode(self) -> None:
         """A new file can be read by its group, and not by others."""
         before = os.umask(0)
         try:
@@ -117,13 +117,13 @@ class AccessLogTests(SynchronousTestCase):
             os.umask(before)
         self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o640)
 
-    def test_cannot_open(self):
+    def test_cannot_open(self) -> None:
         """A file that cannot be opened is an error at start, and names the file."""
         with self.assertRaises(StartError) as caught:
             AccessLog(self.folder)
         self.assertIn(self.folder, caught.exception.detail)
 
-    def test_rotation(self):
+    def test_rotation(self) -> None:
         """Lines go to the moved file until it is reopened, then to the new one; none is lost."""
         log = self.open()
         log.write("one")
@@ -134,7 +134,7 @@ class AccessLogTests(SynchronousTestCase):
         self.assertEqual(self.read(self.path + ".1"), b"one\ntwo\n")
         self.assertEqual(self.read(), b"three\n")
 
-    def test_folder_vanished(self):
+    def test_folder_vanished(self) -> None:
         """Where it cannot be reopened the old file goes on, and the log tells once."""
         log = self.open()
         moved = self.folder + ".moved"
@@ -145,7 +145,7 @@ class AccessLogTests(SynchronousTestCase):
         self.assertEqual(len(self.logged), 1)
         self.assertIn("cannot be reopened", self.logged[0])
 
-    def test_closed(self):
+    def test_closed(self) -> None:
         """After a close nothing is written, and nothing raises."""
         log = self.open()
         log.close()
@@ -155,7 +155,7 @@ class AccessLogTests(SynchronousTestCase):
         self.assertEqual(self.read(), b"")
 
     @skipUnless(os.path.exists("/dev/full"), "no /dev/full here")
-    def test_disk_full(self):
+    def test_disk_full(self) -> None:
         """Lines that cannot be written are lost, the log tells once, no caller hears of it."""
         log = self.open("/dev/full")
         for _ in range(3):
@@ -164,7 +164,7 @@ class AccessLogTests(SynchronousTestCase):
         self.assertIn("cannot be written", self.logged[0])
 
     @skipUnless(hasattr(os, "mkfifo"), "no FIFOs here")
-    def test_recovery(self):
+    def test_recovery(self) -> None:
         """A full pipe never makes a writer wait; when it is read, lines come again, unmixed."""
         os.mkfifo(self.path)
         reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)

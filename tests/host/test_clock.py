@@ -21,10 +21,10 @@ BOUND = 30.0  # seconds until a test that hangs gives up
 class HeldReactor:
     """A reactor that keeps what threads post until the test lets it run."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.posted = queue.Queue()
 
-    def callFromThread(self, callable, *args, **kwargs):
+    def callFromThread(self, callable, *args, **kwargs) -> None:
         self.posted.put((callable, args, kwargs, threading.current_thread()))
 
     def wait(self):
@@ -37,27 +37,27 @@ class HeldReactor:
 class HeldTests(SynchronousTestCase):
     """With a reactor that runs when it is told to."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         self.reactor = HeldReactor()
         self.clock = MonotonicClock(self.reactor)
         self.calls = []
         self.addCleanup(self.cancel_all)
 
-    def cancel_all(self):
+    def cancel_all(self) -> None:
         for call in self.clock.getDelayedCalls():
             call.cancel()
 
     def later(self, delay):
         return self.clock.callLater(delay, self.calls.append, "called")
 
-    def test_interfaces(self):
+    def test_interfaces(self) -> None:
         """The clock and its calls are what Twisted's own are."""
         verifyObject(IReactorFromThreads, self.reactor)
         verifyObject(IReactorTime, self.clock)
         verifyObject(IDelayedCall, self.later(FOREVER))
         verifyObject(IReactorTime, Clock())
 
-    def test_runs_on_the_reactor(self):
+    def test_runs_on_the_reactor(self) -> None:
         """A call runs when the reactor gets to it, once, with its arguments."""
         call = self.clock.callLater(0, lambda *a, **kw: self.calls.append((a, kw)), 1, b=2)
         run = self.reactor.wait()
@@ -69,7 +69,7 @@ class HeldTests(SynchronousTestCase):
         self.assertFalse(call.active())
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_cancelled_after_the_wait(self):
+    def test_cancelled_after_the_wait(self) -> None:
         """A call that was cancelled when its wait was over already does not run."""
         call = self.later(0)
         run = self.reactor.wait()
@@ -78,7 +78,7 @@ class HeldTests(SynchronousTestCase):
         self.assertEqual(self.calls, [])
         self.assertFalse(call.active())
 
-    def test_cancelled_before(self):
+    def test_cancelled_before(self) -> None:
         """Cancelling ends the wait: no thread stays behind."""
         call = self.later(FOREVER)
         waiting = [t for t in threading.enumerate() if isinstance(t, threading.Timer)]
@@ -90,7 +90,7 @@ class HeldTests(SynchronousTestCase):
         self.assertTrue(waiting)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_twice(self):
+    def test_twice(self) -> None:
         """A second cancel, and one after the call, say so as Twisted's do."""
         call = self.later(FOREVER)
         call.cancel()
@@ -99,7 +99,7 @@ class HeldTests(SynchronousTestCase):
         self.reactor.wait()()
         self.assertRaises(AlreadyCalled, call.cancel)
 
-    def test_reset(self):
+    def test_reset(self) -> None:
         """A call that is reset to now runs now; one that is put off does not run before."""
         call = self.later(FOREVER)
         call.reset(0)
@@ -115,19 +115,19 @@ class HeldTests(SynchronousTestCase):
         self.reactor.wait()()
         self.assertEqual(self.calls, ["called", "called"])
 
-    def test_negative(self):
+    def test_negative(self) -> None:
         """A delay that has passed already is none."""
         self.later(-5)
         self.reactor.wait()()
         self.assertEqual(self.calls, ["called"])
 
-    def test_raising(self):
+    def test_raising(self) -> None:
         """A call that raises counts as called, and the reactor gets the exception."""
         call = self.clock.callLater(0, lambda: 1 / 0)
         self.assertRaises(ZeroDivisionError, self.reactor.wait())
         self.assertFalse(call.active())
 
-    def test_never_backwards(self):
+    def test_never_backwards(self) -> None:
         """Its seconds never go back."""
         seen = [self.clock.seconds() for _ in range(1000)]
         self.assertEqual(seen, sorted(seen))
@@ -147,7 +147,7 @@ class RealReactorTests(TestCase):
         due = clock.seconds() + 0.01
         clock.callLater(0.01, lambda: done.callback((clock.seconds(), threading.current_thread())))
 
-        def check(result):
+        def check(result) -> None:
             when, thread = result
             self.assertGreaterEqual(when, due)
             self.assertIs(thread, threading.main_thread())

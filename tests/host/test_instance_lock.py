@@ -20,7 +20,7 @@ HOLDER = textwrap.dedent(
     from imgd.host import instance_lock
 
     held = instance_lock.hold(sys.argv[1])
-    held.announce(["https://localhost:8888/"], None)
+    held.publish(["https://localhost:8888/"], None)
     print("held", flush=True)
     sys.stdin.read()
     held.release()
@@ -31,7 +31,7 @@ HOLDER = textwrap.dedent(
 class RunningTests(SynchronousTestCase):
     """A state folder."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         self.folder = self.mktemp()
         os.mkdir(self.folder)
 
@@ -41,7 +41,7 @@ class RunningTests(SynchronousTestCase):
         return held
 
     @skipUnless(hasattr(os, "geteuid"), "POSIX owners")
-    def test_folder_of_another_user(self):
+    def test_folder_of_another_user(self) -> None:
         """A folder of another user is refused in one sentence, and nothing in it is touched."""
         try:
             other = os.geteuid() + 1
@@ -56,7 +56,7 @@ class RunningTests(SynchronousTestCase):
         os.chown(self.folder, os.geteuid(), -1)
         self.hold()
 
-    def test_no_folder(self):
+    def test_no_folder(self) -> None:
         """A folder that went away meanwhile is one sentence too."""
         os.rmdir(self.folder)
         with self.assertRaises(StartError) as caught:
@@ -72,7 +72,7 @@ class RunningTests(SynchronousTestCase):
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
 
-        def end():
+        def end() -> None:
             process.stdin.close()
             process.wait()
             process.stdout.close()
@@ -81,31 +81,31 @@ class RunningTests(SynchronousTestCase):
         self.assertEqual(process.stdout.readline().strip(), b"held")
         return process
 
-    def test_nobody(self):
+    def test_nobody(self) -> None:
         """Where no daemon ever ran, none is found, and looking leaves no trace."""
         self.assertIsNone(instance_lock.find(self.folder))
         self.assertEqual(os.listdir(self.folder), [])
         self.assertIsNone(instance_lock.find(os.path.join(self.folder, "missing")))
 
-    def test_found(self):
+    def test_found(self) -> None:
         """A daemon that announced itself is found, with what it announced."""
         self.hold().publish(URLS, "/state/ca.pem")
         found = instance_lock.find(self.folder)
         self.assertEqual((found.pid, found.urls, found.ca), (os.getpid(), URLS, "/state/ca.pem"))
         self.assertGreater(found.started_at, 0)
 
-    def test_path_that_is_not_utf8(self):
+    def test_path_that_is_not_utf8(self) -> None:
         """The certificate's path comes back byte for byte."""
         ca = os.fsdecode(b"/caf\xe9/ca.pem")
         self.hold().publish(URLS, ca)
         self.assertEqual(instance_lock.find(self.folder).ca, ca)
 
-    def test_starting(self):
+    def test_starting(self) -> None:
         """A daemon that holds the folder and has not announced itself is not found yet."""
         self.hold()
         self.assertIsNone(instance_lock.find(self.folder))
 
-    def test_released(self):
+    def test_released(self) -> None:
         """After a release nothing is found, and another may hold; releasing again is harmless."""
         first = self.hold()
         first.publish(URLS, None)
@@ -116,7 +116,7 @@ class RunningTests(SynchronousTestCase):
         first.release()
         self.assertIsNotNone(instance_lock.find(self.folder))
 
-    def test_conflict(self):
+    def test_conflict(self) -> None:
         """A second daemon is told who holds the folder, and what to do."""
         process = self.other_process()
         with self.assertRaises(StartError) as caught:
@@ -128,7 +128,7 @@ class RunningTests(SynchronousTestCase):
         )
         self.assertEqual(instance_lock.find(self.folder).pid, process.pid)
 
-    def test_conflict_while_starting(self):
+    def test_conflict_while_starting(self) -> None:
         """A second daemon is refused also where the first has not announced itself."""
         self.hold()
         with self.assertRaises(StartError) as caught:
@@ -136,7 +136,7 @@ class RunningTests(SynchronousTestCase):
         self.assertIn("Another imgd holds the state folder", caught.exception.detail)
 
     @skipUnless(hasattr(signal, "SIGKILL"), "no SIGKILL here")
-    def test_killed(self):
+    def test_killed(self) -> None:
         """A daemon that was killed is not found, and does not stand in the next one's way."""
         process = self.other_process()
         process.kill()
@@ -146,7 +146,7 @@ class RunningTests(SynchronousTestCase):
         self.hold()
         self.assertIsNone(instance_lock.find(self.folder))  # not the old announcement either
 
-    def test_malformed_announcement(self):
+    def test_malformed_announcement(self) -> None:
         """An announcement that makes no sense is no daemon, and no obstacle."""
         self.hold()
         for content in (b"", b"{", b"[]", b'{"pid": "x"}', b"\xff"):
@@ -155,14 +155,14 @@ class RunningTests(SynchronousTestCase):
             self.assertIsNone(instance_lock.find(self.folder))
 
     @skipIf(os.name != "posix", "POSIX modes")
-    def test_private(self):
+    def test_private(self) -> None:
         """What lies in the folder is for its owner alone."""
         self.hold().publish(URLS, None)
         for name in os.listdir(self.folder):
             mode = stat.S_IMODE(os.stat(os.path.join(self.folder, name)).st_mode)
             self.assertEqual(mode, 0o600, name)
 
-    def test_unusable_folder(self):
+    def test_unusable_folder(self) -> None:
         """A folder that cannot be used is one sentence."""
         file = self.mktemp()
         with open(file, "wb"):
@@ -175,7 +175,7 @@ class RunningTests(SynchronousTestCase):
 class DefaultStateDirTests(SynchronousTestCase):
     """The folder where no option names one."""
 
-    def test_order(self):
+    def test_order(self) -> None:
         """IMGD_STATE_DIR comes before systemd's, whose first counts; empty ones do not."""
         cases = [
             ({"IMGD_STATE_DIR": "/a", "STATE_DIRECTORY": "/b"}, "/a"),
@@ -187,7 +187,7 @@ class DefaultStateDirTests(SynchronousTestCase):
         for environ, expected in cases:
             self.assertEqual(instance_lock.default_state_dir(environ), os.path.abspath(expected))
 
-    def test_default(self):
+    def test_default(self) -> None:
         """Otherwise it is the user's state folder, below imgd's name."""
         found = instance_lock.default_state_dir({})
         self.assertTrue(os.path.isabs(found))
