@@ -134,10 +134,10 @@ class Daemon(Service):
 
     def _open(self, site: Site) -> None:
         """Look after the machine, the connections and the signals while this runs."""
-        self._main.admits = self._plain.admits = site.limiter.admits
-        self._plain.refusal = site.limiter.refusal
+        self._main.admits = self._plain.admits = site.limiter.may_accept
+        self._plain.refusal = site.limiter.overload_protocol
         if not self._settings.tls:
-            self._main.refusal = site.limiter.refusal
+            self._main.refusal = site.limiter.overload_protocol
         self._machine.start()
         self._undo.callback(self._machine.stop)
         self._heed_hangups()

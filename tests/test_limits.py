@@ -130,7 +130,7 @@ class SlowReaderTests(TestCase):
         site.limiter.start()
         self.addCleanup(site.limiter.stop)
         door = SwitchableFactory()
-        door.admits = site.limiter.admits
+        door.admits = site.limiter.may_accept
         context = SwappableContext(build_context(made().pairs))
         door.behind = tls_factory(context, site, reactor) if tls else site
         port = reactor.listenTCP(0, door, interface="127.0.0.1")

@@ -7,37 +7,35 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-MAX_NAMED: Final = 1024  # addresses whose client is remembered: every connection asks twice
+MAX_CACHED: Final = 1024  # addresses whose client is cached: every connection asks twice
 
 
 class ClientCounts:
-    """Counts connections by client; ``most`` is how many one may have, 0 for any number.
+    """Counts connections by client. ``most`` is how many one client may have, 0 for any number.
 
-    A loopback address is never bound, for every tunnel comes from there.
+    Loopback has no bound: the connections of every tunnel come from there.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self.held: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
     def add(self, client: str) -> None:
-        """It has one more."""
-        self.held[client] += 1
+        self.counts[client] += 1
 
     def remove(self, client: str) -> None:
-        """It has one less."""
-        self.held[client] -= 1
-        if not self.held[client]:
-            del self.held[client]
+        self.counts[client] -= 1
+        if not self.counts[client]:
+            del self.counts[client]
 
     def is_full(self, client: str) -> bool:
-        """Whether it may not have one more."""
-        return bool(client and self._most) and self.held[client] >= self._most
+        """Whether this client may not have another connection."""
+        return bool(client and self._most) and self.counts[client] >= self._most
 
 
-@lru_cache(MAX_NAMED)
+@lru_cache(MAX_CACHED)
 def client_of(address: str) -> str:
-    """Whom an address stands for: an IPv6 network of 64 bits is one; "" for a loopback address."""
+    """The client that an address belongs to: an IPv6 network of 64 bits is one, loopback is ""."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
-"""What is wrong with the machine underneath, for as long as it is. Time is an argument, in seconds.
+"""Which faults of the machine underneath there are now. Time is an argument, in seconds.
 
-A fault that is met now and then (no descriptor left, a read that failed) is over when it was not
-met for a while; one that lasts (a full disk) is over when whoever reported it says so.
+A passing fault (no descriptor left, a read that failed) is over when it was not reported for a
+while. A lasting fault (a full disk) is over when it is cleared.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-# What can be wrong.
 STATE: Final = "state"  # what outlives a restart cannot be stored
 CERTIFICATES: Final = "certificates"
 DISK: Final = "disk"  # a directory does not answer
 DESCRIPTORS: Final = "descriptors"  # none is left
-READS: Final = "reads"  # a file failed while it was opened or read
+READS: Final = "reads"  # opening or reading a file failed
 ACCESS_LOG: Final = "access log"
 CONNECTIONS: Final = "connections"  # there are as many as there may be
 STANDSTILL: Final = "standstill"  # the process was held up
 
-# What of it anybody may know.
+# What anybody may know of each fault.
 REASONS: Final = {
     STATE: "What is loaded cannot be stored: loads and unloads fail.",
     CERTIFICATES: "The certificate stays as it is: it or its CA cannot be renewed.",
@@ -31,12 +30,12 @@ REASONS: Final = {
     STANDSTILL: "imgd was held up for seconds.",
 }
 
-QUIET: Final = 10.0  # seconds without a new report, after which a passing fault is over
+QUIET: Final = 10.0  # seconds without a report, after which a passing fault is over
 
 
 @dataclass(slots=True)
 class Fault:
-    """A fault: ``reason`` is one sentence for anybody, without a path of the host."""
+    """A fault. ``reason`` is one sentence that anybody may read: no path of the host is in it."""
 
     reason: str
     since: float
@@ -46,7 +45,7 @@ class Fault:
 
 
 class HealthState:
-    """The faults of now, by name."""
+    """The faults that there are now, by name."""
 
     def __init__(self) -> None:
         self._faults: dict[str, Fault] = {}
@@ -55,7 +54,7 @@ class HealthState:
         return name in self._faults
 
     def report(self, name: str, reason: str, now: float, *, lasts: bool = False) -> bool:
-        """A fault was met; whether it is news."""
+        """Note a fault. Returns whether it is new."""
         fault = self._faults.get(name)
         if fault is None:
             self._faults[name] = Fault(reason, now, now, lasts)
@@ -65,19 +64,19 @@ class HealthState:
         return False
 
     def clear(self, name: str) -> Fault | None:
-        """A fault is over; what it was, None where there was none."""
+        """End a fault. Returns it, or None if there was none."""
         return self._faults.pop(name, None)
 
-    def settle(self, now: float) -> list[tuple[str, Fault]]:
-        """Take away the passing faults that were not met for a while."""
-        over = [
+    def clear_passed(self, now: float) -> list[tuple[str, Fault]]:
+        """End the passing faults that were not reported for a while, and return them."""
+        passed = [
             (name, fault)
             for name, fault in self._faults.items()
             if not fault.lasts and now - fault.seen >= QUIET
         ]
-        for name, _ in over:
+        for name, _ in passed:
             del self._faults[name]
-        return over
+        return passed
 
     def reasons(self) -> list[str]:
         """One sentence for each fault, the oldest first."""

@@ -1,4 +1,4 @@
-"""How much of a kind of work may wait: for one place, and for one client."""
+"""How many may wait for a kind of work: for one folder, and of one client."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from imgd.core.connections import client_of
+from imgd.core.client_counts import client_of
 from imgd.errors import Unavailable
 
 
 class WaitLimit:
-    """Who waits for work on a place, or is served. ``each_place`` and ``each_client`` bound how
-    many; all that come through loopback are one client, for nothing tells them apart.
+    """Bounds how many wait for work on one key (a folder), and how many waits one client has.
+
+    Nothing tells clients apart that come through loopback: they are one client.
     """
 
-    def __init__(self, each_place: int, each_client: int) -> None:
-        self._each_place, self._each_client = each_place, each_client
-        self._places: Counter[str] = Counter()
+    def __init__(self, per_key: int, per_client: int) -> None:
+        self._per_key, self._per_client = per_key, per_client
+        self._keys: Counter[str] = Counter()
         self._clients: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return self._places.total()
+        return self._keys.total()
 
     @contextmanager
-    def turn(self, place: str, address: str) -> Iterator[None]:
-        """One more while this lasts; Unavailable where there are as many as may be."""
+    def slot(self, key: str, address: str) -> Iterator[None]:
+        """Take a slot while the context lasts; Unavailable if there is none left."""
         client = client_of(address)
-        if self._places[place] >= self._each_place or self._clients[client] >= self._each_client:
+        if self._keys[key] >= self._per_key or self._clients[client] >= self._per_client:
             raise Unavailable("Too many ask for lists at once. Try again in a moment.")
-        self._change(place, client, 1)
+        self._change(key, client, 1)
         try:
             yield
         finally:
-            self._change(place, client, -1)
+            self._change(key, client, -1)
 
-    def _change(self, place: str, client: str, by: int) -> None:
-        for counter, key in ((self._places, place), (self._clients, client)):
-            counter[key] += by
-            if not counter[key]:
-                del counter[key]
+    def _change(self, key: str, client: str, change: int) -> None:
+        for counter, name in ((self._keys, key), (self._clients, client)):
+            counter[name] += change
+            if not counter[name]:
+                del counter[name]

@@ -64,7 +64,7 @@ class HealthMonitor:
 
     def tick(self) -> None:
         """Called every second or so: passing faults come to their end."""
-        for name, fault in self._faults.settle(self._seconds()):
+        for name, fault in self._faults.clear_passed(self._seconds()):
             self._tell_over(name, fault)
 
     def reasons(self) -> list[str]:

@@ -81,7 +81,7 @@ class Channel(ConnectionState):
     def dataReceived(self, data: bytes) -> None:
         """Bytes came: each head is checked, then it is for the lane, or for twisted.web."""
         if data:
-            self.heard = True
+            self.has_pending_bytes = True
         self._rest += data
         if self._is_parsing:
             return  # what followed a body, handed back: heard once twisted.web is done with that
@@ -101,7 +101,7 @@ class Channel(ConnectionState):
         if self.paused:
             return False
         data, self._rest = self._rest, b""
-        self.heard = True
+        self.has_pending_bytes = True
         was_asked = self._reader.is_new
         if was_asked and self._answer(data):
             return True
@@ -121,7 +121,7 @@ class Channel(ConnectionState):
         answer = self.site.fast_path.answer(head, self)
         if answer is None:
             return False
-        self.heard = False
+        self.has_pending_bytes = False
         self.send(answer)
         return True
 
@@ -195,12 +195,12 @@ class Channel(ConnectionState):
     def requestDone(self, request: TwistedRequest) -> None:
         """An answer was given; the next request is heard once there is room for another."""
         self._flush_head()
-        self.heard = False
+        self.has_pending_bytes = False
         if self._is_full and self.persistent:
             self.paused = True
             self.transport.pauseProducing()  # type: ignore[union-attr]
         super().requestDone(request)
-        self.site.limiter.note(self)
+        self.site.limiter.note_idle(self)
         if self._has_ended and not self._is_parsing:
             self._close_if_done()
 
@@ -253,7 +253,7 @@ class Channel(ConnectionState):
         client loses what it was told (RFC 9112 section 9.6).
         """
         self._is_closing = True
-        self.dataReceived = DiscardingReader(self.transport).hear  # type: ignore[method-assign]
+        self.dataReceived = DiscardingReader(self.transport).feed  # type: ignore[method-assign]
         self.transport.unregisterProducer()  # type: ignore[union-attr]
         self.transport.resumeProducing()  # type: ignore[union-attr]
         self.transport.loseWriteConnection()  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""A connection as the site's crowd sees it: what it is at, and how it is ended."""
+"""A connection as the site's connection table sees it: its progress, and how to end it."""
 
 from __future__ import annotations
 
@@ -22,55 +22,51 @@ _CLOSE: Final = [b"close"]
 
 @implementer(IHandshakeListener)
 class ConnectionState(HTTPChannel):
-    """The part of a channel that knows what the connection is at.
+    """The part of a channel that is an ``imgd.core.connections.Connection``.
 
-    Whoever hears bytes sets ``heard``; whoever answers a request clears it.
-    Whoever hands bytes of an answer to the transport counts them in ``sent``.
-    twisted.web's own timeout stays unused: it begins anew with every byte.
+    A subclass sets ``has_pending_bytes`` when bytes come and clears it when a request is answered,
+    and adds to ``sent`` what it writes. The timeout of twisted.web stays unused: every byte starts
+    it again.
     """
 
     site: Any
-    heard = False  # bytes came that are not answered yet
+    has_pending_bytes = False  # bytes came that are not answered yet
     sent = 0  # bytes handed to the transport
     _is_full = False  # the transport takes no more for now
     _is_handshaking = False
     _is_closing = False
-    _wire: Any = None  # the TCP transport, below TLS where there is TLS
+    _tcp: Any = None  # the TCP transport, which is below TLS if there is TLS
 
     def connectionMade(self) -> None:
-        """The connection is there."""
         super().connectionMade()
-        wire = getattr(self.transport, "transport", self.transport)
-        self._is_handshaking = wire is not self.transport
-        self._wire = wire if tcp.is_tcp(wire) else None
-        self.site.limiter.enter(self, getattr(self.getPeer(), "host", ""))
+        lowest = getattr(self.transport, "transport", self.transport)
+        self._is_handshaking = lowest is not self.transport
+        self._tcp = lowest if tcp.is_tcp(lowest) else None
+        self.site.limiter.add(self, getattr(self.getPeer(), "host", ""))
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """The connection is gone."""
-        self.site.limiter.leave(self)
+        self.site.limiter.remove(self)
         super().connectionLost(reason)
 
     def handshakeCompleted(self) -> None:
-        """Called by the TLS protocol below."""
         self._is_handshaking = False
 
     def checkPersistence(self, request: TwistedRequest, version: bytes) -> bool:
-        """Whether the connection lives on after this request: not while the site is emptied."""
+        """Whether the connection stays open after this request: not if the site is draining."""
         if self.site.limiter.is_draining:
             request.responseHeaders.setRawHeaders(b"Connection", _CLOSE)
             return False
         return bool(super().checkPersistence(request, version))
 
     def loseConnection(self) -> None:
-        """Close, once everything is sent; whatever still comes is not heard."""
+        """Close once everything is sent; bytes that still come are dropped."""
         self._is_closing = True
-        self.dataReceived = _ignore  # type: ignore[method-assign]
+        self.dataReceived = _drop  # type: ignore[method-assign]
         super().loseConnection()
 
-    # As imgd.core.connections.Guest
+    # imgd.core.connections.Connection
 
-    def mark(self) -> ConnectionProgress:
-        """Where it is."""
+    def progress(self) -> ConnectionProgress:
         if self._is_handshaking:
             return (Phase.HANDSHAKE,)
         if waiting := self._waiting():
@@ -79,13 +75,13 @@ class ConnectionState(HTTPChannel):
             return (Phase.CLOSING,)
         if self.requests:
             return (self._phase_of_request(), self.sent)
-        if self.heard or not self.sent:
+        if self.has_pending_bytes or not self.sent:
             return (Phase.HEAD, self.sent)
         return (Phase.IDLE, self.sent)
 
     def _waiting(self) -> int:
-        """Bytes that the socket does not take, or one for a producer that waits for it."""
-        waiting = 0 if self._wire is None else tcp.waiting(self._wire)
+        """Bytes that the socket does not take; 1 if it is unknown how many."""
+        waiting = 0 if self._tcp is None else tcp.waiting(self._tcp)
         return waiting or self._is_full
 
     def _phase_of_request(self) -> Phase:
@@ -94,16 +90,17 @@ class ConnectionState(HTTPChannel):
         return Phase.HEAD if self.line_mode else Phase.BODY
 
     def is_idle(self) -> bool:
-        """Whether nothing is lost by closing."""
-        busy = self.requests or self.heard or self._is_closing or self._is_handshaking
-        return not busy and not self._waiting()
+        is_busy = (
+            self.requests or self.has_pending_bytes or self._is_closing or self._is_handshaking
+        )
+        return not is_busy and not self._waiting()
 
-    def taken(self) -> int:
-        """Bytes that the socket took: those that its kernel holds, too."""
-        return self.sent - (0 if self._wire is None else tcp.waiting(self._wire))
+    def bytes_taken(self) -> int:
+        """Bytes that the kernel took, whether they are on their way or in its buffer."""
+        return self.sent - (0 if self._tcp is None else tcp.waiting(self._tcp))
 
     def expire(self, phase: Phase) -> None:
-        """Too slow: told so where it is in the midst of a request."""
+        """End a connection that is too slow. A request under way is answered 408."""
         if phase == Phase.IDLE or self.is_idle():
             self.loseConnection()
         elif phase in (Phase.HEAD, Phase.BODY):
@@ -113,13 +110,11 @@ class ConnectionState(HTTPChannel):
             self.abort()
 
     def close_now(self) -> None:
-        """Close now, not waiting for the other end to agree."""
         self.loseConnection()
-        if self._wire is not None:
-            self._wire.loseConnection()
+        if self._tcp is not None:
+            self._tcp.loseConnection()
 
     def close_when_idle(self) -> None:
-        """Close when the request under way is answered; now, where there is none."""
         if self._is_handshaking or self.is_idle():
             self.close_now()
             return
@@ -130,9 +125,8 @@ class ConnectionState(HTTPChannel):
                     request.responseHeaders.setRawHeaders(b"Connection", _CLOSE)
 
     def abort(self) -> None:
-        """Close as it stands."""
         self.transport.abortConnection()  # type: ignore[union-attr]
 
 
-def _ignore(_data: bytes) -> None:
-    """What comes after the last answer is not heard."""
+def _drop(_data: bytes) -> None:
+    pass

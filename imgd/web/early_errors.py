@@ -1,4 +1,4 @@
-"""Answers to what never becomes a request: written as they are, and the connection is closed."""
+"""Answers to bytes that never become a request, after which the connection is closed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imgd.core import messages
 from imgd.core.http_rules import HeadError
 from imgd.core.plan import Header
 
-# As RFC 9110 names them; Python 3.11 has older names.
+# The names of RFC 9110; Python 3.11 has older ones.
 _PHRASES: Final = {
     413: "Content Too Large",
     414: "URI Too Long",
@@ -21,19 +21,18 @@ _PHRASES: Final = {
 }
 
 
-def answer(refusal: HeadError, headers: Iterable[Header]) -> bytes:
-    """The whole answer; ``headers`` are those of every answer (``HeaderPolicy.of``)."""
-    body = messages.encode(messages.Problem(detail=refusal.reason))
-    phrase = _PHRASES.get(refusal.status) or HTTPStatus(refusal.status).phrase
-    lines = [b"%b: %b" % header for header in headers]
+def answer(error: HeadError, headers: Iterable[Header]) -> bytes:
+    """The whole answer, head and body; ``headers`` are those that every answer has."""
+    body = messages.encode(messages.Problem(detail=error.reason))
+    phrase = _PHRASES.get(error.status) or HTTPStatus(error.status).phrase
     return b"\r\n".join(
         (
-            b"HTTP/1.1 %d %b" % (refusal.status, phrase.encode("ascii")),
+            b"HTTP/1.1 %d %b" % (error.status, phrase.encode("ascii")),
             b"Date: " + datetimeToString(),
             b"Connection: close",
             b"Content-Type: application/json",
             b"Content-Length: %d" % len(body),
-            *lines,
+            *(b"%b: %b" % header for header in headers),
             b"",
             body,
         )

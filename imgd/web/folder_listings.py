@@ -48,7 +48,7 @@ class FolderListings:
     ) -> None:
         """List the folder ``names`` of ``root``, which is mounted at ``base``."""
         query = listing.parse_query(request.query())
-        with self._waiting.turn("/".join((root.path, *names)), request.peer):
+        with self._waiting.slot("/".join((root.path, *names)), request.peer):
             if wants_json(request):
                 written = await self._json(root, names, query, base)
                 vary_by_accept(request)

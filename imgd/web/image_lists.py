@@ -53,7 +53,7 @@ class ImageLists:
     async def _page(
         self, request: Request, loaded_collection: LoadedCollection, limit: int, after: str
     ) -> None:
-        with self._waiting.turn(loaded_collection.root.path, request.peer):
+        with self._waiting.slot(loaded_collection.root.path, request.peer):
             names = await self._manager.names(loaded_collection)
             written = await self._run(
                 self._written, loaded_collection.root, loaded_collection, names, limit, after
@@ -77,7 +77,7 @@ class ImageLists:
         return messages.encode(messages.ImagePage(images=images, count=len(names), next=following))
 
     async def _stream(self, request: Request, loaded_collection: LoadedCollection) -> None:
-        with self._streams.turn(loaded_collection.root.path, request.peer):
+        with self._streams.slot(loaded_collection.root.path, request.peer):
             names = await self._manager.names(loaded_collection)
             request.setHeader(b"Content-Type", NDJSON)
             request.setHeader(b"Cache-Control", b"no-store")

@@ -20,38 +20,38 @@ TOO_MANY = HeadError(503, "This address has as many requests under way as it may
 class ProxiedChannel(Channel):
     """One HTTP/1.1 connection of a proxy that ``imgd.core.forwarded`` trusts."""
 
-    _client = ""  # whose request was heard last; "" for the proxy's own
+    _client = ""  # the address that the last request came from; "" for the proxy's own
 
     def getPeer(self) -> Any:
-        """Who asks, as the access log shows it."""
+        """The address of the client, for the access log."""
         if not self._client:
             return super().getPeer()
         kind = IPv4Address if ip_address(self._client).version == 4 else IPv6Address
         return kind("TCP", self._client, 0)
 
     def _answer(self, head: bytes) -> bool:
-        """Whether it was answered here: by a refusal, or by the lane."""
+        """Whether it was answered here: by an error, or by the fast path."""
         if http_rules.check(head) is not None:
-            return False  # not one whole head, nor anything for the lane
+            return False  # not one whole head, and not for the fast path
         self._client = ""
         self._client = self.site.proxies.client(head) or self.getPeer().host
-        if not self.site.limiter.assign(self, self._client):
-            self._refuse_one_more()
+        if not self.site.limiter.assign_client(self, self._client):
+            self._answer_too_many()
             return True
         is_answered = super()._answer(head)
-        self._release()
+        self._release_if_idle()
         return is_answered
 
-    def _refuse_one_more(self) -> None:
+    def _answer_too_many(self) -> None:
         self.persistent = False
         self.write(early_errors.answer(TOO_MANY, (*EVERY_ANSWER, RETRY_AFTER)))
         self.loseConnection()
 
     def requestDone(self, request: TwistedRequest) -> None:
-        """An answer was given: the connection is the proxy's own again, once all of it is taken."""
         super().requestDone(request)
-        self._release()
+        self._release_if_idle()
 
-    def _release(self) -> None:
+    def _release_if_idle(self) -> None:
+        """Count for the proxy again, unless some of the answer is not taken yet."""
         if self.is_idle():
-            self.site.limiter.release(self)
+            self.site.limiter.release_client(self)

@@ -16,7 +16,8 @@ from twisted.web.server import Site as TwistedSite
 from imgd import __version__
 from imgd.collections.manager import CollectionManager, RunBlocking
 from imgd.core import messages
-from imgd.core.connections import ConnectionTable, Deadlines
+from imgd.core.connection_table import ConnectionTable
+from imgd.core.connections import Deadlines
 from imgd.core.forwarded import NONE, TrustedProxies
 from imgd.core.links import redact
 from imgd.core.wait_limits import WaitLimit
@@ -216,7 +217,7 @@ class Site(TwistedSite):
         access_log: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(url_map(parts, reactor), reactor=reactor, parsePOSTFormSubmission=False)
-        self.timeOut = None  # the reception has the deadlines
+        self.timeOut = None  # ConnectionLimiter has the deadlines
         self.health_monitor = parts.health_monitor
         table = ConnectionTable(parts.deadlines, parts.max_connections, parts.max_per_client)
         self.proxies = parts.proxies
@@ -263,7 +264,7 @@ class Site(TwistedSite):
         """Have the reception told of answers of the lane: a request costs nothing where not."""
         if isinstance(self._lane, FastPath):
             self.fast_path = (
-                ReportingFastPath(self._lane, self.limiter.note) if wanted else self._lane
+                ReportingFastPath(self._lane, self.limiter.note_idle) if wanted else self._lane
             )
 
     def drain(self, grace: float) -> Deferred[None]:

@@ -10,29 +10,29 @@ from imgd.core.wait_limits import WaitLimit
 from imgd.errors import Unavailable
 
 
-class WaitingTests(SynchronousTestCase):
+class WaitLimitTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.waiting = WaitLimit(2, 3)
-        self.turns = ExitStack()
-        self.addCleanup(self.turns.close)
+        self.limit = WaitLimit(2, 3)
+        self.slots = ExitStack()
+        self.addCleanup(self.slots.close)
 
-    def enter(self, place: str, address: str) -> bool:
+    def take(self, key: str, address: str) -> bool:
         try:
-            self.turns.enter_context(self.waiting.turn(place, address))
+            self.slots.enter_context(self.limit.slot(key, address))
         except Unavailable:
             return False
         return True
 
-    def test_place(self) -> None:
-        """So many for one place, whoever they are."""
-        asked = [self.enter("/a", f"192.0.2.{number}") for number in range(3)]
+    def test_key(self) -> None:
+        """So many for one key, whoever they are."""
+        asked = [self.take("/a", f"192.0.2.{number}") for number in range(3)]
         self.assertEqual(asked, [True, True, False])
-        self.assertTrue(self.enter("/ab", "192.0.2.9"))
+        self.assertTrue(self.take("/ab", "192.0.2.9"))
 
     def test_client(self) -> None:
         """So many of one client, for whatever; all of loopback are one."""
         asked = [
-            self.enter(f"/{number}", address)
+            self.take(f"/{number}", address)
             for number, address in enumerate(
                 ("127.0.0.1", "::1", "127.0.0.2", "::ffff:127.0.0.1", "192.0.2.1")
             )
@@ -42,9 +42,9 @@ class WaitingTests(SynchronousTestCase):
     def test_leave(self) -> None:
         """Who leaves makes room, however it ends; nothing is kept of them."""
         for _ in range(9):
-            with self.assertRaises(ZeroDivisionError), self.waiting.turn("/a", "::1"):
+            with self.assertRaises(ZeroDivisionError), self.limit.slot("/a", "::1"):
                 raise ZeroDivisionError
-        self.enter("/a", "::1")
-        self.assertEqual(len(self.waiting), 1)
-        self.turns.close()
-        self.assertEqual(len(self.waiting), 0)
+        self.take("/a", "::1")
+        self.assertEqual(len(self.limit), 1)
+        self.slots.close()
+        self.assertEqual(len(self.limit), 0)

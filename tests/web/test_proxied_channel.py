@@ -80,9 +80,9 @@ class BoundTests(Case):
         """A proxy's connections are not bounded by the proxy's own address."""
         door = self.house.site.limiter
         for _ in range(5):
-            self.assertTrue(door.admits(Transport("192.0.2.5").getPeer()))
+            self.assertTrue(door.may_accept(Transport("192.0.2.5").getPeer()))
             self.house.connect("192.0.2.5")
-            self.assertEqual(door.admits(Transport("192.0.2.16").getPeer()), _ < 2)
+            self.assertEqual(door.may_accept(Transport("192.0.2.16").getPeer()), _ < 2)
             self.house.connect("192.0.2.16")
 
     def test_own_address(self) -> None:
@@ -191,6 +191,6 @@ class RoomTests(Case):
                 for transport in transports:
                     transport.protocol.resumeProducing()
         self.assertFalse(any(transport.aborted for transport in transports))
-        self.assertTrue(self.house.site.limiter.admits(Transport(PROXY).getPeer()))
+        self.assertTrue(self.house.site.limiter.may_accept(Transport(PROXY).getPeer()))
         self.assertEqual([t.aborted for t in transports].count(True), 1)
         self.assertEqual(self.status(self.ask("198.51.100.9", SMALL)), 200)

@@ -1,0 +1,43 @@
+"""Connections of a site in memory, whose clock is in the test's hands."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.fakes import House, Transport
+
+HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+ASK = HEAD + b"\r\n"
+POST = (
+    b"POST /unload HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 1000\r\n\r\n"
+)
+
+
+class FullTransport(Transport):
+    """A transport that is full after each write, until its protocol is asked to go on."""
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.protocol.pauseProducing()
+
+
+class ConnectionCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.house = self.make()
+
+    def make(self, **more: Any) -> House:
+        house = House(os.path.abspath(self.mktemp()), more=more)
+        house.site.limiter.start()
+        self.addCleanup(house.site.limiter.stop)
+        return house
+
+    def send(self, transport: Transport, data: bytes) -> None:
+        if transport.connected and not transport.disconnecting:
+            transport.protocol.dataReceived(data)
+
+    def wait(self, seconds: int) -> None:
+        self.house.clock.pump([1] * seconds)
