@@ -76,7 +76,7 @@ class DeadlineTests(SynchronousTestCase):
         self.assertEqual(connection.ended, [])
 
     def test_progress(self) -> None:
-        """The deadline starts again when the progress changes: who takes something is not stalled."""
+        """The deadline starts again when progress changes: who takes something is not stalled."""
         connection = FakeConnection(Phase.STALLED)
         self.table.add(connection, "192.0.2.1", 0)
         for second in range(1, 300):
