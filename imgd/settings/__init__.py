@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from imgd.errors import ImgdError
 from imgd.settings import values
-from imgd.settings.sources import ENV_FILE, Given, Sources, UnusableError
+from imgd.settings.sources import ENV_FILE, STATE_DIR, Given, Sources, UnusableError
 from imgd.settings.table import TABLE, Setting
 from imgd.settings.values import is_everywhere
 
@@ -104,6 +104,28 @@ def load(
     if found:
         raise SettingsError(dict.fromkeys(found))
     return settings
+
+
+def find_state_dir(environ: Mapping[str, str], cwd: str) -> str:
+    """The state folder that a daemon started in ``cwd`` without options would use: from the
+    environment, else from ``.env``, else the default. An absolute path, which need not exist.
+
+    SettingsError if the value cannot be used, or if ``.env`` is needed and others can write it.
+    """
+    sources = Sources({}, environ, cwd)
+    try:
+        given = sources.find(STATE_DIR)
+        if given is None:
+            sources.read_file(None)
+            given = sources.find(STATE_DIR)
+        if given is None:
+            return str(STATE_DIR.default(cwd))
+        path, problems = sources.value(STATE_DIR, given)
+    except UnusableError as error:
+        problems = [str(error)]
+    if problems:
+        raise SettingsError(problems)
+    return str(path)
 
 
 class _Draft:

@@ -13,6 +13,7 @@ from imgd.settings import values, writers
 from imgd.settings.table import TABLE, Key, Setting
 
 ENV_FILE = next(setting for setting in TABLE if setting.field == "env_file")
+STATE_DIR = next(setting for setting in TABLE if setting.field == "state_dir")
 
 
 @dataclass(frozen=True, slots=True)
