@@ -12,7 +12,7 @@ from twisted.trial.unittest import SkipTest
 
 from imgd.settings import SettingsError, find_state_dir, load
 from tests.daemons import Daemon, DaemonCase, run
-from tests.test_settings import FolderListings
+from tests.test_settings import SettingsCase
 
 OTHER = 54321  # a user of no name
 TEXT = "IMAGE_SERVER_PORT=3\n"
@@ -41,7 +41,7 @@ def lonely_group() -> int:
     return pwd.getpwuid(0).pw_gid
 
 
-class FileCase(FolderListings):
+class FileCase(SettingsCase):
     def setUp(self) -> None:
         super().setUp()
         if os.name != "posix":
