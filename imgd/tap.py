@@ -14,7 +14,8 @@ from twisted.python import usage
 from imgd import __version__
 from imgd.errors import StartError
 from imgd.settings import Settings, SettingsError, load
-from imgd.settings.table import TABLE, Setting
+from imgd.settings.spec import SettingSpec
+from imgd.settings.table import TABLE
 
 EXAMPLES: Final = """
 Examples:
@@ -26,11 +27,11 @@ Examples:
 ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
 
 
-def _help(setting: Setting) -> str:
-    keys = ", ".join(key.describe() for key in setting.keys)
+def _help(setting: SettingSpec) -> str:
+    variables = ", ".join(variable.describe() for variable in setting.variables)
     again = " May be repeated." if setting.many else ""
-    environment = f" [environment: {keys}]" if keys else ""
-    return f"{setting.help}{again} [default: {setting.shown}]{environment}"
+    environment = f" [environment: {variables}]" if variables else ""
+    return f"{setting.help}{again} [default: {setting.default_text}]{environment}"
 
 
 def _rows(*, flags: bool) -> Iterator[list[Any]]:

@@ -104,7 +104,7 @@ class CommandTests(SynchronousTestCase):
     def test_options_and_keys(self) -> None:
         """An option or a key of the environment that a document names is one of imgd's."""
         options = {f"--{option}" for setting in TABLE for option in setting.options}
-        keys = {key.name for setting in TABLE for key in setting.keys}
+        keys = {variable.name for setting in TABLE for variable in setting.variables}
         for name in ("README.md", "docs/http.md", "docs/architecture.md"):
             spans = re.findall(r"`(--[a-z-]+)[^`]*`", re.sub(r"(?ms)^```.*?^```", "", text(name)))
             others = {"--cacert", "--pidfile", "--help", "--network", "--add-host"}

@@ -13,14 +13,14 @@ from imgd.settings import Check, Settings, SettingsError, load
 TOKEN = "A-token_with.all~of+the/signs=="
 
 
-class FolderListings(SynchronousTestCase):
+class SettingsCase(SynchronousTestCase):
     """A working folder with nothing in it, and a state folder outside of it."""
 
     def setUp(self) -> None:
-        place = Path(self.mktemp()).resolve()
-        self.cwd = place / "work"
+        folder = Path(self.mktemp()).resolve()
+        self.cwd = folder / "work"
         self.cwd.mkdir(parents=True)
-        self.state = place / "state"
+        self.state = folder / "state"
 
     def load(
         self,
@@ -58,15 +58,15 @@ class FolderListings(SynchronousTestCase):
         (self.cwd / name).write_text(text, encoding="utf-8")
         return str(self.cwd / name)
 
-    def assert_told(self, problems: list[str], *starts: str) -> None:
+    def assert_problems(self, problems: list[str], *starts: str) -> None:
         self.assertEqual(len(problems), len(starts), problems)
         for problem, start in zip(problems, starts, strict=True):
             self.assertTrue(problem.startswith(start), f"{problem!r} does not start with {start!r}")
 
 
-class Defaults(FolderListings):
+class DefaultTests(SettingsCase):
     def test_everything_has_a_default(self) -> None:
-        """With nothing given, the settings are those of the contract's table."""
+        """With nothing given, the settings are these."""
         self.assertEqual(
             load({}, {}, str(self.cwd)),
             Settings(
@@ -89,7 +89,22 @@ class Defaults(FolderListings):
                 cors_origins=(),
                 public_url=None,
                 follow_symlinks=False,
+                private=False,
+                require_token=False,
+                header_timeout=20,
+                body_timeout=30,
+                handshake_timeout=10,
+                idle_timeout=75,
+                stall_timeout=60,
+                disk_timeout=60,
+                max_connections=None,
+                max_per_client=None,
+                proxies=(),
+                grace=30,
+                memory_cache=64,
                 access_log=None,
+                env_file=None,
+                settings_file=None,
             ),
         )
 
@@ -111,7 +126,7 @@ class Defaults(FolderListings):
         self.assertNotIn(TOKEN, repr(settings))
 
 
-class Precedence(FolderListings):
+class PrecedenceTests(SettingsCase):
     def test_options_environment_file_default(self) -> None:
         """An option comes before the environment, that before .env, that before the default."""
         environ = {"IMAGE_SERVER_PORT": "2"}
@@ -142,7 +157,7 @@ class Precedence(FolderListings):
     def test_an_empty_option_is_a_problem(self) -> None:
         """A script whose variable is not set must not open what it meant to close."""
         problems = self.problems({"allow-root": [""], "images-dir": " ", "token": ""})
-        self.assert_told(
+        self.assert_problems(
             problems,
             "--images-dir: '' is empty",
             "--allow-root: '' is empty",
@@ -167,7 +182,7 @@ class Precedence(FolderListings):
         self.assertEqual(self.load({"port": "1"}, {"IMAGE_SERVER_PORT": "x"}).port, 1)
 
 
-class EnvFile(FolderListings):
+class EnvFileTests(SettingsCase):
     def test_named_file(self) -> None:
         """--env-file names another file, relative to the working folder, in place of .env."""
         self.write("other.env", "IMAGE_SERVER_PORT=4")
@@ -177,7 +192,7 @@ class EnvFile(FolderListings):
 
     def test_missing_named_file(self) -> None:
         """A named file that is missing is a problem; a missing .env is none."""
-        self.assert_told(
+        self.assert_problems(
             self.problems({"env-file": "gone.env", "port": "x"}),
             "--env-file: 'gone.env' does not exist",
             "--port: 'x' is not a port",
@@ -188,7 +203,7 @@ class EnvFile(FolderListings):
         """A folder named .env, as virtual environments are, is not read."""
         self.make(".env")
         self.assertEqual(self.load().port, 8888)
-        self.assert_told(self.problems({"env-file": ".env"}), "--env-file: '.env' is a folder")
+        self.assert_problems(self.problems({"env-file": ".env"}), "--env-file: '.env' is a folder")
 
     def test_quotes_comments_references_and_bom(self) -> None:
         """Lines are read as python-dotenv reads them, with a byte order mark before the first."""
@@ -215,7 +230,7 @@ class EnvFile(FolderListings):
 
     def test_problems_name_the_file(self) -> None:
         """A problem of a line names the file and the key."""
-        self.assert_told(
+        self.assert_problems(
             self.problems(env_file="IMAGE_SERVER_PORT=x"), ".env: IMAGE_SERVER_PORT: 'x' is not"
         )
         self.write("other.env", "IMGD_CERT=gone.pem")
@@ -223,7 +238,7 @@ class EnvFile(FolderListings):
         self.assertEqual(problem, "other.env: IMGD_CERT: 'gone.pem' does not exist")
 
 
-class OlderServers(FolderListings):
+class OlderServerTests(SettingsCase):
     def test_volumes(self) -> None:
         """The settings of the HTTPS server of volumes work unchanged."""
         root = self.make("vista", "output")
@@ -273,7 +288,7 @@ class OlderServers(FolderListings):
     def test_no_address(self) -> None:
         """An IMAGE_SERVER that is no address is one problem, though three settings look there."""
         for text in ("ftp://localhost:8888", "://x", "https://", "a b", "host:port", "h:99:1"):
-            self.assert_told(
+            self.assert_problems(
                 self.problems({}, {"IMAGE_SERVER": text}),
                 f"IMAGE_SERVER: {text!r} is not a server's address",
             )

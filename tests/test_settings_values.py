@@ -8,10 +8,10 @@ from twisted.trial.unittest import SkipTest
 from imgd.core.messages import MAX_MINUTES
 from imgd.settings import load
 from imgd.settings.table import TABLE
-from tests.test_settings import TOKEN, FolderListings
+from tests.test_settings import TOKEN, SettingsCase
 
 
-class Values(FolderListings):
+class ValueTests(SettingsCase):
     def assert_values(self, field: str, option: str, *pairs: tuple[str, object]) -> None:
         for text, value in pairs:
             self.assertEqual(getattr(self.load({option: text}), field), value, text)
@@ -20,7 +20,7 @@ class Values(FolderListings):
         is_list = any(option in setting.options and setting.many for setting in TABLE)
         for text in texts:
             problems = self.problems({option: [text] if is_list else text})
-            self.assert_told(problems, f"--{option}: {text!r} ")
+            self.assert_problems(problems, f"--{option}: {text!r} ")
 
     def test_ports(self) -> None:
         """A port is a whole number from 0 to 65535, in plain digits."""
@@ -116,7 +116,7 @@ class Values(FolderListings):
             for word in words:
                 settings = self.load({}, {"IMGD_FOLLOW_SYMLINKS": word})
                 self.assertIs(settings.follow_symlinks, expected, word)
-        self.assert_told(
+        self.assert_problems(
             self.problems({}, {"IMGD_FOLLOW_SYMLINKS": "maybe"}),
             "IMGD_FOLLOW_SYMLINKS: 'maybe' is neither yes nor no",
         )
@@ -138,7 +138,7 @@ class Values(FolderListings):
             self.assertNotIn(text, problem)
 
 
-class Paths(FolderListings):
+class PathTests(SettingsCase):
     def test_relative_and_home(self) -> None:
         """Paths are made absolute from the working folder, and ~ is the user's own."""
         settings = self.load(
@@ -157,7 +157,7 @@ class Paths(FolderListings):
             ("-", "does not"),
         ):
             for option in ("images-dir", "output-dir", "outputs-dir"):
-                self.assert_told(self.problems({option: text}), f"--{option}: {text!r} {why}")
+                self.assert_problems(self.problems({option: text}), f"--{option}: {text!r} {why}")
         self.make("output")
         settings = self.load({"images-dir": "output"})
         self.assertFalse(settings.images_dir_is_default)
@@ -165,7 +165,7 @@ class Paths(FolderListings):
     def test_default_document_root_is_a_file(self) -> None:
         """A default that is there and no folder is a problem too."""
         name = self.write("output")
-        self.assert_told(self.problems(), f"--images-dir: its default {name!r} is not a folder")
+        self.assert_problems(self.problems(), f"--images-dir: its default {name!r} is not a folder")
 
     def test_unreadable_document_root(self) -> None:
         """A document root without permission is a problem."""
@@ -174,7 +174,9 @@ class Paths(FolderListings):
         self.addCleanup(os.chmod, folder, 0o700)
         if os.access(folder, os.R_OK):
             raise SkipTest("this user may read every folder")
-        self.assert_told(self.problems({"images-dir": folder}), f"--images-dir: {folder!r} cannot")
+        self.assert_problems(
+            self.problems({"images-dir": folder}), f"--images-dir: {folder!r} cannot"
+        )
 
     def test_roots(self) -> None:
         """Allowed roots are the real paths of folders that are there."""
@@ -183,7 +185,7 @@ class Paths(FolderListings):
         environ = {"IMGD_ALLOW_ROOTS": os.pathsep.join(["link", real, str(self.cwd)])}
         self.assertEqual(self.load({}, environ).allow_roots, (real, str(self.cwd)))
         self.assertEqual(self.load({"allow-root": ["link"]}, environ).allow_roots, (real,))
-        self.assert_told(
+        self.assert_problems(
             self.problems({}, {"IMGD_ALLOW_ROOTS": os.pathsep.join(["gone", "link", "lost"])}),
             "IMGD_ALLOW_ROOTS: 'gone' does not exist",
             "IMGD_ALLOW_ROOTS: 'lost' does not exist",
@@ -191,7 +193,7 @@ class Paths(FolderListings):
 
     def test_frame_base_dir(self) -> None:
         """The base of relative directories must be there."""
-        self.assert_told(
+        self.assert_problems(
             self.problems({}, {"FRAME_BASE_DIR": "gone"}), "FRAME_BASE_DIR: 'gone' does not exist"
         )
 
@@ -205,7 +207,7 @@ class Paths(FolderListings):
     def test_state_folder_is_a_file(self) -> None:
         """A state folder may be missing, and may be nothing but a folder."""
         name = self.write("file")
-        self.assert_told(
+        self.assert_problems(
             self.problems({"state-dir": name}), f"--state-dir: {name!r} is not a folder"
         )
 
@@ -213,9 +215,11 @@ class Paths(FolderListings):
         """The access log is - or a file in a folder that is there."""
         self.assertEqual(self.load({"access-log": "-"}).access_log, "-")
         folder = self.make("logs")
-        self.assert_told(self.problems({"access-log": folder}), "--access-log: ")
-        self.assert_told(self.problems({"access-log": "gone/a.log"}), "--access-log: 'gone/a.log' ")
+        self.assert_problems(self.problems({"access-log": folder}), "--access-log: ")
+        self.assert_problems(
+            self.problems({"access-log": "gone/a.log"}), "--access-log: 'gone/a.log' "
+        )
 
     def test_nul(self) -> None:
         """A NUL in a path is a problem like others."""
-        self.assert_told(self.problems({"images-dir": "a\0b"}), "--images-dir: 'a\\x00b' holds")
+        self.assert_problems(self.problems({"images-dir": "a\0b"}), "--images-dir: 'a\\x00b' holds")

@@ -74,9 +74,9 @@ class ParsingOptions(SynchronousTestCase):
         self.assertTrue(text.startswith("Usage: twistd [twistd options] imgd [options]\n"))
         flat = " ".join(text.split())
         for setting in TABLE:
-            self.assertIn(f"[default: {setting.shown}]", flat)
+            self.assertIn(f"[default: {setting.default_text}]", flat)
             self.assertIn(setting.help, flat)
-            for name in (*setting.options, *(key.name for key in setting.keys)):
+            for name in (*setting.options, *(variable.name for variable in setting.variables)):
                 self.assertIn(name, text)
         self.assertIn("-p, --port=", text)
         self.assertIn("\nExamples:\n  twistd -n imgd ", text)

@@ -1,4 +1,4 @@
-"""What the daemon is told, as one frozen value; or every problem with it, at once.
+"""The daemon's settings as one frozen value, or every problem with them at once.
 
 Options come before the environment, that before ``.env``, that before defaults. The settings
 themselves are rows of :data:`imgd.settings.table.TABLE`.
@@ -13,9 +13,10 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from imgd.errors import ImgdError
-from imgd.settings import values
-from imgd.settings.sources import ENV_FILE, Given, Sources, UnusableError
-from imgd.settings.table import TABLE, Setting
+from imgd.settings import paths
+from imgd.settings.sources import ENV_FILE, RawValue, SettingSources, UnusableError
+from imgd.settings.spec import SettingSpec
+from imgd.settings.table import BY_FIELD, TABLE
 from imgd.settings.values import is_everywhere
 
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
@@ -23,16 +24,16 @@ LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that the daemon is told. Paths are absolute.
+    """Every setting of the daemon. Paths are absolute. Defaults are in the table alone.
 
-    ``images_dir_is_default``: nobody named the document root, so it is made where it is missing.
+    ``images_dir_is_default``: nobody named the document root, so it is made if it is missing.
     ``timeout_minutes`` 0 is never. ``allow_roots`` are real paths, empty for anywhere that is not
     forbidden anyway. ``allow_hosts``, in lower case, are this machine's own names, the bound host
     and the user's. ``public_url`` has no slash at its end. ``memory_cache`` is in megabytes.
     ``access_log`` may be ``-``, the log.
     ``private``: to read, the token or a signed link is needed; ``require_token``: to control, the
-    token is. ``cors_origins`` is empty where none was named. Timeouts and ``grace`` are seconds;
-    bounds of connections are None where the machine's are to be taken. ``proxies`` are networks.
+    token is. ``cors_origins`` is empty if none was named. Timeouts and ``grace`` are seconds;
+    limits of connections are None if they follow from the machine's. ``proxies`` are networks.
     ``env_file`` is the file that the user named, ``settings_file`` the one that was read.
     """
 
@@ -51,26 +52,26 @@ class Settings:
     frame_base_dir: str
     allow_roots: tuple[str, ...]
     token: str | None = field(repr=False)
+    require_token: bool
     allow_hosts: tuple[str, ...]
     cors_origins: tuple[str, ...]
     public_url: str | None
     follow_symlinks: bool
+    private: bool
+    header_timeout: int
+    body_timeout: int
+    handshake_timeout: int
+    idle_timeout: int
+    stall_timeout: int
+    disk_timeout: int
+    max_connections: int | None
+    max_per_client: int | None
+    proxies: tuple[str, ...]
+    grace: int
+    memory_cache: int
     access_log: str | None
-    private: bool = False
-    require_token: bool = False
-    header_timeout: int = 20
-    body_timeout: int = 30
-    handshake_timeout: int = 10
-    idle_timeout: int = 75
-    stall_timeout: int = 60
-    disk_timeout: int = 60
-    max_connections: int | None = None
-    max_per_client: int | None = None
-    proxies: tuple[str, ...] = ()
-    grace: int = 30
-    memory_cache: int = 64
-    env_file: str | None = None
-    settings_file: str | None = field(default=None, compare=False)
+    env_file: str | None
+    settings_file: str | None = field(compare=False)
 
 
 class SettingsError(ImgdError):
@@ -92,121 +93,142 @@ def load(
 ) -> Settings:
     """The settings that these sources give, or SettingsError.
 
-    ``options`` maps long names without dashes to their texts, to a sequence of texts where they may
-    be repeated, to true for a flag; None is not given. ``cwd`` is an absolute path. ``checks`` give
-    further problems of settings; what could not be read has its default in the settings they see.
+    ``options`` maps long names without dashes to texts, to a sequence of texts if they may be
+    repeated, to true for a flag; None is not given. ``cwd`` is an absolute path. ``checks`` find
+    further problems; a setting that could not be read has its default when they see it.
     """
-    draft = _Draft(Sources(options, environ, cwd))
+    draft = _Draft(SettingSources(options, environ, cwd))
     draft.fill()
     settings = draft.settings()
-    found = [*draft.problems, *draft.conflicts()]
-    found += [problem for check in checks for problem in check(settings)]
-    if found:
-        raise SettingsError(dict.fromkeys(found))
+    problems = [*draft.problems, *draft.conflicts()]
+    problems += [problem for check in checks for problem in check(settings)]
+    if problems:
+        raise SettingsError(dict.fromkeys(problems))
     return settings
 
 
-class _Draft:
-    """Settings while they are found: values, what was given for them, and the problems."""
+def find_state_dir(environ: Mapping[str, str], cwd: str) -> str:
+    """The state folder that a daemon started in ``cwd`` without options would use: from the
+    environment, else from ``.env``, else the default. An absolute path, which need not exist.
 
-    def __init__(self, sources: Sources) -> None:
+    SettingsError if the value cannot be used, or if ``.env`` is needed and others can write it.
+    """
+    sources = SettingSources({}, environ, cwd)
+    spec = BY_FIELD["state_dir"]
+    try:
+        raw = sources.find(spec)
+        if raw is None:
+            sources.read_file(None)
+            raw = sources.find(spec)
+        path, problems = sources.parse(spec, raw) if raw else (spec.default_value(cwd), [])
+    except UnusableError as error:
+        raise SettingsError([str(error)]) from None
+    if problems:
+        raise SettingsError(problems)
+    return str(path)
+
+
+class _Draft:
+    """Settings while they are read: values, the texts given for them, and the problems."""
+
+    def __init__(self, sources: SettingSources) -> None:
         self._sources = sources
         self._values: dict[str, Any] = {}
-        self._given: dict[str, Given | None] = {}
+        self._given: dict[str, RawValue | None] = {}
         self._failed: set[str] = set()
         self.problems: list[str] = []
 
     def fill(self) -> None:
-        """Find every setting; the file that holds others is one, and comes first."""
+        """Read every setting; the name of the file that holds others comes first."""
         self._add(ENV_FILE)
         if "env_file" not in self._failed:
             try:
                 self._sources.read_file(self._values["env_file"])
             except UnusableError as error:
                 self.problems.append(str(error))
-        for setting in TABLE:
-            if setting is not ENV_FILE:
-                self._add(setting)
+        for spec in TABLE:
+            if spec is not ENV_FILE:
+                self._add(spec)
 
-    def _add(self, setting: Setting) -> None:
-        given, value = None, None
+    def _add(self, spec: SettingSpec) -> None:
+        raw, value = None, None
         problems: list[str] = []
         try:
-            if given := self._sources.find(setting):
-                value, problems = self._sources.value(setting, given)
+            if raw := self._sources.find(spec):
+                value, problems = self._sources.parse(spec, raw)
         except UnusableError as error:
             problems = [str(error)]
         if problems:
-            self._failed.add(setting.field)
-        if problems or given is None:
-            value = setting.default(self._sources.cwd)
+            self._failed.add(spec.field)
+        if problems or raw is None:
+            value = spec.default_value(self._sources.cwd)
         self.problems += problems
-        self._given[setting.field] = given
-        self._values[setting.field] = value
+        self._given[spec.field] = raw
+        self._values[spec.field] = value
 
     def settings(self) -> Settings:
-        """The settings as they stand, with defaults for what could not be read."""
+        """The settings so far, with defaults for what could not be read."""
         bound = () if is_everywhere(self._values["host"]) else (self._values["host"],)
         hosts = (*LOCAL_HOSTS, *bound, *self._values["allow_hosts"])
-        whole = {**self._values, "allow_hosts": tuple(dict.fromkeys(hosts))}
+        fields = {**self._values, "allow_hosts": tuple(dict.fromkeys(hosts))}
         if self._failed & {"cert", "key"}:
-            whole["cert"] = whole["key"] = None
+            fields["cert"] = fields["key"] = None
         return Settings(
-            **whole,
+            **fields,
             images_dir_is_default=self._given["images_dir"] is None,
             settings_file=self._sources.file_path,
         )
 
     def conflicts(self) -> Iterator[str]:
         """What is wrong between settings that are right by themselves."""
-        yield from self._document_root()
-        yield from self._pair()
+        yield from self._default_document_root()
+        yield from self._certificate_pair()
         yield from self._ports()
         yield from self._state_folder()
 
-    def _document_root(self) -> Iterator[str]:
-        """The default is made where it is missing, and must be usable where it is there."""
+    def _default_document_root(self) -> Iterator[str]:
+        """The default is made if it is missing, and must be usable if it exists."""
         path = self._values["images_dir"]
-        is_default = self._given["images_dir"] is None and self._are_good("images_dir")
+        is_default = self._given["images_dir"] is None and self._are_valid("images_dir")
         if is_default and os.path.lexists(path):
             try:
-                values.folder(path)
+                paths.folder(path)
             except ValueError as error:
-                yield f"{self._tell('images_dir')} {error}"
+                yield f"{self._describe('images_dir')} {error}"
 
-    def _pair(self) -> Iterator[str]:
+    def _certificate_pair(self) -> Iterator[str]:
         for one, other in (("cert", "key"), ("key", "cert")):
-            if self._are_good(one, other) and self._values[one] and not self._values[other]:
-                yield f"{self._tell(one)} needs its --{other} beside it"
+            if self._are_valid(one, other) and self._values[one] and not self._values[other]:
+                yield f"{self._describe(one)} needs its --{other} beside it"
 
     def _ports(self) -> Iterator[str]:
         port = self._values["port"]
-        if port and port == self._values["http_port"] and self._are_good("port", "http_port"):
-            yield f"{self._tell('http_port')} is the main port already; give another"
+        if port and port == self._values["http_port"] and self._are_valid("port", "http_port"):
+            yield f"{self._describe('http_port')} is the main port already; give another"
 
     def _state_folder(self) -> Iterator[str]:
-        """Certificates, keys and the token are never where files are served from."""
-        if not self._are_good("state_dir"):
+        """Certificates, keys and the token never lie in a folder that is served."""
+        if not self._are_valid("state_dir"):
             return
         state, root = self._values["state_dir"], self._values["images_dir"]
-        if self._are_good("images_dir") and _is_below(state, root):
-            yield f"{self._tell('state_dir')} lies inside the document root {root!r}"
-        elif self._are_good("images_dir") and _is_below(root, state):
-            yield f"{self._tell('images_dir')} lies inside the state folder {state!r}"
-        for place in self._values["allow_roots"]:
-            if _is_below(place, state):
-                yield f"{self._tell('allow_roots', place)} lies inside the state folder {state!r}"
+        if self._are_valid("images_dir") and _is_below(state, root):
+            yield f"{self._describe('state_dir')} lies inside the document root {root!r}"
+        elif self._are_valid("images_dir") and _is_below(root, state):
+            yield f"{self._describe('images_dir')} lies inside the state folder {state!r}"
+        for path in self._values["allow_roots"]:
+            if _is_below(path, state):
+                name = self._describe("allow_roots", path)
+                yield f"{name} lies inside the state folder {state!r}"
 
-    def _are_good(self, *fields: str) -> bool:
+    def _are_valid(self, *fields: str) -> bool:
         return self._failed.isdisjoint(fields)
 
-    def _tell(self, name: str, value: str = "") -> str:
+    def _describe(self, field: str, value: str = "") -> str:
         """A setting's name as the user gave it, and its value."""
-        given = self._given[name]
-        if given is not None:
-            return f"{given.name}: {value or given.written!r}"
-        option = next(setting.options[0] for setting in TABLE if setting.field == name)
-        return f"--{option}: its default {self._values[name]!r}"
+        raw = self._given[field]
+        if raw is not None:
+            return f"{raw.name}: {value or raw.written!r}"
+        return f"--{BY_FIELD[field].options[0]}: its default {self._values[field]!r}"
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -9,16 +9,18 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from imgd.settings import values, writers
-from imgd.settings.table import TABLE, Key, Setting
+from imgd.settings import file_trust, paths
+from imgd.settings.spec import SettingSpec, Variable
+from imgd.settings.table import BY_FIELD
 
-ENV_FILE = next(setting for setting in TABLE if setting.field == "env_file")
+ENV_FILE = BY_FIELD["env_file"]
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a user gave for a setting: under which ``name`` (``--port``, ``IMAGE_SERVER``,
-    ``.env: IMAGE_SERVER``), how it was written, and the texts to read the value from.
+class RawValue:
+    """The text that a user gave for a setting: ``name`` is the option or variable as errors name it
+    (``--port``, ``IMAGE_SERVER``, ``.env: IMAGE_SERVER``), ``written`` its whole value, ``texts``
+    the parts of it to parse.
     """
 
     name: str
@@ -29,14 +31,14 @@ class Given:
 class UnusableError(Exception):
     """A value that cannot be used; ``why`` follows its name and itself."""
 
-    def __init__(self, setting: Setting, name: str, written: str, why: str) -> None:
-        subject = "it" if setting.is_secret else repr(written)
+    def __init__(self, spec: SettingSpec, name: str, written: str, why: str) -> None:
+        subject = "it" if spec.is_secret else repr(written)
         super().__init__(f"{name}: {subject} {why}")
 
 
 @dataclass(slots=True)
-class Sources:
-    """The three sources. Nothing here changes them, nor the process's own environment."""
+class SettingSources:
+    """The three sources. They are only read; the process's own environment does not change."""
 
     options: Mapping[str, object]
     environ: Mapping[str, str]
@@ -46,8 +48,8 @@ class Sources:
     file_path: str | None = None
 
     def read_file(self, path: str | None) -> None:
-        """Read the file at ``path``, or where it is None ``.env`` in the working folder, which need
-        not be there. ``UnusableError`` where it cannot be read, or others could have written it.
+        """Read the file at ``path``; if that is None, ``.env`` in the working folder, which need
+        not exist. ``UnusableError`` if it cannot be read, or others could have written it.
 
         A reference like ``${HOME}`` in it is replaced as python-dotenv does.
         """
@@ -55,72 +57,72 @@ class Sources:
         self.file_name = os.path.basename(name)
         if not os.path.exists(name) or os.path.isdir(name):
             return
-        _refuse_foreign(name, is_named=path is not None)
+        _refuse_untrusted(name, is_named=path is not None)
         try:
-            found = dotenv_values(name, encoding="utf-8-sig")  # editors on Windows begin with a BOM
+            lines = dotenv_values(name, encoding="utf-8-sig")  # editors on Windows begin with a BOM
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is not UTF-8"
             raise UnusableError(ENV_FILE, "--env-file", name, f"cannot be read: {why}") from None
-        self.file = {key: value for key, value in found.items() if value is not None}
+        self.file = {key: value for key, value in lines.items() if value is not None}
         self.file_path = name
 
-    def find(self, setting: Setting) -> Given | None:
-        """What was given for a setting by the source that comes first, None where nothing was.
+    def find(self, spec: SettingSpec) -> RawValue | None:
+        """The text from the source that comes first, None if no source has any.
 
-        An empty value of the environment or the file is none. An empty option is
+        An empty value of the environment or the file counts as unset. An empty option is
         ``UnusableError``: the variable that a script meant to put there was not set.
         """
-        for option in setting.options:
-            if given := _from_option(setting, f"--{option}", self.options.get(option)):
-                return given
+        for option in spec.options:
+            if raw := _from_option(spec, f"--{option}", self.options.get(option)):
+                return raw
         for prefix, source in (("", self.environ), (f"{self.file_name}: ", self.file)):
-            for key in setting.keys:
-                if given := self._from_key(setting, key, prefix, source):
-                    return given
+            for variable in spec.variables:
+                if raw := self._from_variable(spec, variable, prefix, source):
+                    return raw
         return None
 
-    def _from_key(
-        self, setting: Setting, key: Key, prefix: str, source: Mapping[str, str]
-    ) -> Given | None:
-        written = source.get(key.name, "").strip()
+    def _from_variable(
+        self, spec: SettingSpec, variable: Variable, prefix: str, source: Mapping[str, str]
+    ) -> RawValue | None:
+        written = source.get(variable.name, "").strip()
         if not written:
             return None
-        name = prefix + key.name
+        name = prefix + variable.name
         try:
-            text = key.read(written)
+            text = variable.read(written)
         except ValueError as error:
-            raise UnusableError(setting, name, written, str(error)) from None
-        if key.base and text:
-            text = os.path.join(self._base(key.base), os.path.expanduser(text))
+            raise UnusableError(spec, name, written, str(error)) from None
+        if variable.base and text:
+            text = os.path.join(self._base(variable.base), os.path.expanduser(text))
         texts: tuple[str, ...] = (text,) if text else ()
-        if setting.many:
-            parts = (part.strip() for part in written.split(setting.separator))
+        if spec.many:
+            parts = (part.strip() for part in written.split(spec.separator))
             texts = tuple(part for part in parts if part)
-        return Given(name, written, texts) if texts else None
+        return RawValue(name, written, texts) if texts else None
 
     def _base(self, name: str) -> str:
         return os.path.expanduser(self.environ.get(name) or self.file.get(name) or "")
 
-    def value(self, setting: Setting, given: Given) -> tuple[Any, list[str]]:
-        """A setting's value, and what is wrong with what was given."""
-        found, problems = [], []
-        for text in given.texts:
+    def parse(self, spec: SettingSpec, raw: RawValue) -> tuple[Any, list[str]]:
+        """A setting's value, and what is wrong with the texts that were given."""
+        parsed, problems = [], []
+        for text in raw.texts:
             try:
-                path = values.absolute(text, self.cwd) if setting.is_path else text
-                found.append(setting.parse(path))
+                path = paths.absolute(text, self.cwd) if spec.is_path else text
+                parsed.append(spec.parse(path))
             except ValueError as error:
-                written = text if setting.many else given.written
-                problems.append(str(UnusableError(setting, given.name, written, str(error))))
-        if setting.many:
-            return tuple(dict.fromkeys(found)), problems
-        return (found[0] if found else None), problems
+                written = text if spec.many else raw.written
+                problems.append(str(UnusableError(spec, raw.name, written, str(error))))
+        if spec.many:
+            return tuple(dict.fromkeys(parsed)), problems
+        return (parsed[0] if parsed else None), problems
 
 
-def _refuse_foreign(name: str, *, is_named: bool) -> None:
-    """``UnusableError`` where others could have written the file: it would obey them."""
+def _refuse_untrusted(name: str, *, is_named: bool) -> None:
+    """``UnusableError`` if others could have written the file: imgd would obey them."""
     source = "--env-file" if is_named else ".env"
     try:
-        why = writers.of_named_file(name) if is_named else writers.of_found_file(name)
+        why = (file_trust.why_untrusted_named if is_named else file_trust.why_untrusted_found)(name)
     except OSError as error:
         why = f"cannot be examined: {error.strerror}"
         raise UnusableError(ENV_FILE, source, name, why) from None
@@ -131,12 +133,12 @@ def _refuse_foreign(name: str, *, is_named: bool) -> None:
         raise UnusableError(ENV_FILE, source, name, f"is not read, as {why}: {advice}")
 
 
-def _from_option(setting: Setting, name: str, value: object) -> Given | None:
-    if setting.flag:
-        return Given(name, "", (setting.flag,)) if value else None
+def _from_option(spec: SettingSpec, name: str, value: object) -> RawValue | None:
+    if spec.flag:
+        return RawValue(name, "", (spec.flag,)) if value else None
     if value is None or value in ([], ()):
         return None
     texts = tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),)
     if not all(text.strip() for text in texts):
-        raise UnusableError(setting, name, "", "is empty")
-    return Given(name, ", ".join(texts), texts)
+        raise UnusableError(spec, name, "", "is empty")
+    return RawValue(name, ", ".join(texts), texts)

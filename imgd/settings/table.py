@@ -1,392 +1,327 @@
-"""The one list of settings: options, environment, defaults and what they mean, a row each."""
+"""The table of settings. Each option, variable, default and meaning is written here and nowhere
+else; ``python -m tools.settings_documents`` makes the documents from it.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import platformdirs
 
-from imgd.settings import values
+from imgd.settings import paths, values
+from imgd.settings.spec import SettingSpec, Variable
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key of the environment. ``read`` takes the setting's text from its value, None where it
-    says nothing of it; ``part`` says so in words. A path is below what the key ``base`` names.
+def _row(
+    field: str,
+    help: str,
+    parse: Callable[[str], Any],
+    default: Any = None,
+    *,
+    option: str = "",
+    aliases: tuple[str, ...] = (),
+    variable: str | None = None,
+    others: tuple[Variable, ...] = (),
+    default_text: str = "",
+    **more: Any,
+) -> SettingSpec:
+    """A row whose option is ``--some-field`` and whose variable is ``IMGD_SOME_FIELD`` unless it
+    says otherwise; ``variable`` "" is none.
     """
-
-    name: str
-    read: Callable[[str], str | None] = str
-    part: str = ""
-    base: str = ""
-
-    def describe(self) -> str:
-        """The key as documents and help name it."""
-        return f"{self.part}{self.name}" + (f" (relative to {self.base})" if self.base else "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """A row. The first of ``options`` is the name, the others are aliases; ``keys`` are in order of
-    precedence. ``default`` makes the value from the working folder, and ``shown`` tells it.
-
-    ``flag`` is the text that an option without an argument stands for. A ``many`` setting is a
-    tuple: its option may be repeated, and its keys separate by ``separator``.
-    """
-
-    field: str
-    options: tuple[str, ...]
-    keys: tuple[Key, ...] = ()
-    parse: Callable[[str], Any]
-    default: Callable[[str], Any]
-    shown: str
-    help: str
-    short: str = ""
-    flag: str = ""
-    many: bool = False
-    separator: str = ","
-    is_path: bool = False
-    is_secret: bool = False
+    name = f"IMGD_{field.upper()}" if variable is None else variable
+    return SettingSpec(
+        field=field,
+        help=help,
+        parse=parse,
+        options=(option or field.replace("_", "-"), *aliases),
+        variables=(*((Variable(name=name),) if name else ()), *others),
+        default=default,
+        default_text=default_text or str(default),
+        **more,
+    )
 
 
-def _always(value: object) -> Callable[[str], object]:
-    return lambda _cwd: value
+def _flag(field: str, help: str, **more: Any) -> SettingSpec:
+    return _row(field, help, values.boolean, False, default_text="off", flag="yes", **more)
 
 
-_none: Final = _always(None)
-_empty: Final = _always(())
+def _list(field: str, help: str, parse: Callable[[str], str], **more: Any) -> SettingSpec:
+    return _row(field, help, parse, (), many=True, **{"default_text": "none", **more})
 
-TABLE: Final[tuple[Setting, ...]] = (
-    Setting(
-        field="port",
-        options=("port",),
-        short="p",
-        keys=(
-            Key("IMAGE_SERVER_PORT"),
-            Key("IMAGE_SERVER", values.port_of, "port of "),
-            Key("NIFTI_IMAGE_SERVER", values.port_of, "port of "),
-        ),
-        parse=values.port,
-        default=_always(8888),
-        shown="8888",
-        help="The HTTPS port; 0 takes a free one, which the log names.",
-    ),
-    Setting(
-        field="host",
-        options=("host",),
-        keys=(
-            Key("IMAGE_SERVER_HOST"),
-            Key("IMAGE_SERVER", values.host_of, "host of "),
-            Key("NIFTI_IMAGE_SERVER", values.host_of, "host of "),
-        ),
-        parse=values.host,
-        default=_always("localhost"),
-        shown="localhost",
-        help="The address to bind: localhost means 127.0.0.1, and ::1 where the machine has it.",
-    ),
-    Setting(
-        field="http_port",
-        options=("http-port",),
-        keys=(Key("IMGD_HTTP_PORT"),),
-        parse=values.port,
-        default=_none,
-        shown="off",
-        help="One more listener, plain HTTP, on the same host.",
-    ),
-    Setting(
-        field="tls",
-        options=("no-tls",),
-        flag="no",
-        keys=(Key("IMAGE_SERVER", values.tls_of, "scheme http:// in "),),
-        parse=values.boolean,
-        default=_always(True),
-        shown="off",
-        help="The main port speaks plain HTTP; no certificate is made.",
-    ),
-    Setting(
-        field="images_dir",
-        options=("images-dir", "output-dir", "outputs-dir"),
-        short="d",
-        keys=(Key("IMGD_IMAGES_DIR"), Key("LOCAL_IMAGES_PATH", base="PROJECT_ROOT")),
-        parse=values.folder,
-        default=lambda cwd: os.path.join(cwd, "output"),
-        shown="./output, created if missing",
-        help="The document root. A named folder that does not exist is an error.",
-        is_path=True,
-    ),
-    Setting(
-        field="cert",
-        options=("cert",),
-        keys=(Key("IMGD_CERT"),),
-        parse=values.file,
-        default=_none,
-        shown="made by imgd",
-        help="A certificate of your own, PEM, its chain behind it; its key goes with it.",
-        is_path=True,
-    ),
-    Setting(
-        field="key",
-        options=("key",),
-        keys=(Key("IMGD_KEY"),),
-        parse=values.file,
-        default=_none,
-        shown="made by imgd",
-        help="The private key of that certificate, PEM.",
-        is_path=True,
-    ),
-    Setting(
-        field="tls_names",
-        options=("tls-name",),
-        keys=(Key("IMGD_TLS_NAMES"),),
-        parse=values.certificate_name,
-        default=_empty,
-        shown="none",
-        help="One more name or address for the made certificate.",
-        many=True,
-    ),
-    Setting(
-        field="generate_certs",
-        options=("generate-certs",),
-        flag="yes",
-        parse=values.boolean,
-        default=_always(False),
-        shown="off",
-        help="Make a new leaf certificate now; missing or expiring ones are made without it.",
-    ),
-    Setting(
-        field="state_dir",
-        options=("state-dir",),
-        keys=(Key("IMGD_STATE_DIR"), Key("STATE_DIRECTORY", values.first_of_many)),
-        parse=values.place,
-        default=lambda _cwd: platformdirs.user_state_dir("imgd", appauthor=False),
-        shown="the user's state folder",
-        help="Where certificates, the token and the catalog lie; never inside a served folder.",
-        is_path=True,
-    ),
-    Setting(
-        field="timeout_minutes",
-        options=("timeout",),
-        keys=(Key("IMAGE_SERVER_TIMEOUT"),),
-        parse=values.minutes,
-        default=_always(30),
-        shown="30",
-        help="Minutes until a loaded directory unloads itself; 0 never.",
-    ),
-    Setting(
-        field="frame_base_dir",
-        options=("frame-base-dir",),
-        keys=(Key("FRAME_BASE_DIR"),),
-        parse=values.folder,
-        default=lambda cwd: cwd,
-        shown="the working folder",
-        help="The base of relative directories given to the API.",
-        is_path=True,
-    ),
-    Setting(
-        field="allow_roots",
-        options=("allow-root",),
-        keys=(Key("IMGD_ALLOW_ROOTS"),),
-        parse=values.root,
-        default=_empty,
-        shown="anywhere but /proc, /sys, /dev, the state folder",
-        help="Loads are accepted only below this folder, after symbolic links are resolved.",
-        many=True,
-        separator=os.pathsep,
-        is_path=True,
-    ),
-    Setting(
-        field="token",
-        options=("token",),
-        keys=(Key("IMGD_TOKEN"),),
-        parse=values.token,
-        default=_none,
-        shown="made once, kept in the state folder",
-        help="The bearer token of the control API.",
-        is_secret=True,
-    ),
-    Setting(
-        field="require_token",
-        options=("require-token",),
-        flag="yes",
-        keys=(Key("IMGD_REQUIRE_TOKEN"),),
-        parse=values.boolean,
-        default=_always(False),
-        shown="off",
-        help="Control needs the token on this machine too.",
-    ),
-    Setting(
-        field="allow_hosts",
-        options=("allow-host",),
-        keys=(Key("IMGD_ALLOW_HOSTS"),),
-        parse=values.allowed_host,
-        default=_empty,
-        shown="localhost, 127.0.0.1, ::1 and the bound address",
-        help="One more Host name of this daemon: local control works under it without a token.",
-        many=True,
-    ),
-    Setting(
-        field="cors_origins",
-        options=("cors-origin",),
-        keys=(Key("IMGD_CORS_ORIGINS"),),
-        parse=values.origin,
-        default=_empty,
-        shown="* for files, none for what lists them",
-        help="An origin whose pages may read everything that is served; * is every one.",
-        many=True,
-    ),
-    Setting(
-        field="public_url",
-        options=("public-url",),
-        keys=(
-            Key("IMGD_PUBLIC_URL"),
-            Key("NGROK_URL", values.with_scheme),
-            Key("NGROK_DOMAIN", values.with_scheme, "https:// + "),
-        ),
-        parse=values.url,
-        default=_none,
-        shown="the listener's own URL",
-        help="The base of the URLs that imgd hands out.",
-    ),
-    Setting(
-        field="follow_symlinks",
-        options=("follow-symlinks",),
-        flag="yes",
-        keys=(Key("IMGD_FOLLOW_SYMLINKS"),),
-        parse=values.boolean,
-        default=_always(False),
-        shown="off",
-        help="Serve symbolic links that leave their root.",
-    ),
-    Setting(
-        field="private",
-        options=("private",),
-        flag="yes",
-        keys=(Key("IMGD_PRIVATE"),),
-        parse=values.boolean,
-        default=_always(False),
-        shown="off",
-        help="To read, the token or a signed link is needed.",
-    ),
-    Setting(
-        field="header_timeout",
-        options=("header-timeout",),
-        keys=(Key("IMGD_HEADER_TIMEOUT"),),
-        parse=values.seconds,
-        default=_always(20),
-        shown="20",
-        help="Seconds in which the whole head of a request must arrive.",
-    ),
-    Setting(
-        field="body_timeout",
-        options=("body-timeout",),
-        keys=(Key("IMGD_BODY_TIMEOUT"),),
-        parse=values.seconds,
-        default=_always(30),
-        shown="30",
-        help="Seconds in which the whole body of a request must arrive.",
-    ),
-    Setting(
-        field="handshake_timeout",
-        options=("handshake-timeout",),
-        keys=(Key("IMGD_HANDSHAKE_TIMEOUT"),),
-        parse=values.seconds,
-        default=_always(10),
-        shown="10",
-        help="Seconds for the TLS handshake.",
-    ),
-    Setting(
-        field="idle_timeout",
-        options=("idle-timeout",),
-        keys=(Key("IMGD_IDLE_TIMEOUT"),),
-        parse=values.seconds,
-        default=_always(75),
-        shown="75",
-        help="Seconds that a connection may wait for its next request.",
-    ),
-    Setting(
-        field="stall_timeout",
-        options=("stall-timeout",),
-        keys=(Key("IMGD_STALL_TIMEOUT"),),
-        parse=values.seconds,
-        default=_always(60),
-        shown="60",
-        help="Seconds in which a client must take some of its answer.",
-    ),
-    Setting(
-        field="disk_timeout",
-        options=("disk-timeout",),
-        keys=(Key("IMGD_DISK_TIMEOUT"),),
-        parse=values.seconds,
-        default=_always(60),
-        shown="60",
-        help="Seconds in which a directory must be read, for a load or a listing.",
-    ),
-    Setting(
-        field="max_connections",
-        options=("max-connections",),
-        keys=(Key("IMGD_MAX_CONNECTIONS"),),
-        parse=values.connections,
-        default=_none,
-        shown="from the limit of descriptors, at most 10000",
-        help="Connections at once; one more closes an idle or a slow one, or is answered 503.",
-    ),
-    Setting(
-        field="max_per_client",
-        options=("max-per-client",),
-        keys=(Key("IMGD_MAX_PER_CLIENT"),),
-        parse=values.connections_or_none,
-        default=_none,
-        shown="a quarter of --max-connections",
-        help="Connections of one address at once, 0 for any number; loopback is never limited.",
-    ),
-    Setting(
-        field="proxies",
-        options=("proxy",),
-        keys=(Key("IMGD_PROXIES"),),
-        parse=values.network,
-        default=_empty,
-        shown="none",
-        help="A trusted reverse proxy's address or network: its clients are counted by their own.",
-        many=True,
-    ),
-    Setting(
-        field="grace",
-        options=("grace",),
-        keys=(Key("IMGD_GRACE"),),
-        parse=values.grace,
-        default=_always(30),
-        shown="30",
-        help="Seconds that transfers under way have to end when imgd is told to stop.",
-    ),
-    Setting(
-        field="memory_cache",
-        options=("memory-cache",),
-        keys=(Key("IMGD_MEMORY_CACHE"),),
-        parse=values.megabytes,
-        default=_always(64),
-        shown="64",
-        help="Megabytes of small files kept in memory; 0 none.",
-    ),
-    Setting(
-        field="access_log",
-        options=("access-log",),
-        keys=(Key("IMGD_ACCESS_LOG"),),
-        parse=values.log_file,
-        default=_none,
-        shown="off",
-        help="Log requests in the combined format to this file; - is the log.",
-        is_path=True,
-    ),
-    Setting(
-        field="env_file",
-        options=("env-file",),
-        parse=values.file,
-        default=_none,
-        shown=".env in the working folder, where there is one",
-        help="A file of settings, KEY=VALUE a line.",
-        is_path=True,
-    ),
+
+def _seconds(field: str, default: int, help: str) -> SettingSpec:
+    return _row(field, f"Seconds {help}", values.seconds, default)
+
+
+def _state_dir(_cwd: str) -> str:
+    return platformdirs.user_state_dir("imgd", appauthor=False)
+
+
+_SERVER: Final = Variable(
+    name="IMAGE_SERVER",
+    read=values.port_of,
+    part="port of ",
+    note="Port and host at once, as the older servers have it. IMAGE_SERVER_PORT and "
+    "IMAGE_SERVER_HOST come before it; a scheme of http:// instead of https:// means --no-tls.",
+    sample="https://localhost:8888",
 )
+_NIFTI_SERVER: Final = Variable(
+    name="NIFTI_IMAGE_SERVER",
+    read=values.port_of,
+    part="port of ",
+    note="Port and host again, used if none of those three gives them.",
+    sample="https://localhost:8888",
+)
+
+SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
+    "Listening": (
+        _row(
+            "port",
+            "The HTTPS port; 0 takes a free one, which the log names.",
+            values.port,
+            8888,
+            variable="IMAGE_SERVER_PORT",
+            others=(_SERVER, _NIFTI_SERVER),
+            short="p",
+        ),
+        _row(
+            "host",
+            "The address to bind: localhost means 127.0.0.1, and ::1 if the machine has it; "
+            "0.0.0.0 means every address of the machine.",
+            values.host,
+            "localhost",
+            variable="IMAGE_SERVER_HOST",
+            others=(
+                Variable(name="IMAGE_SERVER", read=values.host_of, part="host of "),
+                Variable(name="NIFTI_IMAGE_SERVER", read=values.host_of, part="host of "),
+            ),
+        ),
+        _row(
+            "http_port",
+            "One more listener, plain HTTP, on the same host.",
+            values.port,
+            default_text="off",
+            example="8080",
+        ),
+        _row(
+            "tls",
+            "The main port speaks plain HTTP; no certificate is made.",
+            values.boolean,
+            True,
+            option="no-tls",
+            flag="no",
+            variable="",
+            others=(Variable(name="IMAGE_SERVER", read=values.tls_of, part="scheme http:// in "),),
+            default_text="off",
+        ),
+    ),
+    "The document root": (
+        _row(
+            "images_dir",
+            "The document root. A folder that is named and does not exist is an error.",
+            paths.folder,
+            aliases=("output-dir", "outputs-dir"),
+            others=(
+                Variable(
+                    name="LOCAL_IMAGES_PATH",
+                    base="PROJECT_ROOT",
+                    note="The same, as the older servers have it: LOCAL_IMAGES_PATH is relative to "
+                    "PROJECT_ROOT, and that to the working folder.",
+                    sample="output",
+                ),
+            ),
+            default_path=lambda cwd: os.path.join(cwd, "output"),
+            default_text="./output, created if missing",
+            example="/data/volumes",
+            short="d",
+            is_path=True,
+        ),
+    ),
+    "Certificates and state": (
+        _row(
+            "cert",
+            "A certificate of your own, PEM, its chain behind it; its key goes with it.",
+            paths.file,
+            default_text="made by imgd",
+            is_path=True,
+        ),
+        _row(
+            "key",
+            "The private key of that certificate, PEM.",
+            paths.file,
+            default_text="made by imgd",
+            is_path=True,
+        ),
+        _list(
+            "tls_names",
+            "One more name or address for the certificate that imgd makes.",
+            values.certificate_name,
+            option="tls-name",
+            example="images.example.org,192.168.1.20",
+        ),
+        _flag(
+            "generate_certs",
+            "Make a new leaf certificate now; missing or expiring ones are made without it.",
+            variable="",
+        ),
+        _row(
+            "state_dir",
+            "The folder of certificates, the token and the catalog; never inside a served folder.",
+            paths.future_folder,
+            others=(
+                Variable(
+                    name="STATE_DIRECTORY",
+                    read=values.first_of_many,
+                    note="systemd sets this for a unit with StateDirectory=; the first folder of "
+                    "several is taken.",
+                ),
+            ),
+            default_path=_state_dir,
+            default_text="the user's state folder, ~/.local/state/imgd on Linux",
+            is_path=True,
+        ),
+    ),
+    "Loading directories": (
+        _row(
+            "timeout_minutes",
+            "Minutes until a loaded directory unloads itself; 0 never.",
+            values.minutes,
+            30,
+            option="timeout",
+            variable="IMAGE_SERVER_TIMEOUT",
+        ),
+        _row(
+            "frame_base_dir",
+            "The base of relative directories given to the API.",
+            paths.folder,
+            variable="FRAME_BASE_DIR",
+            default_path=lambda cwd: cwd,
+            default_text="the working folder",
+            is_path=True,
+        ),
+        _list(
+            "allow_roots",
+            "Loads are accepted only below this folder, after symbolic links are resolved.",
+            paths.real_folder,
+            option="allow-root",
+            default_text="anywhere but /proc, /sys, /dev, the state folder",
+            example="/data/frames:/mnt/studies",
+            separator=os.pathsep,
+            is_path=True,
+        ),
+    ),
+    "Who may control": (
+        _row(
+            "token",
+            "The bearer token of the control API: 16 characters or more of A-Z a-z 0-9 - . _ ~ + /",
+            values.token,
+            default_text="made once, kept in the state folder",
+            is_secret=True,
+        ),
+        _flag("require_token", "Control needs the token on this machine too."),
+        _list(
+            "allow_hosts",
+            "One more Host name of this daemon: local control works under it without a token.",
+            values.allowed_host,
+            option="allow-host",
+            default_text="localhost, 127.0.0.1, ::1 and the bound address",
+            example="box.local",
+        ),
+    ),
+    "Who may read, and what": (
+        _list(
+            "cors_origins",
+            "An origin whose pages may read everything that is served; * is every one.",
+            values.origin,
+            option="cors-origin",
+            default_text="* for files, none for what lists them",
+            example="https://viewer.example.org,http://localhost:3000",
+        ),
+        _row(
+            "public_url",
+            "The base of the URLs that imgd hands out, if clients reach it by another name.",
+            values.url,
+            others=(
+                Variable(
+                    name="NGROK_URL",
+                    read=values.with_scheme,
+                    note="The same for a tunnel of ngrok: its URL.",
+                ),
+                Variable(
+                    name="NGROK_DOMAIN",
+                    read=values.with_scheme,
+                    part="https:// + ",
+                    note="The domain of that tunnel, instead of its URL. For example: "
+                    "demo.ngrok.app",
+                ),
+            ),
+            default_text="the listener's own URL",
+            example="https://images.example.org",
+        ),
+        _flag("follow_symlinks", "Serve symbolic links that leave their root."),
+        _flag("private", "To read, the token or a signed link is needed."),
+    ),
+    "Deadlines and limits": (
+        _seconds("header_timeout", 20, "in which the whole head of a request must arrive."),
+        _seconds("body_timeout", 30, "in which the whole body of a request must arrive."),
+        _seconds("handshake_timeout", 10, "for the TLS handshake."),
+        _seconds("idle_timeout", 75, "that a connection may wait for its next request."),
+        _seconds("stall_timeout", 60, "in which a client must take some of its answer."),
+        _seconds("disk_timeout", 60, "in which a directory must be read, for a load or a listing."),
+        _row(
+            "max_connections",
+            "Connections at once; one more closes an idle or a slow one, or is answered 503.",
+            values.connections,
+            default_text="from the limit of descriptors, at most 10000",
+        ),
+        _row(
+            "max_per_client",
+            "Connections of one address at once, 0 for any number; loopback is never limited.",
+            values.connections_or_none,
+            default_text="a quarter of --max-connections",
+        ),
+        _list(
+            "proxies",
+            "A trusted reverse proxy's address or network: its clients are counted by their own "
+            "address, as X-Forwarded-For or Forwarded gives it.",
+            values.network,
+            option="proxy",
+            example="127.0.0.1,10.0.0.0/8",
+        ),
+        _row(
+            "grace",
+            "Seconds that transfers under way have to end when imgd is told to stop.",
+            values.grace,
+            30,
+        ),
+        _row(
+            "memory_cache",
+            "Megabytes of small files kept in memory; 0 none. A change on disk is seen at once "
+            "in either case.",
+            values.megabytes,
+            64,
+        ),
+    ),
+    "Logging": (
+        _row(
+            "access_log",
+            "Log requests in the combined format to this file; - is the daemon's log.",
+            paths.log_file,
+            default_text="off",
+            is_path=True,
+        ),
+        _row(
+            "env_file",
+            "A file of settings, KEY=VALUE a line.",
+            paths.file,
+            variable="",
+            default_text=".env in the working folder, if there is one",
+            is_path=True,
+        ),
+    ),
+}
+
+TABLE: Final = tuple(row for rows in SECTIONS.values() for row in rows)
+BY_FIELD: Final = {row.field: row for row in TABLE}

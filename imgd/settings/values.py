@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from ipaddress import ip_address
 from typing import Final
@@ -16,8 +15,8 @@ from imgd.core.messages import MAX_MINUTES
 MAX_PORT: Final = 65535
 MAX_SECONDS: Final = 86_400  # a day
 MAX_CONNECTIONS: Final = 1_000_000
+MAX_MEGABYTES: Final = 1_000_000
 TOKEN_LENGTH: Final = 16  # characters; of base64, they hold 96 bits
-STREAM: Final = "-"  # stands for a stream where a path is asked for
 
 _YES: Final = frozenset(("1", "true", "yes", "on"))
 _NO: Final = frozenset(("0", "false", "no", "off"))
@@ -25,7 +24,6 @@ _WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 # RFC 1123 section 2.1, with underscores, which container networks have in their names; a last label
 # of digits would be read as an IPv4 address by some and not by others.
-MAX_MEGABYTES: Final = 1_000_000
 _NAME: Final = re.compile(rf"(?!.{{254}})(?:{_LABEL}\.)*(?![0-9]+\.?$){_LABEL}\.?")
 _ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([^/]+)/?")  # RFC 6454 section 6.1
 _VISIBLE: Final = re.compile(r"[!-~]+")
@@ -58,30 +56,30 @@ def minutes(text: str) -> int:
     return whole(text, MAX_MINUTES, "a number of minutes")
 
 
-def seconds(text: str) -> int:
-    """A deadline."""
-    found = whole(text, MAX_SECONDS, "a number of seconds")
-    if not found:
-        raise ValueError(f"is no time at all; give a whole number from 1 to {MAX_SECONDS}")
-    return found
-
-
 def grace(text: str) -> int:
-    """How long an end may take, in seconds; 0 ends at once."""
+    """How long the end may take, in seconds; 0 ends at once."""
     return whole(text, MAX_SECONDS, "a number of seconds")
 
 
-def connections(text: str) -> int:
-    """How many connections there may be."""
-    found = whole(text, MAX_CONNECTIONS, "a number of connections")
-    if not found:
-        raise ValueError("would let nobody in; give a whole number from 1 on")
-    return found
+def seconds(text: str) -> int:
+    """A deadline, which is never 0."""
+    number = grace(text)
+    if not number:
+        raise ValueError(f"is no time at all; give a whole number from 1 to {MAX_SECONDS}")
+    return number
 
 
 def connections_or_none(text: str) -> int:
-    """The same, with 0 for any number."""
+    """How many connections there may be; 0 for any number."""
     return whole(text, MAX_CONNECTIONS, "a number of connections")
+
+
+def connections(text: str) -> int:
+    """How many connections there may be, one at least."""
+    number = connections_or_none(text)
+    if not number:
+        raise ValueError("would let nobody in; give a whole number from 1 on")
+    return number
 
 
 def megabytes(text: str) -> int:
@@ -187,58 +185,6 @@ def token(text: str) -> str:
             f"must be {TOKEN_LENGTH} characters or more of A-Z a-z 0-9 - . _ ~ + / (= at its end)"
         )
     return text
-
-
-def absolute(text: str, folder: str) -> str:
-    """A path as people write it, below ``folder`` where it is relative; ``-`` stays as it is."""
-    if "\0" in text:
-        raise ValueError("holds a NUL character")
-    return (
-        text if text == STREAM else os.path.abspath(os.path.join(folder, os.path.expanduser(text)))
-    )
-
-
-def folder(path: str) -> str:
-    """A folder that is there and can be listed."""
-    if not os.path.lexists(path):
-        raise ValueError("does not exist")
-    if not os.path.isdir(path):
-        raise ValueError("is not a folder")
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise ValueError("cannot be read; check its permissions")
-    return path
-
-
-def root(path: str) -> str:
-    """The real path of a folder that is there: what loads are compared with."""
-    return os.path.realpath(folder(path))
-
-
-def place(path: str) -> str:
-    """A folder that is there or can be made later."""
-    if path == STREAM or (os.path.lexists(path) and not os.path.isdir(path)):
-        raise ValueError("is not a folder")
-    return path
-
-
-def file(path: str) -> str:
-    """A file that is there and can be read."""
-    if not os.path.exists(path):
-        raise ValueError("does not exist")
-    if os.path.isdir(path):
-        raise ValueError("is a folder, not a file")
-    if not os.access(path, os.R_OK):
-        raise ValueError("cannot be read; check its permissions")
-    return path
-
-
-def log_file(path: str) -> str:
-    """A file in a folder that is there, or ``-``."""
-    if path != STREAM and os.path.isdir(path):
-        raise ValueError("is a folder, not a file")
-    if path != STREAM and not os.path.isdir(os.path.dirname(path)):
-        raise ValueError("lies in a folder that does not exist")
-    return path
 
 
 def port_of(text: str) -> str | None:
