@@ -1,7 +1,7 @@
-"""Headless Chromium, driven over a pipe: no driver program, no socket, no further package.
+"""Headless Chromium, driven over a pipe, without a driver program or a socket.
 
-The DevTools protocol speaks JSON messages, each ended by a NUL byte, on the browser's descriptors
-3 and 4. The CA is trusted in a NSS database of the browser's own home, as a user would import it:
+The DevTools protocol sends JSON messages, each ended by a NUL byte, over the browser's descriptors
+3 and 4. The CA is imported into the NSS database of the browser's own home, as a user would do it:
 no certificate warning is switched off.
 """
 
@@ -21,17 +21,17 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
-PATIENCE = 60  # seconds: far beyond what a page here takes
-# Becomes the browser, with its ends of the pipes where it looks for them. Not a shell: dash knows
-# descriptors of one digit alone.
-_ENTER = """
+PATIENCE = 60  # seconds: far more than any page here takes
+# Puts the pipes at the descriptors that the browser reads, and becomes the browser. Not a shell:
+# dash knows only descriptors of one digit.
+_EXEC = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
 os.dup2(int(sys.argv[2]), 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-# Where to click on the first element of a selector, or why nobody could.
-_PLACE_OF = """
+# The point at which to click the first element of a selector, or the reason why it cannot be.
+_CLICK_POINT = """
 selector => {
     const element = document.querySelector(selector);
     if (!element) return {why: 'is not there'};
@@ -47,7 +47,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 
 
 def find(*names: str) -> str | None:
-    """The first of these programs that is there."""
+    """The path of the first of these programs that is installed."""
     return next(filter(None, map(shutil.which, names)), None)
 
 
@@ -60,18 +60,15 @@ class Chromium:
             missing = "Chromium" if program is None else "certutil (libnss3-tools)"
             raise SkipTest(f"there is no {missing} on this machine")
         _trust(certutil, home, ca)
-        self._count = 0
+        self._message_count = 0
         self._unread = b""
         self._events: list[dict[str, Any]] = []
+        self._session: str | None = None
+        self._tab: str | None = None
         self._start(program, home)
-        target = self._send("Target.createTarget", url="about:blank")["targetId"]
-        attached = self._send("Target.attachToTarget", targetId=target, flatten=True)
-        self._session: str | None = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Security"):
-            self.call(f"{domain}.enable")
+        self.open_tab()
 
     def _start(self, program: str, home: Path) -> None:
-        self._session = None
         ends = [*os.pipe(), *os.pipe()]
         # Away from 3 and 4, which the browser's ends become.
         reads, self._to, self._from, writes = (
@@ -88,7 +85,7 @@ class Chromium:
         if os.getuid() == 0:
             options.append("--no-sandbox")  # which cannot be had as root
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _ENTER, str(reads), str(writes), program, *options],
+            [sys.executable, "-c", _EXEC, str(reads), str(writes), program, *options],
             env={**os.environ, "HOME": str(home), "LANG": "C.UTF-8"},
             pass_fds=(reads, writes),
             stdin=subprocess.DEVNULL,
@@ -99,10 +96,9 @@ class Chromium:
         os.close(writes)
 
     def close(self) -> None:
-        """End the browser."""
         try:
             self._session = None
-            self._send("Browser.close")
+            self.call("Browser.close")
             self._process.wait(PATIENCE)
         finally:
             self._process.kill()
@@ -110,15 +106,22 @@ class Chromium:
             os.close(self._to)
             os.close(self._from)
 
+    def open_tab(self) -> None:
+        """Open a new tab in place of the one before."""
+        self._session, closed = None, self._tab
+        self._tab = self.call("Target.createTarget", url="about:blank")["targetId"]
+        if closed is not None:
+            self.call("Target.closeTarget", targetId=closed)
+        attached = self.call("Target.attachToTarget", targetId=self._tab, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Security"):
+            self.call(f"{domain}.enable")
+
     # The protocol
 
     def call(self, method: str, **parameters: Any) -> Any:
-        """Ask the tab, and give its answer."""
-        return self._send(method, **parameters)
-
-    def _send(self, method: str, **parameters: Any) -> Any:
-        self._count += 1
-        number = self._count
+        self._message_count += 1
+        number = self._message_count
         message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
@@ -128,11 +131,11 @@ class Chromium:
             raise AssertionError(f"{method}: {answer['error']}")
         return answer["result"]
 
-    def _next(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The next message that is wanted; events before it are kept."""
+    def _next(self, matches: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The next message that matches; events before it are kept."""
         while True:
             message = self._read()
-            if wanted(message):
+            if matches(message):
                 return message
             self._events.append(message)
 
@@ -141,7 +144,7 @@ class Chromium:
             readable, _, _ = select.select([self._from], [], [], PATIENCE)
             data = os.read(self._from, 1 << 16) if readable else b""
             if not data:
-                raise AssertionError("Chromium says nothing more")
+                raise AssertionError("Chromium sends no more messages")
             self._unread += data
         raw, _, self._unread = self._unread.partition(b"\0")
         message: dict[str, Any] = json.loads(raw)
@@ -153,14 +156,14 @@ class Chromium:
         def loaded(message: dict[str, Any]) -> bool:
             return message.get("method") == "Page.loadEventFired"
 
-        for place, event in enumerate(self._events):
+        for index, event in enumerate(self._events):
             if loaded(event):
-                del self._events[: place + 1]
+                del self._events[: index + 1]
                 return
         self._next(loaded)
 
     def open(self, url: str) -> None:
-        """Type an address. A page that cannot be had is an AssertionError."""
+        """Go to an address; AssertionError if the page cannot be loaded."""
         self._events.clear()
         answer = self.call("Page.navigate", url=url)
         if "errorText" in answer:
@@ -168,20 +171,20 @@ class Chromium:
         self._until_loaded()
 
     def click(self, selector: str) -> None:
-        """Press the mouse on the middle of an element that leads to another page, and wait for it.
+        """Click the middle of an element that leads to another page, and wait for that page.
 
-        An element that cannot be seen, or that another covers, is an AssertionError.
+        AssertionError if the element cannot be seen, or another covers it.
         """
         self._events.clear()
         self._press(selector)
         self._until_loaded()
 
     def _press(self, selector: str) -> None:
-        place = self.evaluate(f"({_PLACE_OF})({json.dumps(selector)})")
-        if "why" in place:
-            raise AssertionError(f"{selector} {place['why']}")
+        point = self.evaluate(f"({_CLICK_POINT})({json.dumps(selector)})")
+        if "why" in point:
+            raise AssertionError(f"{selector} {point['why']}")
         for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, button="left", **place, clickCount=1)
+            self.call("Input.dispatchMouseEvent", type=kind, button="left", **point, clickCount=1)
 
     def type_and_enter(self, selector: str, text: str) -> None:
         """Click into a field, type, press Enter, and wait for the next page."""
@@ -207,18 +210,18 @@ class Chromium:
 
     @property
     def url(self) -> str:
-        """What stands in the address bar."""
+        """The address of the page."""
         return str(self.evaluate("location.href"))
 
     def texts(self, selector: str) -> list[str]:
         """The visible texts of all elements that fit."""
         code = f"[...document.querySelectorAll({json.dumps(selector)})].map(e => e.innerText)"
-        found: list[str] = self.evaluate(code)
-        return found
+        texts: list[str] = self.evaluate(code)
+        return texts
 
     def complaints(self) -> list[str]:
-        """What the browser's console says since the last page was asked for."""
-        self.evaluate("0")  # everything said before its answer is here now
+        """The entries of the browser's log since the last page was asked for."""
+        self.evaluate("0")  # every event before its answer has been read now
         entries = [
             e["params"]["entry"] for e in self._events if e.get("method") == "Log.entryAdded"
         ]
@@ -228,17 +231,15 @@ class Chromium:
         self, path: Path, width: int = 1200, height: int = 800, *, dark: bool = False
     ) -> None:
         """A picture of the page in a window of this size, as a PNG."""
-        self.call(
-            *("Emulation.setDeviceMetricsOverride",),
-            **{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
-        )
+        screen = {"width": width, "height": height, "mobile": width < 600}
+        self.call("Emulation.setDeviceMetricsOverride", deviceScaleFactor=1, **screen)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
 
 def _trust(certutil: str, home: Path, ca: Path) -> None:
-    """Import a CA as a user does. Chromium reads the first place, and newer ones the second."""
+    """Import a CA as a user does: older Chromiums read the first folder, newer ones the second."""
     for folder in (home / ".pki" / "nssdb", home / ".local" / "share" / "pki" / "nssdb"):
         folder.mkdir(parents=True)
         base = [certutil, "-d", f"sql:{folder}"]

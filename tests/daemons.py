@@ -1,9 +1,10 @@
-"""A real ``twistd`` in a process of its own: started, found, asked and stopped. Nothing waits by
-sleeping: what is waited for is a line of the log, or the end of the process.
+"""A real ``twistd`` in a process of its own. Nothing waits by sleeping: what is waited for is a
+line of the log, or the end of the process.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import queue
@@ -17,41 +18,42 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-# Seconds: far beyond what anything here takes, so that a daemon that hangs fails its test.
-PATIENCE = 60
+PATIENCE = 60  # seconds: far more than anything here takes; a daemon that hangs fails its test
 READY = re.compile(r" is ready: open (\S+)$")
 _CA = re.compile(r"The CA certificate to trust is (.+) \(SHA-256 ([0-9A-F:]{95})\)$")
 _LISTENING = re.compile(r"Listening on (\S+) \((\S+)\)$")
 _TOKEN = re.compile(r"The token is in (.+)$")
-_KEPT = ("PATH", "TMPDIR", "TEMP", "SYSTEMROOT", "COVERAGE_PROCESS_START", "LD_LIBRARY_PATH")
+_INHERITED = ("PATH", "TMPDIR", "TEMP", "SYSTEMROOT", "COVERAGE_PROCESS_START", "LD_LIBRARY_PATH")
 
 
 def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """An environment in which nothing of the developer's own settings is left."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    # Where imgd is installed this changes nothing; where it is not, twistd finds the checkout.
+    """An environment without the developer's own settings."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    # So that twistd finds the checkout if imgd is not installed.
     path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
-    return {**kept, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONPATH": path, **(more or {})}
+    return {**inherited, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONPATH": path, **(more or {})}
 
 
 def twistd() -> str:
     """The twistd beside the interpreter that runs the tests."""
-    found = shutil.which("twistd", path=str(Path(sys.executable).parent)) or shutil.which("twistd")
-    if found is None:
+    program = shutil.which("twistd", path=str(Path(sys.executable).parent))
+    program = program or shutil.which("twistd")
+    if program is None:
         raise SkipTest("there is no twistd beside this Python, nor on the PATH")
-    return found
+    return program
 
 
 class Daemon:
     """imgd under ``twistd -n``, in ``folder``, on free ports, with its state in ``folder/state``.
 
-    Gives what its log said at start; the log goes on in ``lines``.
+    The constructor returns once the log says that imgd is ready; ``lines`` is the log so far.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class Daemon:
         self._queue.put(None)
 
     def wait_for(self, pattern: str) -> str:
-        """The first line that fits and was not looked at by an earlier wait."""
+        """The next line of the log that matches; AssertionError if the daemon ends before it."""
         while True:
             line = self._queue.get(timeout=PATIENCE)
             if line is None:
@@ -99,52 +101,50 @@ class Daemon:
             if re.search(pattern, line):
                 return line
 
-    def _said(self, pattern: re.Pattern[str]) -> list[re.Match[str]]:
-        return [found for line in self.lines if (found := pattern.search(line))]
+    def _matches(self, pattern: re.Pattern[str]) -> list[re.Match[str]]:
+        return [match for line in self.lines if (match := pattern.search(line))]
 
     @property
     def pid(self) -> int:
-        """The process."""
         return self._process.pid
 
     @property
     def url(self) -> str:
-        """Where to open it, with a slash at the end."""
-        return self._said(READY)[0][1]
+        """The main URL, with a slash at the end."""
+        return self._matches(READY)[0][1]
 
     @property
     def port(self) -> int:
-        """The main port's number."""
-        return int(self.url.rstrip("/").rpartition(":")[2])
+        """The number of the main port."""
+        return port_of(self.url)
 
     @property
     def listening(self) -> list[tuple[str, str]]:
-        """Every listener: its URL and its address."""
-        return [(found[1], found[2]) for found in self._said(_LISTENING)]
+        """The URL and the address of each listener."""
+        return [(match[1], match[2]) for match in self._matches(_LISTENING)]
 
     @property
     def http_url(self) -> str:
-        """The plain HTTP listener's URL."""
+        """The URL of the plain HTTP listener."""
         return next(url for url, _ in self.listening if url.startswith("http:"))
 
     @property
     def ca(self) -> Path:
-        """The CA certificate's file."""
-        return Path(self._said(_CA)[0][1])
+        """The file of the CA certificate."""
+        return Path(self._matches(_CA)[0][1])
 
     @property
     def token(self) -> str:
-        """What is in the file that the log names."""
-        return Path(self._said(_TOKEN)[0][1]).read_text("ascii").strip()
+        """The control token, out of the file that the log names."""
+        return Path(self._matches(_TOKEN)[0][1]).read_text("ascii").strip()
 
     def tls(self) -> ssl.SSLContext:
-        """A client's context as strict as Python has it, which trusts this daemon's CA alone."""
+        """Python's strictest context for clients; it trusts the CA of this daemon alone."""
         context = ssl.create_default_context(cafile=str(self.ca))
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         return context
 
     def signal(self, number: int) -> None:
-        """Send a signal."""
         self._process.send_signal(number)
 
     def kill(self) -> None:
@@ -153,7 +153,7 @@ class Daemon:
         self._end()
 
     def stop(self) -> int:
-        """End it as a service manager does, and give its exit status."""
+        """End it as a service manager does, and return its exit status."""
         if self._process.poll() is None:
             self._process.terminate()
         return self._end()
@@ -175,7 +175,7 @@ def run(
     env: Mapping[str, str] | None = None,
     patience: float = PATIENCE,
 ) -> subprocess.CompletedProcess[str]:
-    """``twistd`` with these arguments, to its end: a start that fails, or ``--help``."""
+    """Run ``twistd`` to its end: for a start that fails, or ``--help``."""
     return subprocess.run(
         [twistd(), *arguments],
         cwd=folder,
@@ -190,7 +190,7 @@ def run(
 class Background:
     """imgd daemonised: ``twistd --pidfile --logfile imgd``, which returns once imgd serves.
 
-    The daemon inherits a pipe, whose end of file is the end of the daemon.
+    The daemon inherits one end of a pipe: the other reads end of file when the daemon has ended.
     """
 
     def __init__(self, folder: Path, *options: str) -> None:
@@ -198,10 +198,10 @@ class Background:
         self.pidfile, self.logfile = folder / "imgd.pid", folder / "imgd.log"
         self._alive, inherited = os.pipe()
         files = ["--pidfile", str(self.pidfile), "--logfile", str(self.logfile)]
-        rest = ["--port", "0", "--state-dir", str(folder / "state"), *options]
+        settings = ["--port", "0", "--state-dir", str(folder / "state"), *options]
         try:
             self.start = subprocess.run(
-                [twistd(), *files, "imgd", *rest],
+                [twistd(), *files, "imgd", *settings],
                 cwd=folder,
                 env=environment(folder),
                 pass_fds=(inherited,),
@@ -215,39 +215,34 @@ class Background:
 
     @property
     def pid(self) -> int:
-        """What the pidfile says."""
         return int(self.pidfile.read_text("ascii"))
 
     def log(self) -> list[str]:
-        """The log's lines so far."""
         return self.logfile.read_text("utf-8").splitlines()
 
     @property
     def url(self) -> str:
-        """Where to open it."""
-        return next(found[1] for line in self.log() if (found := READY.search(line)))
+        return next(match[1] for line in self.log() if (match := READY.search(line)))
 
     def wait_for_end(self) -> bool:
-        """Whether the daemon has ended before patience did."""
+        """Whether the daemon ends within ``PATIENCE``."""
         readable, _, _ = select.select([self._alive], [], [], PATIENCE)
         return bool(readable) and os.read(self._alive, 1) == b""
 
     def close(self) -> None:
-        """Make sure that nothing is left behind."""
         if self.pidfile.exists():
             os.kill(self.pid, signal.SIGKILL)
         os.close(self._alive)
 
 
 def curl(*arguments: str, data: bytes | None = None) -> bytes:
-    """What curl gives, with the command line as a user writes it; skips where there is no curl."""
+    """The output of curl with these arguments; SkipTest if there is no curl."""
     return curl_process(*arguments, data=data, check=True).stdout
 
 
 def curl_process(
     *arguments: str, data: bytes | None = None, check: bool = False
 ) -> subprocess.CompletedProcess[bytes]:
-    """The whole outcome of curl, its exit status too."""
     if shutil.which("curl") is None:
         raise SkipTest("there is no curl on this machine")
     command = ["curl", "--silent", "--show-error", "--max-time", str(PATIENCE), *arguments]
@@ -258,25 +253,38 @@ def curl_process(
 
 
 def curl_json(*arguments: str) -> Any:
-    """The same, as JSON."""
     return json.loads(curl(*arguments))
 
 
+def port_of(url: str) -> int:
+    return int(url.rstrip("/").rpartition(":")[2])
+
+
+@cache
+def shared_daemon(folder: str, *options: str) -> Daemon:
+    """A daemon for all tests of this process that ask for it; it runs to the end of the process.
+
+    ``folder`` is its folder's name in trial's temporary folder. (trial calls no ``setUpClass``.)
+    """
+    daemon = Daemon(Path(folder).resolve(), *options)
+    atexit.register(daemon.stop)
+    return daemon
+
+
 class DaemonCase(SynchronousTestCase):
-    """Starts daemons in a temporary folder, and leaves nothing behind."""
+    """Starts daemons in a temporary folder, and stops them at the end of the test."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).resolve()
         self.folder.mkdir(parents=True)
 
     def daemon(self, *options: str, **more: Any) -> Daemon:
-        """A running daemon in ``self.folder``."""
         daemon = Daemon(self.folder, *options, **more)
         self.addCleanup(daemon.stop)
         return daemon
 
     def get(self, daemon: Daemon, path: str, **headers: str) -> bytes:
-        """The body of one answer over HTTPS, verified as strictly as Python can."""
+        """The body of an answer over verified HTTPS."""
         request = urllib.request.Request(daemon.url + path.lstrip("/"), headers=headers)
         with urllib.request.urlopen(request, timeout=PATIENCE, context=daemon.tls()) as answer:
             body: bytes = answer.read()

@@ -1,12 +1,14 @@
-"""The listing as a person meets it: Chromium, a mouse, and a CA that the browser trusts."""
+"""The listing in Chromium, with a mouse and a CA that the browser trusts."""
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import threading
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests import samples
 from tests.certificates.test_authority import forge
 from tests.chromium import Chromium
-from tests.daemons import Daemon
+from tests.daemons import Daemon, shared_daemon
 
 NAMES = "tbody tr:not(.parent) th a"
 WIDTH = "document.images.length && document.images[0].naturalWidth"
@@ -23,19 +25,28 @@ WIDTH = "document.images.length && document.images[0].naturalWidth"
 
 class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Nothing to say."""
+        pass
+
+
+@cache
+def shared_browser() -> tuple[Daemon, Chromium]:
+    """A daemon over medical files, and a browser that trusts it: for all tests of this process."""
+    daemon = shared_daemon("browsed")
+    samples.studies(daemon.folder / "output")
+    browser = Chromium(daemon.folder / "home", daemon.ca)
+    atexit.register(browser.close)
+    return daemon, browser
 
 
 class BrowserTests(SynchronousTestCase):
-    """Each test clicks its way through a real daemon's pages, over verified HTTPS."""
+    """Each test clicks through a real daemon's pages in a tab of its own, over verified HTTPS."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).resolve()
-        self.root = samples.studies(self.folder / "studies")
-        self.daemon = Daemon(self.folder / "daemon", "-d", str(self.root))
-        self.addCleanup(self.daemon.stop)
-        self.browser = Chromium(self.folder / "home", self.daemon.ca)
-        self.addCleanup(self.browser.close)
+        self.folder.mkdir(parents=True)
+        self.daemon, self.browser = shared_browser()
+        self.root = self.daemon.folder / "output"
+        self.browser.open_tab()
 
     def names(self) -> list[str]:
         """The names on the page, from the top."""
@@ -48,8 +59,8 @@ class BrowserTests(SynchronousTestCase):
         self.browser.click(f"tbody tr:nth-child({row + has_parent}) th a")
 
     def test_trusted(self) -> None:
-        """The page comes over a connection that Chromium calls secure, and nothing on it is
-        refused: no script, style or picture fails.
+        """The page comes over a connection that Chromium calls secure; no script, style or picture
+        on it fails.
         """
         self.browser.open(self.daemon.url)
         self.assertEqual(self.browser.url, self.daemon.url)
@@ -61,7 +72,7 @@ class BrowserTests(SynchronousTestCase):
         self.assertEqual(self.browser.evaluate("document.scripts.length"), 0)
 
     def test_untrusted(self) -> None:
-        """A daemon of another CA is refused: these tests switch no warning off."""
+        """A daemon with another CA is refused: no certificate warning is switched off."""
         other = Daemon(self.folder / "other")
         self.addCleanup(other.stop)
         with self.assertRaisesRegex(AssertionError, "ERR_CERT_AUTHORITY_INVALID"):
@@ -76,18 +87,18 @@ class BrowserTests(SynchronousTestCase):
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        for undo in (server.server_close, thread.join, server.shutdown):  # the last one first
-            self.addCleanup(undo)
+        for step in (server.server_close, thread.join, server.shutdown):  # run in reverse
+            self.addCleanup(step)
         return f"http://localhost:{server.server_port}/"
 
     def test_pages_of_other_origins(self) -> None:
-        """A viewer's page reads files, whole and in part, and learns of no name; nor does it
-        control, with or without asking first.
+        """A page of another origin reads files, whole and in part, but no names, and cannot
+        control, with or without a preflight.
         """
         daemon, browser = self.daemon, self.browser
         size = (self.root / "anatomical.nii").stat().st_size
         browser.open(self.viewer())
-        for path, options, wanted in (
+        for path, options, expected in (
             ("anatomical.nii", "{}", [200, size]),
             ("anatomical.nii", "{headers: {Range: 'bytes=0-3'}}", [206, 4]),
             ("patient%201/none.dcm", "{}", [404, len('{"detail":"Not found"}')]),
@@ -99,28 +110,29 @@ class BrowserTests(SynchronousTestCase):
             ("timeout/5", "{method: 'POST'}", "blocked"),
             ("links", "{method: 'POST', body: '{}', headers: {Authorization: 'x'}}", "blocked"),
         ):
-            told = browser.evaluate(
+            outcome = browser.evaluate(
                 f"fetch('{daemon.url}{path}', {options}).then("
                 "r => r.arrayBuffer().then(b => [r.status, b.byteLength]), e => 'blocked')"
             )
-            self.assertEqual(told, wanted, path)
+            self.assertEqual(outcome, expected, path)
 
     def test_name_below_localhost(self) -> None:
-        """A name below localhost that the operator gave is trusted as localhost is, with the CA
-        that there was.
+        """A name below localhost that the operator gave is trusted as localhost is, with a CA that
+        was made without it.
         """
-        self.daemon.stop()
-        folder, root = self.folder / "daemon", str(self.root)
-        named = Daemon(folder, "-d", root, "--tls-name", "foo.localhost")
+        state = self.folder / "state"
+        state.mkdir(0o700)
+        for path in self.daemon.ca.parent.glob("ca.*"):
+            shutil.copy(path, state)
+        named = Daemon(self.folder, "--tls-name", "foo.localhost")
         self.addCleanup(named.stop)
+        self.assertEqual(named.ca.read_bytes(), self.daemon.ca.read_bytes())
         self.browser.open(f"https://foo.localhost:{named.port}/")
         self.assertTrue(self.browser.evaluate("isSecureContext"))
         self.assertEqual(self.browser.evaluate("document.title"), "Files \u2013 imgd")
 
-    def test_site_of_the_world(self) -> None:
-        """A certificate that names a site of the world is refused, though the trusted CA's own key
-        signed it.
-        """
+    def test_public_site(self) -> None:
+        """A certificate for a public site is refused, even one signed with the trusted CA's key."""
         state = self.daemon.ca.parent
         cert, key = forge(str(state), "example.com", datetime.now(UTC))
         other = Daemon(self.folder / "other", "--cert", cert, "--key", key)
@@ -154,7 +166,7 @@ class BrowserTests(SynchronousTestCase):
         self.assertEqual(browser.url, self.daemon.url)
 
     def test_photograph(self) -> None:
-        """A photograph is shown at its full size; its row tells name, kind and size."""
+        """A photograph is shown at its full size; its row has name, kind and size."""
         self.browser.open(self.daemon.url)
         row = self.browser.texts("tbody tr")[self.names().index("photo.jpg")]
         self.assertIn("JPEG", row)
@@ -163,13 +175,13 @@ class BrowserTests(SynchronousTestCase):
         self.assertEqual(self.browser.evaluate(WIDTH), 1024)
 
     def test_hostile_names(self) -> None:
-        """Every file, whatever its name, is opened by clicking its row, and runs nothing."""
+        """Every file, whatever its name, opens by a click on its row, and runs nothing."""
         folder = self.root / "hostile"
         folder.mkdir()
         pictures = [name for name in samples.HOSTILE_NAMES if name.endswith(".png")]
         for number, name in enumerate(pictures):
-            made = samples.picture(folder / "made.png", size=(100 + number, 50))
-            os.rename(made, os.fsencode(folder) + b"/" + os.fsencode(name))
+            picture = samples.picture(folder / "picture.png", size=(100 + number, 50))
+            os.rename(picture, os.fsencode(folder) + b"/" + os.fsencode(name))
         self.browser.open(f"{self.daemon.url}hostile/")
         self.assertEqual(len(self.names()), len(pictures))
         widths = []
@@ -187,25 +199,25 @@ class BrowserTests(SynchronousTestCase):
         for number in range(2500):
             (folder / f"slice_{number:04}.dcm").touch()
         self.browser.open(f"{self.daemon.url}many/")
-        seen = self.names()
-        self.assertEqual(len(seen), 1000)
+        names = self.names()
+        self.assertEqual(len(names), 1000)
         for _ in range(2):
             self.browser.click("a[rel=next]")
-            seen += self.names()
-        self.assertEqual(seen, [f"slice_{number:04}.dcm" for number in range(2500)])
+            names += self.names()
+        self.assertEqual(names, [f"slice_{number:04}.dcm" for number in range(2500)])
         self.assertEqual(self.browser.texts("a[rel=next]"), [])
         self.browser.click("a[rel=prev]")
-        self.assertEqual(self.names(), seen[1000:2000])
+        self.assertEqual(self.names(), names[1000:2000])
 
     def test_narrow(self) -> None:
         """On a phone no page is wider than the screen, in light and in dark."""
         browser = self.browser
-        for place in ("", "patient%201/", "no/such/page"):
+        for path in ("", "patient%201/", "no/such/page"):
             for dark in (False, True):
-                browser.open(self.daemon.url + place)
+                browser.open(self.daemon.url + path)
                 browser.screenshot(self.folder / "phone.png", 390, 844, dark=dark)
                 self.assertLessEqual(
-                    browser.evaluate("document.documentElement.scrollWidth"), 390, place
+                    browser.evaluate("document.documentElement.scrollWidth"), 390, path
                 )
                 colour = browser.evaluate("getComputedStyle(document.documentElement).colorScheme")
                 self.assertIn("dark", colour)
@@ -214,10 +226,7 @@ class BrowserTests(SynchronousTestCase):
         """A page of another origin reads a part of a volume with fetch, and cannot load a
         directory.
         """
-        viewer = Daemon(self.folder / "viewer", "--no-tls")
-        self.addCleanup(viewer.stop)
-        (self.folder / "viewer" / "output" / "viewer.txt").write_text("A viewer's page.")
-        self.browser.open(f"{viewer.url}viewer.txt")
+        self.browser.open(self.viewer())
         volume = f"{self.daemon.url}example4d.nii.gz"
         part = self.browser.evaluate(
             f"fetch({json.dumps(volume)}, {{headers: {{Range: 'bytes=0-9'}}}}).then(async r => "
@@ -229,12 +238,12 @@ class BrowserTests(SynchronousTestCase):
             ({"headers": {"Content-Type": "application/json"}}, "refused"),
             ({"mode": "no-cors"}, "opaque"),
         ):
-            asked = json.dumps({"method": "POST", "body": body, **options})
-            said = self.browser.evaluate(
-                f"fetch({json.dumps(self.daemon.url)} + 'load-directory', {asked})"
+            request = json.dumps({"method": "POST", "body": body, **options})
+            answer = self.browser.evaluate(
+                f"fetch({json.dumps(self.daemon.url)} + 'load-directory', {request})"
                 ".then(r => r.type, () => 'refused')"
             )
-            self.assertEqual(said, outcome)
+            self.assertEqual(answer, outcome)
         self.browser.open(f"{self.daemon.url}collections")
-        shown = self.browser.evaluate("document.body.innerText")
-        self.assertEqual(json.loads(shown), {"collections": []})
+        text = self.browser.evaluate("document.body.innerText")
+        self.assertEqual(json.loads(text), {"collections": []})

@@ -1,29 +1,24 @@
-"""Who is refused while still sending reads the answer: no reset takes it back."""
+"""A client that is refused while it sends can read the answer: no reset discards it."""
 
 from __future__ import annotations
 
 import socket
 
-from tests.daemons import PATIENCE, Daemon, DaemonCase, curl_process
+from tests.daemons import PATIENCE, DaemonCase, curl_process, shared_daemon
 
-MUCH = 100_000_000
+LARGE = 100_000_000  # bytes
 HEAD = b"POST /unload HTTP/1.1\r\nHost: localhost\r\n"
 
 
 class RefusedBodyTests(DaemonCase):
-    def start(self, *options: str) -> Daemon:
-        """A daemon on a plain port."""
-        self.folder.joinpath("output").mkdir()
-        return self.daemon("--no-tls", *options)
-
     def test_curl(self) -> None:
         """curl shows the status and the detail, though it had 100 MB to send."""
-        daemon = self.start()
-        much = self.folder / "much"
-        with much.open("wb") as file:
-            file.truncate(MUCH)
+        daemon = shared_daemon("refused-bodies", "--no-tls")
+        large = self.folder / "large"
+        with large.open("wb") as file:
+            file.truncate(LARGE)
         json = "Content-Type: application/json"
-        for fields, status in (
+        for headers, status in (
             ((json, "Expect:"), b"413"),
             ((json, "Expect:", "Transfer-Encoding: chunked"), b"413"),
             (("Expect:", "Authorization: Bearer no"), b"401"),
@@ -31,29 +26,29 @@ class RefusedBodyTests(DaemonCase):
             (("Expect:",), b"415"),
             ((json,), b"413"),
         ):
-            headers = [part for field in fields for part in ("--header", field)]
-            url, told = daemon.url + "unload", ["--write-out", " %{http_code}"]
-            done = curl_process(*headers, "--data-binary", f"@{much}", *told, url)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertTrue(done.stdout.startswith(b'{"detail":'), done.stdout[:100])
-            self.assertEqual(done.stdout[-3:], status)
+            options = [part for header in headers for part in ("--header", header)]
+            options += ["--write-out", " %{http_code}", "--data-binary", f"@{large}"]
+            process = curl_process(*options, f"{daemon.url}unload")
+            self.assertEqual(process.returncode, 0, process.stderr)
+            self.assertTrue(process.stdout.startswith(b'{"detail":'), process.stdout[:100])
+            self.assertEqual(process.stdout[-3:], status)
 
     def test_bounded(self) -> None:
-        """Who sends on regardless is cut off."""
-        daemon = self.start()
+        """A client that sends on regardless is cut off."""
+        daemon = shared_daemon("refused-bodies", "--no-tls")
         with socket.create_connection(("127.0.0.1", daemon.port), PATIENCE) as connection:
-            connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % MUCH)
+            connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % LARGE)
             with self.assertRaises(ConnectionError):
                 while True:
                     connection.sendall(bytes(1 << 16))
 
     def test_silent(self) -> None:
-        """Who neither sends nor closes is told that this was all, and closed by the deadline."""
-        daemon = self.start()
+        """A client that neither sends nor closes reads the end, and is closed by the deadline."""
+        daemon = shared_daemon("refused-bodies", "--no-tls")
         with socket.create_connection(("127.0.0.1", daemon.port), PATIENCE) as connection:
             connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n")
-            said = b""
+            answer = b""
             while piece := connection.recv(10_000):
-                said += piece
-            self.assertTrue(said.startswith(b"HTTP/1.1 415 "))
+                answer += piece
+            self.assertTrue(answer.startswith(b"HTTP/1.1 415 "))
             daemon.wait_for("too slow: 1 to close")
