@@ -23,9 +23,10 @@ from imgd.collections.manager import CollectionManager
 from imgd.collections.scan import Policy
 from imgd.collections.store import Store
 from imgd.core import health
-from imgd.core.access_rules import is_loopback, who_may_read
+from imgd.core.access_rules import who_may_read
 from imgd.core.connections import Deadlines
 from imgd.core.forwarded import TrustedProxies
+from imgd.core.urls import is_loopback
 from imgd.errors import StartError
 from imgd.files.disk import Root, hidden_by
 from imgd.files.folder_indexes import FolderIndexes

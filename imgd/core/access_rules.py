@@ -9,11 +9,10 @@ whose socket it came by, ``imgd.host.socket_owner`` asks the system.
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 
+from imgd.core.urls import DEFAULT_PORTS, Authority, is_loopback, parse_authority
 from imgd.errors import Unauthorized
 
 Header = tuple[bytes, bytes]
@@ -35,8 +34,6 @@ _FIRST_HAND: Final = frozenset(
 )
 _BROWSERS: Final = b"sec-"  # prefix of names that no page can set (Fetch standard)
 _MAX_SHOWN: Final = 64  # characters of a header's name in an error
-_AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\]:/?#@,]+)(?::(\d{0,5}))?")
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Requester(NamedTuple):
@@ -51,22 +48,6 @@ class Requester(NamedTuple):
     headers: Mapping[bytes, Sequence[bytes]]
     secure: bool
     is_http_1_0: bool = False
-
-
-class Authority(NamedTuple):
-    """A host in lower case, without brackets and trailing dot, and its port if one was given."""
-
-    host: str
-    port: int | None
-
-
-def parse_authority(text: str) -> Authority | None:
-    """``HOST[:PORT]`` of a Host header, an origin or a setting (RFC 3986, 3.2), else None."""
-    match = _AUTHORITY.fullmatch(text.lower())
-    if match is None:
-        return None
-    host = match[1].strip("[]").removesuffix(".")
-    return Authority(host, int(match[2]) if match[2] else None) if host else None
 
 
 def host_names(settings: Iterable[str]) -> frozenset[str]:
@@ -177,17 +158,6 @@ def _second_hand(names: Iterable[bytes]) -> str:
     return ""
 
 
-def is_loopback(peer: str) -> bool:
-    """Whether an address is one of this machine's own loopback ones."""
-    try:
-        address = ip_address(peer)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback
-
-
 def _is_same_site(requester: Requester, own: Authority) -> bool:
     """Nothing that a browser adds names another origin (Fetch standard, Fetch Metadata).
 
@@ -198,11 +168,11 @@ def _is_same_site(requester: Requester, own: Authority) -> bool:
     origin = _text(requester, b"origin")
     if origin is None:
         return True
-    scheme, _, rest = origin.partition("://")
-    other = parse_authority(rest)
+    scheme, _, authority = origin.partition("://")
+    other = parse_authority(authority)
     if other is None or scheme != ("https" if requester.secure else "http"):
         return False
-    default = _DEFAULT_PORTS[scheme]
+    default = DEFAULT_PORTS[scheme]
     return (other.host, other.port or default) == (own.host, own.port or default)
 
 

@@ -6,11 +6,11 @@ import json
 import re
 from datetime import UTC, datetime
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from imgd.core.urls import parse_url
 from imgd.errors import BadRequest
 
 # Ten years: no date that a clock can be asked for overflows.
@@ -155,8 +155,6 @@ class Problem(Struct, kw_only=True):
 
 T = TypeVar("T")
 _NOT_JSON: Final = 'The body is not JSON: send an object such as {"directory": "DIR"}.'
-# What is visible in ASCII but ? and #: urlsplit() drops control characters, and empty queries.
-_BASE_URL: Final = re.compile(r"[!\"$->@-~]+")
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -261,11 +259,8 @@ class LinksRevoked(Struct, kw_only=True):
 
 def valid_base_url(url: str, field: str = "Field 'url'") -> str:
     """An http or https URL with a host and nothing after its path, without the last slash."""
-    try:
-        parts = urlsplit(url.strip())
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or "@" in parts.netloc or not _BASE_URL.fullmatch(url.strip()):
+    base = url.strip()
+    parsed = parse_url(base)
+    if parsed is None or parsed.origin.port == 0 or "?" in base or "#" in base:
         raise BadRequest(f"{field} must be an http or https URL such as https://example.org.")
-    return url.strip().rstrip("/")
+    return base.rstrip("/")

@@ -6,13 +6,11 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 from imgd.core import forwarded
-from imgd.core.access_rules import Authority, parse_authority
 from imgd.core.messages import MAX_MINUTES
+from imgd.core.urls import DEFAULT_PORTS, MAX_PORT, parse_authority, parse_url
 
-MAX_PORT: Final = 65535
 MAX_SECONDS: Final = 86_400  # a day
 MAX_CONNECTIONS: Final = 1_000_000
 MAX_MEGABYTES: Final = 1_000_000
@@ -26,9 +24,7 @@ _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 # of digits would be read as an IPv4 address by some and not by others.
 _NAME: Final = re.compile(rf"(?!.{{254}})(?:{_LABEL}\.)*(?![0-9]+\.?$){_LABEL}\.?")
 _ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([^/]+)/?")  # RFC 6454 section 6.1
-_VISIBLE: Final = re.compile(r"[!-~]+")
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # b64token, RFC 6750 section 2.1
-_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
 def boolean(text: str) -> bool:
@@ -145,37 +141,27 @@ def origin(text: str) -> str:
     if text == "*":
         return text
     match = _ORIGIN.fullmatch(text.lower())
-    if match is None or _authority(match[2]) is None:
+    authority = parse_authority(match[2]) if match else None
+    if match is None or authority is None or not _is_host(authority.host):
         raise ValueError("is not an origin; give SCHEME://HOST or SCHEME://HOST:PORT, or *")
-    return f"{match[1]}://{match[2].removesuffix(':' + _DEFAULT_PORTS.get(match[1], ''))}"
+    scheme, written = match.groups()
+    return f"{scheme}://{written.removesuffix(f':{DEFAULT_PORTS.get(scheme)}')}"
 
 
 def url(text: str) -> str:
     """A base to put paths behind: http or https with a host, without a slash at its end."""
-    if not _VISIBLE.fullmatch(text) or not _is_base(text):
+    parsed = parse_url(text)
+    if parsed is None or not _is_host(parsed.origin.host) or "?" in text or "#" in text:
         raise ValueError("is not a URL to build on; give http://HOST or https://HOST")
     return text.rstrip("/")
 
 
-def _is_base(text: str) -> bool:
+def _is_host(text: str) -> bool:
     try:
-        parts = urlsplit(text)
+        host(text)
     except ValueError:
         return False
-    known = parts.scheme in _DEFAULT_PORTS and not {"?", "#"} & set(text)
-    return known and _authority(parts.netloc) is not None
-
-
-def _authority(text: str) -> Authority | None:
-    """``HOST[:PORT]`` with a host that can be, else None."""
-    authority = parse_authority(text)
-    if authority is None or (authority.port or 0) > MAX_PORT:
-        return None
-    try:
-        host(authority.host)
-    except ValueError:
-        return None
-    return authority
+    return True
 
 
 def token(text: str) -> str:
@@ -208,7 +194,7 @@ def _server(text: str) -> tuple[str, str]:
     """Scheme ("" without) and authority of a server's address; what follows does not matter."""
     scheme, mark, rest = text.rpartition("://")
     authority = rest.split("/", 1)[0]
-    known = not mark or scheme.lower() in _DEFAULT_PORTS
+    known = not mark or scheme.lower() in DEFAULT_PORTS
     if not known or parse_authority(authority) is None:
         raise ValueError("is not a server's address; give http://HOST:PORT or https://HOST:PORT")
     return scheme.lower(), authority

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from imgd.core import access_rules
+from imgd.core.urls import parse_url
 from imgd.errors import Misdirected
 
 
@@ -22,11 +23,9 @@ class OwnHosts:
 
     def add_url(self, url: str | None) -> None:
         """What URLs are handed out with is a name of this daemon, as long as it runs."""
-        authority = (
-            access_rules.parse_authority(url.partition("://")[2].partition("/")[0]) if url else None
-        )
-        if self._names is not None and authority is not None:
-            self._names.add(authority.host)
+        parsed = parse_url(url) if url else None
+        if self._names is not None and parsed is not None:
+            self._names.add(parsed.origin.host)
 
     @staticmethod
     def misdirected(host: bytes | None) -> Misdirected:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from secrets import token_bytes
@@ -16,6 +15,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from imgd.core import links, messages
 from imgd.core.links import Scope
+from imgd.core.urls import parse_url
 from imgd.errors import BadRequest, Forbidden, ImgdError, NotFound
 from imgd.web.access import HINT, Access
 from imgd.web.control import read_json
@@ -23,7 +23,6 @@ from imgd.web.endpoint import Endpoint
 from imgd.web.request import Request
 from imgd.web.serializers import Urls
 
-_URL: Final = re.compile(r"https?://[^/?#]+(/[^#]*)?", re.IGNORECASE)
 _MOUNT: Final = links.MOUNT.encode("ascii")
 OwnKey = Callable[[], "Deferred[bytes]"]
 
@@ -95,10 +94,13 @@ class LinkActions:
         for base in (self._urls.base, self._urls.own.rstrip("/")):
             if url.startswith(base + "/"):
                 return url.removeprefix(base)
-        found = _URL.fullmatch(url)
-        if found is None:
+        # The path may be as people write it: Scope.of() judges it.
+        scheme, mark, rest = url.partition("://")
+        authority, _, path = rest.partition("/")
+        parsed = parse_url(f"{scheme}{mark}{authority}")
+        if parsed is None or "?" in authority or "#" in url:
             raise BadRequest("Field 'url' must be an http or https URL of this server.")
-        return found[1] or "/"
+        return f"/{path}"
 
     async def revoke(self, _request: Request) -> messages.LinksRevoked:
         """``POST /links/revoke``: no link made so far is good any more."""

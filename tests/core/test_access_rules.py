@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core import access_rules
-from imgd.core.access_rules import Authority, Requester
+from imgd.core.access_rules import Requester
 from imgd.errors import Forbidden, ImgdError, Unauthorized
 
 PROPERTY = settings(deadline=None, database=None, max_examples=300)
@@ -218,28 +218,6 @@ class LocalTests(GateTests):
         ):
             for one, two in ((right, wrong), (wrong, right), (right, right)):
                 self.assertIn("twice", self.refuse(Forbidden, twice(name, one, two)))
-
-
-class AuthorityTests(SynchronousTestCase):
-    """``HOST[:PORT]``."""
-
-    def test_table(self) -> None:
-        """Brackets, case and the root's dot fall away; a port is a number or not there."""
-        for text, expected in (
-            ("a", Authority("a", None)),
-            ("A.B.:80", Authority("a.b", 80)),
-            ("a:", Authority("a", None)),
-            ("[::1]:443", Authority("::1", 443)),
-            ("", None),
-            (":80", None),
-            (".", None),
-            ("a b", None),
-            ("a:80:80", None),
-            ("::1", None),
-            ("[::1]x", None),
-            ("a:-1", None),
-        ):
-            self.assertEqual(access_rules.parse_authority(text), expected, text)
 
 
 NAMES = st.sampled_from(
