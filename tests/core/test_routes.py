@@ -1,0 +1,147 @@
+"""What each path means, beside its nasty neighbours."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.core import routes
+from imgd.core.catalog import CURRENT
+from imgd.core.routes import Route, RouteKind, route
+
+PROPERTY = settings(deadline=None, database=None, max_examples=300)
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
+
+
+class RouteTests(SynchronousTestCase):
+    def test_table(self) -> None:
+        """Names of imgd's own come first, escaped or not; the document root has every other."""
+        for path, expected in (
+            (b"/", Route(RouteKind.STATUS)),
+            (b"//", Route(RouteKind.UNKNOWN)),
+            (b"//health", Route(RouteKind.UNKNOWN)),
+            (b"*", Route(RouteKind.UNKNOWN)),
+            (b"", Route(RouteKind.UNKNOWN)),
+            (b"/health", Route(RouteKind.HEALTH)),
+            (b"/%68ealth", Route(RouteKind.HEALTH)),
+            (b"/health/", Route(RouteKind.HEALTH, b"")),
+            (b"/health/x", Route(RouteKind.HEALTH, b"x")),
+            (b"/healthy", Route(RouteKind.DOCUMENTS, b"healthy", base="/")),
+            (b"/Health", Route(RouteKind.DOCUMENTS, b"Health", base="/")),
+            (b"/a/health", Route(RouteKind.DOCUMENTS, b"a/health", base="/")),
+            (b"/health%2f", Route(RouteKind.DOCUMENTS, b"health%2f", base="/")),
+            (b"/timeout", Route(RouteKind.TIMEOUT)),
+            (b"/timeout/", Route(RouteKind.TIMEOUT, b"")),
+            (b"/timeout//5", Route(RouteKind.TIMEOUT, b"/5")),
+            (b"/timeout/5", Route(RouteKind.SET_TIMEOUT, b"5")),
+            (b"/timeout/5/6", Route(RouteKind.SET_TIMEOUT, b"5/6")),
+            (b"/load-directory", Route(RouteKind.LOAD)),
+            (b"/unload", Route(RouteKind.UNLOAD)),
+            (b"/public-url", Route(RouteKind.PUBLIC_URL)),
+            (b"/links", Route(RouteKind.LINKS)),
+            (b"/links/x", Route(RouteKind.LINKS, b"x")),
+            (b"/links/%72evoke", Route(RouteKind.REVOKE_LINKS, b"")),
+            (b"/links/revoke/x", Route(RouteKind.REVOKE_LINKS, b"x")),
+            (b"/-", Route(RouteKind.ASSETS)),
+            (b"/-/ca.pem", Route(RouteKind.ASSETS, b"ca.pem")),
+            (b"/-/s", Route(RouteKind.ASSETS, b"s")),
+            (b"/-/sx/y", Route(RouteKind.ASSETS, b"sx/y")),
+            (b"/-/s/T/images/a", Route(RouteKind.SIGNED, b"T/images/a")),
+            (b"/-/%73/T/images/a", Route(RouteKind.ASSETS, b"%73/T/images/a")),
+            (b"/%2d/s/T/images/a", Route(RouteKind.ASSETS, b"s/T/images/a")),
+        ):
+            self.assertEqual(route(path), expected, path)
+
+    def test_collections(self) -> None:
+        """A collection, its images and its files; everything else below is unknown."""
+        named = (None, "a b")
+        base = "/collections/a%20b/files/"
+        for path, expected in (
+            (b"", Route(RouteKind.COLLECTIONS)),
+            (b"/", Route(RouteKind.COLLECTIONS)),
+            (b"//", Route(RouteKind.COLLECTION)),
+            (b"/a%20b", Route(RouteKind.COLLECTION, *named)),
+            (b"/a%20b/", Route(RouteKind.COLLECTION, *named)),
+            (b"/a%20b/images", Route(RouteKind.IMAGES, *named)),
+            (b"/a%20b/im%61ges/", Route(RouteKind.IMAGES, *named)),
+            (b"/a%20b/images/x", Route(RouteKind.UNKNOWN)),
+            (b"/a%20b//", Route(RouteKind.UNKNOWN)),
+            (b"/a%20b/x", Route(RouteKind.UNKNOWN)),
+            (b"/a%20b/files", Route(RouteKind.COLLECTION_FILES, *named, base)),
+            (b"/a%20b/files/", Route(RouteKind.COLLECTION_FILES, b"", "a b", base)),
+            (b"/a%20b/%66iles/x%2fy/z", Route(RouteKind.COLLECTION_FILES, b"x%2fy/z", "a b", base)),
+            (b"/a%20b/filesx", Route(RouteKind.UNKNOWN)),
+        ):
+            self.assertEqual(route(b"/collections" + path), expected, path)
+
+    def test_current(self) -> None:
+        """The current collection is below /images/, and by its name as well."""
+        for path, below, base in (
+            (b"/images", None, "/images/"),
+            (b"/images/", b"", "/images/"),
+            (b"/%69mages/a/b", b"a/b", "/images/"),
+        ):
+            expected = Route(RouteKind.CURRENT_FILES, below, CURRENT, base)
+            self.assertEqual(route(path), expected, path)
+        named = route(b"/collections/current/files/a")
+        self.assertEqual((named.collection, named.base), (CURRENT, "/collections/current/files/"))
+
+    def test_files(self) -> None:
+        """Only paths of files count as files: no folder, and nothing of the API."""
+        for path in (b"/a", b"/a/b", b"/images/a", b"/collections/a/files/b", b"/-/s/T/a"):
+            self.assertTrue(route(path).is_file, path)
+            self.assertFalse(route(path + b"/").is_file, path)
+        for path in (
+            b"/",
+            b"/images",
+            b"/collections/a/files",
+            b"/collections/a",
+            b"/health",
+            b"/-/x",
+        ):
+            self.assertFalse(route(path).is_file, path)
+
+    def test_exact(self) -> None:
+        """Slashes at the end do not matter to the API, anything else does."""
+        for path in (b"/health", b"/health/", b"/health//"):
+            self.assertTrue(route(path).is_exact, path)
+        self.assertFalse(route(b"/health//x").is_exact)
+
+    @PROPERTY
+    @given(
+        st.binary(max_size=30), st.sampled_from((b"", b"/", b"/collections/", b"/-/s/", b"/images"))
+    )
+    def test_anything(self, path: bytes, start: bytes) -> None:
+        """Nothing raises, and a file has a base and something below it."""
+        found = route(start + path)
+        if found.is_file:
+            self.assertTrue(found.below)
+
+
+class PathTests(SynchronousTestCase):
+    def test_table(self) -> None:
+        """Paths are written in one way, with every name escaped."""
+        for written, expected in (
+            (routes.collection_path("a b"), "/collections/a%20b"),
+            (routes.images_path("a"), "/collections/a/images"),
+            (routes.images_page_path("a", 5), "/collections/a/images?limit=5"),
+            (routes.images_page_path("a", 5, "b/c"), "/collections/a/images?limit=5&after=b%2Fc"),
+            (routes.files_base(None), "/"),
+            (routes.files_base(CURRENT), "/images/"),
+            (routes.files_base("a"), "/collections/a/files/"),
+            (routes.file_path(None, ("a", "b c")), "/a/b%20c"),
+            (routes.file_path(CURRENT, ("a",)), "/images/a"),
+            (routes.timeout_path(5), "/timeout/5"),
+        ):
+            self.assertEqual(written, expected)
+
+    @PROPERTY
+    @given(NAMES | st.just(CURRENT), st.lists(NAMES, min_size=1, max_size=3))
+    def test_round_trip(self, name: str, names: list[str]) -> None:
+        """What is written means what it was written for."""
+        self.assertEqual(route(routes.collection_path(name).encode()).collection, name)
+        self.assertIs(route(routes.images_path(name).encode()).kind, RouteKind.IMAGES)
+        found = route(routes.file_path(name, names).encode())
+        self.assertEqual((found.collection, found.is_file), (name, True))
+        self.assertEqual((found.below or b"").decode(), routes.file_path(None, names)[1:])
