@@ -12,7 +12,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from imgd.web.pages import ASSETS
 from imgd.web.server import RESERVED
-from tests.daemons import CHECKOUT, PATIENCE, Daemon, curl, environment
+from tests.daemons import PATIENCE, Daemon, curl, environment
 
 DESCRIPTION = ASSETS["openapi.yaml"][1]
 # Not among them: that valid data is accepted, and invalid data refused. The schema cannot say which
