@@ -1,4 +1,4 @@
-"""Clients that wrk and curl are not, each in a process of its own: prints what it found as JSON.
+"""Clients for what wrk and curl cannot do, each in a process of its own: prints a report as JSON.
 
 clients.py handshakes HOST PORT PATH SECONDS full|resumed
 clients.py kept HOST PORT PATH SECONDS SCHEME-METHOD    over 32 kept connections
@@ -20,11 +20,11 @@ RECEIVE_BUFFER = 16 * 1024  # bytes; a slow reader's, so that what waits waits a
 
 
 def context() -> ssl.SSLContext:
-    """A client that asks no questions: what is measured is the server."""
-    made = ssl.create_default_context()
-    made.check_hostname = False
-    made.verify_mode = ssl.CERT_NONE
-    return made
+    """A client that verifies nothing: only the server is measured."""
+    unverified = ssl.create_default_context()
+    unverified.check_hostname = False
+    unverified.verify_mode = ssl.CERT_NONE
+    return unverified
 
 
 def connect(host: str, port: int, tls: ssl.SSLContext, **options: object) -> ssl.SSLSocket:
@@ -91,12 +91,12 @@ def kept(host: str, port: int, path: str, seconds: float, how: str) -> dict[str,
             else:
                 read_answer(one)
         count += len(opened)
-    return {"count": count}
+    return {"count": count, "seconds": time.monotonic() - begun}
 
 
-def tell(found: dict[str, object]) -> None:
-    """Say it, and wait to be told to go."""
-    print(json.dumps(found), flush=True)
+def report_and_wait(report: dict[str, object]) -> None:
+    """Print the report, and keep the connections until a line comes from standard input."""
+    print(json.dumps(report), flush=True)
     sys.stdin.readline()
 
 
@@ -108,7 +108,7 @@ def idle(host: str, port: int, path: str, count: int) -> None:
         wrapped.sendall(ask(path, "keep-alive"))
         read_answer(wrapped)
         kept.append(wrapped)
-    tell({"count": len(kept)})
+    report_and_wait({"count": len(kept)})
 
 
 def slow(host: str, port: int, path: str, count: int) -> None:
@@ -122,11 +122,11 @@ def slow(host: str, port: int, path: str, count: int) -> None:
         for wrapped in kept:
             wrapped.recv(4096)
         time.sleep(0.5)
-    tell({"count": len(kept)})
+    report_and_wait({"count": len(kept)})
 
 
 def main() -> None:
-    """As the first argument says."""
+    """Run the client that the first argument names."""
     os.sched_setaffinity(0, {1})
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -134,8 +134,7 @@ def main() -> None:
     if work == "kept":
         print(json.dumps(kept(host, int(port), path, float(amount), more[0])))
     elif work == "handshakes":
-        found = handshakes(host, int(port), path, float(amount), more == ["resumed"])
-        print(json.dumps(found))
+        print(json.dumps(handshakes(host, int(port), path, float(amount), more == ["resumed"])))
     else:
         {"idle": idle, "slow": slow}[work](host, int(port), path, int(amount))
 

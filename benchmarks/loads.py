@@ -22,7 +22,7 @@ LUA = HERE / "wrk"
 
 @dataclass(frozen=True)
 class Cost:
-    """``amount`` of work (requests, GB, bytes …) in ``seconds``, for ``cpu`` seconds."""
+    """``amount`` of work (requests, GB) done in ``seconds`` with ``cpu`` seconds of the server."""
 
     amount: float
     seconds: float
@@ -30,21 +30,31 @@ class Cost:
 
     @property
     def per_cpu_second(self) -> float:
-        """What one core would do, were it never waiting."""
+        """The rate of a server that never waits."""
         return self.amount / self.cpu
 
     @property
     def cpu_per_unit(self) -> float:
-        """CPU seconds for one of them."""
+        """CPU seconds for one unit of work."""
         return self.cpu / self.amount
+
+    @property
+    def per_second(self) -> float:
+        """The rate by the clock on the wall."""
+        return self.amount / self.seconds
+
+    @property
+    def seconds_per_unit(self) -> float:
+        """Seconds by the clock on the wall for one unit of work."""
+        return self.seconds / self.amount
 
 
 def validators(server: Server, path: str) -> dict[str, str]:
-    """What a client would ask with that has the file, for wrk's scripts."""
+    """The validators that a client with a copy of the file sends, as wrk's scripts take them."""
     head = get(server, path, "-D", "-", "-o", "/dev/null")[0].decode()
     lines = (line.partition(":") for line in head.splitlines())
-    found = {name.lower(): value.strip() for name, _, value in lines}
-    return {"ETAG": found.get("etag", '"none"'), "SINCE": found["last-modified"]}
+    headers = {name.lower(): value.strip() for name, _, value in lines}
+    return {"ETAG": headers.get("etag", '"none"'), "SINCE": headers["last-modified"]}
 
 
 def wrk(server: Server, path: str, *, tls: bool, seconds: float, script: str = "") -> Cost:
@@ -56,40 +66,32 @@ def wrk(server: Server, path: str, *, tls: bool, seconds: float, script: str = "
     if script:
         command += ["-s", str(LUA / script)]
     before = server.cpu()
-    said = subprocess.run([*command, url], capture_output=True, text=True, env=environment).stdout
-    used = server.cpu() - before
-    found = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", said)
-    bad = re.search(r"Non-2xx.*", said)  # wrk counts from 400 on
-    if found is None or bad is not None:
-        raise RuntimeError(f"{server.name} {path}: {bad[0] if bad else said}")
-    unit = {"ms": 0.001, "s": 1.0, "m": 60.0}[found[3]]
-    return Cost(int(found[1]), float(found[2]) * unit, used)
+    output = subprocess.run([*command, url], capture_output=True, text=True, env=environment).stdout
+    cpu = server.cpu() - before
+    summary = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", output)
+    errors = re.search(r"Non-2xx.*", output)  # wrk counts from 400 on
+    if summary is None or errors is not None:
+        raise RuntimeError(f"{server.name} {path}: {errors[0] if errors else output}")
+    unit = {"ms": 0.001, "s": 1.0, "m": 60.0}[summary[3]]
+    return Cost(int(summary[1]), float(summary[2]) * unit, cpu)
 
 
 def download(server: Server, path: str, *, tls: bool, times: int) -> Cost:
     """A large file again and again over one connection; the amount is in GB."""
     url = server.url(path, tls=tls)
-    command = [
-        "taskset",
-        "-c",
-        str(LOAD_CPU),
-        "curl",
-        "-sk",
-        "--http1.1",
-        "-w",
-        "%{size_download} ",
-    ]
+    command = ["taskset", "-c", str(LOAD_CPU), "curl", "-sk", "--http1.1"]
+    command += ["-w", "%{size_download} "]
     before, begun = server.cpu(), time.monotonic()
     targets = ["-o", "/dev/null", url] * times
-    said = subprocess.run([*command, *targets], capture_output=True, text=True).stdout
-    seconds, used = time.monotonic() - begun, server.cpu() - before
-    return Cost(sum(map(int, said.split())) / 1e9, seconds, used)
+    sizes = subprocess.run([*command, *targets], capture_output=True, text=True).stdout
+    seconds, cpu = time.monotonic() - begun, server.cpu() - before
+    return Cost(sum(map(int, sizes.split())) / 1e9, seconds, cpu)
 
 
 def _client(server: Server, work: str, path: str, *args: object, tls: bool = True) -> list[str]:
-    at = urlsplit(server.https if tls else server.http)
-    program = [sys.executable, str(HERE / "clients.py"), work, str(at.hostname), str(at.port), path]
-    return [*program, *map(str, args)]
+    url = urlsplit(server.https if tls else server.http)
+    program = [sys.executable, str(HERE / "clients.py"), work, str(url.hostname), str(url.port)]
+    return [*program, path, *map(str, args)]
 
 
 def kept(server: Server, path: str, *, tls: bool, seconds: float, method: str) -> Cost:
@@ -97,8 +99,8 @@ def kept(server: Server, path: str, *, tls: bool, seconds: float, method: str) -
     scheme = "https-" if tls else "http-"
     command = _client(server, "kept", path, seconds, scheme + method, tls=tls)
     before = server.cpu()
-    said = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    return Cost(said["count"], seconds, server.cpu() - before)
+    report = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return Cost(report["count"], report["seconds"], server.cpu() - before)
 
 
 def handshakes(server: Server, path: str, *, seconds: float, resumed: bool) -> Cost:
@@ -106,12 +108,12 @@ def handshakes(server: Server, path: str, *, seconds: float, resumed: bool) -> C
     command = _client(server, "handshakes", path, seconds, "resumed" if resumed else "full")
     before = server.cpu()
     clients = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(4)]
-    said = [json.loads(client.communicate()[0]) for client in clients]
-    used = server.cpu() - before
-    count, reused = (sum(one[key] for one in said) for key in ("count", "reused"))
-    if reused != (count - len(said) if resumed else 0):
+    reports = [json.loads(client.communicate()[0]) for client in clients]
+    cpu = server.cpu() - before
+    count, reused = (sum(report[key] for report in reports) for key in ("count", "reused"))
+    if reused != (count - len(reports) if resumed else 0):
         raise RuntimeError(f"{server.name}: {reused} of {count} connections resumed")
-    return Cost(count, seconds, used)
+    return Cost(count, max(report["seconds"] for report in reports), cpu)
 
 
 @contextmanager
@@ -123,11 +125,11 @@ def connections(server: Server, work: str, path: str, count: int) -> Iterator[fl
     )
     try:
         assert client.stdout is not None
-        said = client.stdout.readline()
-        if not said:
+        report = client.stdout.readline()
+        if not report:
             raise RuntimeError(f"{server.name}: the {work} clients failed")
         time.sleep(0.5)
-        yield (server.rss() - before) / json.loads(said)["count"]
+        yield (server.rss() - before) / json.loads(report)["count"]
     finally:
         client.communicate(b"\n")
         time.sleep(1)

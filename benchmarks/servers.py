@@ -40,8 +40,8 @@ class Server:
 
     def cpu(self) -> float:
         """CPU seconds used so far, user and system."""
-        # The CPU clock of another process, clock_getcpuclockid(3): to the nanosecond, where
-        # /proc/PID/stat samples by ticks of 10 ms. Threads that have ended are in it.
+        # The CPU clock of another process, clock_getcpuclockid(3), counts nanoseconds, while
+        # /proc/PID/stat counts ticks of 10 ms. It includes threads that have ended.
         return time.clock_gettime((~self.process.pid << 3) | 2)
 
     def rss(self) -> int:
@@ -67,7 +67,7 @@ def pinned(command: list[str]) -> list[str]:
 
 
 def free_ports() -> tuple[int, int]:
-    """Two that nobody uses at this moment."""
+    """Two ports that nobody uses at this moment."""
     with socket.socket() as one, socket.socket() as other:
         one.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
@@ -75,7 +75,7 @@ def free_ports() -> tuple[int, int]:
 
 
 def peer_python(work: Path) -> str:
-    """The interpreter of the peers' own environment, made by pip where it is missing."""
+    """The interpreter of the peers' own environment, made by pip if it is missing."""
     python = work / "env" / "bin" / "python"
     if not (work / "env" / "complete").exists():
         subprocess.run([sys.executable, "-m", "venv", str(work / "env")], check=True)
@@ -87,20 +87,25 @@ def peer_python(work: Path) -> str:
 
 @contextmanager
 def all_running(work: Path, data: Path) -> Iterator[list[Server]]:
-    """Every server that this machine has, imgd first; stopped in the end."""
-    with ExitStack() as stopping:
-        found = []
+    """Every server that this machine has, imgd first; they are stopped at the end."""
+    with ExitStack() as stack:
+        servers = []
         for server in _start_all(work, data):
-            stopping.callback(server.stop)
-            found.append(server)
-        yield found
+            stack.callback(server.stop)
+            servers.append(server)
+        yield servers
+
+
+def find_nginx() -> str | None:
+    """nginx, which Debian installs in a folder that is not on every user's PATH."""
+    return shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 
 def _start_all(work: Path, data: Path) -> Iterator[Server]:
     """imgd first: it makes the certificates for all."""
     state = work / "state"
     kinds: list[Callable[[], Server]] = [partial(_imgd, work, data)]
-    if nginx := shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin"):
+    if nginx := find_nginx():
         kinds.append(partial(_nginx, nginx, work, data, state))
     python = peer_python(work)
     for name, interpreter, script in (

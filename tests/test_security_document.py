@@ -16,12 +16,12 @@ class DocumentTests(SynchronousTestCase):
     def test_named_tests_exist(self) -> None:
         """Every test that the document names can be run under that name."""
         text = (CHECKOUT / "docs" / "security.md").read_text("utf-8")
-        named = NAME.findall(text)
-        self.assertGreater(len(named), 30)
-        for module, place in named:
-            found: object = importlib.import_module(module)
-            for part in place[1:].split("."):
-                found = getattr(found, part)
+        names = NAME.findall(text)
+        self.assertGreater(len(names), 30)
+        for module, attributes in names:
+            value: object = importlib.import_module(module)
+            for attribute in attributes[1:].split("."):
+                value = getattr(value, attribute)
 
     def test_every_threat_has_its_test(self) -> None:
         """No row of the threats is without one."""

@@ -1,0 +1,119 @@
+"""The benchmarks: what they do before they measure, and the table that they make."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import cast
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from benchmarks.rows import NGINX, STOCK, Figure, Row, Target
+from benchmarks.servers import Server
+from benchmarks.table import Result
+from tests.daemons import CHECKOUT
+
+
+class CommandTests(SynchronousTestCase):
+    """``python -m benchmarks``, with no program to measure with on its PATH."""
+
+    def run_benchmarks(self, output: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "benchmarks", "--quick", "--output", str(output)]
+        environment = {**os.environ, "PATH": ""}
+        return subprocess.run(
+            command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120
+        )
+
+    def test_output_is_made_first(self) -> None:
+        """The folder for the results is made before anything is measured."""
+        output = Path(self.mktemp()).resolve() / "results"
+        done = self.run_benchmarks(output)
+        self.assertIn("Install wrk, curl, taskset, prlimit first.", done.stderr)
+        self.assertTrue(output.is_dir())
+
+    def test_output_that_cannot_be_made(self) -> None:
+        """A folder that cannot be made is an error at once, in one sentence."""
+        file = Path(self.mktemp()).resolve()
+        file.write_text("")
+        done = self.run_benchmarks(file / "results")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(
+            f"argument --output: cannot make {file / 'results'}: Not a directory", done.stderr
+        )
+        self.assertNotIn("Traceback", done.stderr)
+
+
+def row(name: str, *targets: Target, less: bool = False) -> Row:
+    return Row(name, "requests/s", lambda _server, _seconds: Figure(0), targets, less=less)
+
+
+def server(name: str, beside: str = "") -> Server:
+    process = cast("subprocess.Popen[bytes]", None)  # nothing is started
+    return Server(name, process, "", "", notes={"beside": beside} if beside else {})
+
+
+class TableTests(SynchronousTestCase):
+    """Figures that are given become the page of Markdown."""
+
+    def cells(self, result: Result, name: str) -> list[str]:
+        [line] = [line for line in result.markdown().splitlines() if line.startswith(f"| {name} |")]
+        return [cell.strip() for cell in line.strip("|").split("|")]
+
+    def test_median_range_and_wall(self) -> None:
+        """A cell has the median and the range of the runs, for CPU time and for wall time."""
+        small = row("small", Target(NGINX, 0.5, 0.8), Target(STOCK, 5))
+        result = Result([small], 1.0)
+        for number, (cpu, wall) in enumerate(((900, 500), (1000, 700), (1200, 600))):
+            result.add(small, server("imgd"), number, Figure(cpu, wall))
+        for number, cpu in enumerate((1000, 2000, 2400)):
+            result.add(small, server(NGINX), number, Figure(cpu))
+        _, unit, cpu_cell, wall_cell, nginx, _, stock, _, ratio, _, targets = self.cells(
+            result, "small"
+        )
+        self.assertEqual(unit, "requests/s")
+        self.assertEqual(cpu_cell, "1,000 (900 to 1,200)")
+        self.assertEqual(wall_cell, "600 (500 to 700)")
+        self.assertEqual((nginx, stock), ("2,000 (1,000 to 2,400)", ""))
+        self.assertEqual(ratio, "0.50 (0.50 to 0.90)")
+        self.assertEqual(
+            targets,
+            "at least 0.5 x nginx: met, hoped 0.8 x nginx: **not met**; "
+            "at least 5 x stock: not measured",
+        )
+
+    def test_smaller_is_better(self) -> None:
+        """For seconds and bytes, half as much is twice as good; another row's figure may count."""
+        memory, other = row("memory", Target(STOCK, 2, row="other"), less=True), row("other")
+        result = Result([memory, other], 1.0)
+        result.add(memory, server("imgd"), 1, Figure(10))
+        result.add(memory, server(NGINX), 1, Figure(5))
+        result.add(other, server(STOCK), 1, Figure(30))
+        cells = self.cells(result, "memory")
+        self.assertEqual(cells[-3:], ["0.50", "", "at least 2 x stock's other: met"])
+
+    def test_a_server_that_failed(self) -> None:
+        """A run without a figure leaves the others, and the ratio is of the runs that have both."""
+        small = row("small")
+        result = Result([small], 1.0)
+        result.add(small, server("imgd"), 1, Figure(10))
+        result.add(small, server("imgd"), 2, Figure(20))
+        result.add(small, server("aiohttp"), 2, Figure(10))
+        self.assertIn("| small | 1.50 |", result.markdown())
+        self.assertEqual(
+            result.figures_as_json()["medians"], {"small": {"imgd": 15, "aiohttp": 10}}
+        )
+
+    def test_notes_and_directories(self) -> None:
+        """Each run's notes and directories are told."""
+        result = Result([row("small")], 1.0)
+        for share, seconds in (("0.98", 4.0), ("0.99", 6.0)):
+            result.add_directory({"files": 1e6, "load, s": seconds})
+            result.end_run([server("imgd", share), server(NGINX)])
+        page = result.markdown()
+        self.assertIn("imgd: 0.98, 0.99 of its request rate beside the idle connections.", page)
+        self.assertIn(
+            "| a directory of 1,000,000 files | |\n|---|---|\n| load, s | 5 (4 to 6) |", page
+        )
+        self.assertIn(" 2 runs, 1 s for each figure", page)
