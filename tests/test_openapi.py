@@ -1,4 +1,4 @@
-"""The description of the API: that it is true of a running daemon, and the same everywhere."""
+"""The OpenAPI description is true of a running daemon."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from imgd.web.server import RESERVED
 from tests.daemons import CHECKOUT, PATIENCE, Daemon, curl, environment
 
 DESCRIPTION = ASSETS["openapi.yaml"][1]
-# Not among them: that valid data is accepted, and invalid data refused. What a directory or a URL
-# must be to be accepted is no matter of its shape.
+# Not among them: that valid data is accepted and invalid data refused. Whether a directory or a URL
+# is accepted does not depend on its shape.
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
     "response_headers_conformance,response_schema_conformance,unsupported_method"
@@ -25,28 +25,28 @@ CHECKS = (
 
 def schemathesis() -> str:
     """The program beside the interpreter that runs the tests, or on the PATH."""
-    beside = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
-    found = beside or shutil.which("schemathesis")
-    if found is None:
+    program = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
+    program = program or shutil.which("schemathesis")
+    if program is None:
         raise SkipTest("schemathesis is not installed: pip install schemathesis")
-    return found
+    return program
 
 
 class DescriptionTests(TestCase):
     def test_one_description(self) -> None:
-        """What docs/ has is what the daemon serves."""
+        """The file in docs/ is the one that the daemon serves."""
         path = CHECKOUT / "docs" / "openapi.yaml"
         self.assertEqual(path.read_bytes(), DESCRIPTION, "copy imgd/web/assets/openapi.yaml there")
 
     def test_complete(self) -> None:
-        """Every first segment that is imgd's own is described."""
+        """Every reserved first segment of a path is described."""
         described = re.findall(r"^  /([^/\s:]*)\S*:$", DESCRIPTION.decode("utf-8"), re.MULTILINE)
         self.assertEqual(set(described) - {""}, set(RESERVED))
 
 
 class LiveTests(TestCase):
     def check(self, *options: str) -> Daemon:
-        """Let schemathesis try a daemon, and give it back alive."""
+        """Run schemathesis against a daemon; returns the daemon."""
         program = schemathesis()
         folder = Path(self.mktemp()).resolve()
         frames = folder / "frames"
@@ -55,12 +55,12 @@ class LiveTests(TestCase):
         daemon = Daemon(folder, "--no-tls", "--allow-root", str(frames), *options)
         self.addCleanup(daemon.stop)
         url = daemon.url
-        order = f'{{"directory": "{frames}", "timeout_minutes": 0}}'
-        curl("-d", order, "-H", "Content-Type: application/json", f"{url}load-directory")
+        load = f'{{"directory": "{frames}", "timeout_minutes": 0}}'
+        curl("-d", load, "-H", "Content-Type: application/json", f"{url}load-directory")
         command = [program, "run", f"{url}-/openapi.yaml", "--url", url.rstrip("/"), "--no-color"]
         command += ["-H", f"Authorization: Bearer {daemon.token}", "--checks", CHECKS]
         command += ["--max-examples", "20", "--phases", "examples,coverage,fuzzing"]
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             cwd=folder,
             env=environment(folder),
@@ -69,15 +69,15 @@ class LiveTests(TestCase):
             timeout=5 * PATIENCE,
             check=False,
         )
-        self.assertEqual(done.returncode, 0, done.stdout[-4000:] + done.stderr[-2000:])
+        self.assertEqual(process.returncode, 0, process.stdout[-4000:] + process.stderr[-2000:])
         return daemon
 
     def test_daemon(self) -> None:
-        """A daemon answers whatever schemathesis asks as described, and serves on."""
+        """A daemon answers every request of schemathesis as described, and goes on serving."""
         daemon = self.check()
         self.assertIn(b"healthy", curl(f"{daemon.url}health"))
 
     def test_private(self) -> None:
-        """So does one whose reading is private."""
+        """So does a private daemon."""
         daemon = self.check("--private")
         self.assertIn(b"healthy", curl(f"{daemon.url}health"))
