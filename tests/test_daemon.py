@@ -21,20 +21,35 @@ import pydicom
 from twisted.trial.unittest import SkipTest
 
 from tests import samples
-from tests.daemons import PATIENCE, DaemonCase, curl, curl_json, curl_process, environment
+from tests.daemons import (
+    PATIENCE,
+    Daemon,
+    DaemonCase,
+    curl,
+    curl_json,
+    curl_process,
+    environment,
+    shared_daemon,
+)
 
 JSON = "Content-Type: application/json"
+STATUS_ONLY = ("-o", os.devnull, "-w", "%{http_code}")
+
+
+def voxels(path: Path) -> Any:
+    image: Any = nibabel.load(path)  # any image type of nibabel: those of volumes have voxels
+    return image.get_fdata()
 
 
 class FramesTests(DaemonCase):
-    """Server B's documentation, word for word, against imgd."""
+    """The commands in server B's documentation, against imgd."""
 
     def load(self, url: str, directory: Path) -> Any:
         body = json.dumps({"directory": str(directory)})
         return curl_json("-X", "POST", f"{url}load-directory", "-H", JSON, "-d", body)
 
     def check_every_image(self, page: Any, frames: Path, *curl_options: str) -> None:
-        """Every URL that was handed out gives the bytes of the file of its name."""
+        """Every URL in the answer gives the bytes of the file of its name."""
         names = sorted(p.name for p in frames.iterdir() if p.suffix != ".txt")
         self.assertEqual([image["name"] for image in page["images"]], names)
         for image in page["images"]:
@@ -74,7 +89,7 @@ class FramesTests(DaemonCase):
         self.assertEqual(curl_json(f"{daemon.url}health")["status"], "healthy")
 
     def test_beside_https(self) -> None:
-        """--http-port takes the same requests; the URLs that it hands out are the HTTPS ones."""
+        """--http-port takes the same requests; the URLs in its answers are the HTTPS ones."""
         frames = samples.frames(self.folder / "frames")
         daemon = self.daemon("--http-port", "0")
         self.load(daemon.http_url, frames)
@@ -83,7 +98,7 @@ class FramesTests(DaemonCase):
         self.check_every_image(page, frames, "--cacert", str(daemon.ca))
 
     def test_relative(self) -> None:
-        """A relative directory is taken below FRAME_BASE_DIR; ``path`` is another word for it."""
+        """A relative directory is taken below FRAME_BASE_DIR; ``path`` is another name for it."""
         samples.frames(self.folder / "videos" / "one")
         daemon = self.daemon("--no-tls", env={"FRAME_BASE_DIR": str(self.folder / "videos")})
         answer = curl_json(
@@ -94,7 +109,7 @@ class FramesTests(DaemonCase):
         self.assertEqual(answer["timeout"], "No auto-unload timeout set")
 
     def test_survives(self) -> None:
-        """What was acknowledged is there again after ``kill -9``, with the time it had left."""
+        """An acknowledged load survives ``kill -9``, with the time that it had left."""
         frames = samples.frames(self.folder / "frames")
         daemon = self.daemon("--no-tls")
         self.load(daemon.url, frames)
@@ -107,22 +122,24 @@ class FramesTests(DaemonCase):
 
 
 class VolumeTests(DaemonCase):
-    """Server A's use: volumes out of the document root, over HTTPS, to whoever trusts the CA."""
+    """Server A's use: volumes out of the document root, over HTTPS, verified with the CA."""
 
-    def setUp(self) -> None:
-        super().setUp()
-        self.root = samples.studies(self.folder / "studies")
+    def volumes(self) -> Daemon:
+        daemon = shared_daemon("volumes", "--http-port", "0", "--tls-name", "images.example.org")
+        output = daemon.folder / "output"
+        if not any(output.iterdir()):
+            samples.studies(output)
+        return daemon
 
     def test_python(self) -> None:
         """Python's strictest TLS downloads a volume whole, and nibabel reads the same voxels."""
-        daemon = self.daemon("-d", str(self.root))
+        daemon = self.volumes()
         for name in samples.VOLUMES:
             body = self.get(daemon, name)
             self.assertEqual(body, samples.volume(name).read_bytes())
             (self.folder / name).write_bytes(body)
             numpy.testing.assert_array_equal(
-                nibabel.load(self.folder / name).get_fdata(),
-                nibabel.load(samples.volume(name)).get_fdata(),
+                voxels(self.folder / name), voxels(samples.volume(name))
             )
         for name in samples.DICOM:
             (self.folder / name).write_bytes(self.get(daemon, f"patient%201/{name}"))
@@ -132,28 +149,28 @@ class VolumeTests(DaemonCase):
             )
 
     def test_container(self) -> None:
-        """A Python program that is told of the CA by SSL_CERT_FILE alone fetches a volume, as a
+        """A Python program that has only SSL_CERT_FILE to trust the CA fetches a volume, as a
         VISTA-3D container does.
         """
-        daemon = self.daemon("-d", str(self.root))
+        daemon = self.volumes()
         program = (
             "import sys, urllib.request as r; "
             "sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=60).read())"
         )
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", program, f"{daemon.url}example4d.nii.gz"],
             env=environment(self.folder, {"SSL_CERT_FILE": str(daemon.ca)}),
             capture_output=True,
             timeout=PATIENCE,
         )
-        self.assertEqual(done.stderr, b"")
-        self.assertEqual(done.stdout, samples.volume("example4d.nii.gz").read_bytes())
+        self.assertEqual(process.stderr, b"")
+        self.assertEqual(process.stdout, samples.volume("example4d.nii.gz").read_bytes())
 
     def test_curl(self) -> None:
-        """``curl --cacert`` needs no ``-k``, by every name that the certificate has; without the CA
-        there is no connection.
+        """``curl --cacert`` needs no ``-k``, by every name in the certificate; without the CA curl
+        refuses.
         """
-        daemon = self.daemon("-d", str(self.root), "--tls-name", "images.example.org")
+        daemon = self.volumes()
         expected = samples.volume("anatomical.nii").read_bytes()
         for name in (
             *("localhost", "127.0.0.1", "host.docker.internal", "host.containers.internal"),
@@ -167,8 +184,8 @@ class VolumeTests(DaemonCase):
         self.assertEqual(curl_process(f"{daemon.url}anatomical.nii").returncode, 60)
 
     def test_headers(self) -> None:
-        """A viewer's page on another origin may read a part of a compressed volume as it is."""
-        daemon = self.daemon("-d", str(self.root))
+        """A page of another origin may read a range of a compressed volume as it is stored."""
+        daemon = self.volumes()
         head, _, body = curl(
             *("--include", "--cacert", str(daemon.ca), "-H", "Origin: https://viewer.example"),
             *("-H", "Range: bytes=0-99", "-H", "Accept-Encoding: gzip"),
@@ -186,13 +203,13 @@ class VolumeTests(DaemonCase):
         node = shutil.which("node")
         if node is None:
             raise SkipTest("there is no node on this machine")
-        daemon = self.daemon("-d", str(self.root))
+        daemon = self.volumes()
         program = (
             "fetch(process.argv[1]).then(r => r.arrayBuffer()).then(b => "
             "process.stdout.write(require('crypto').createHash('sha256')"
             ".update(Buffer.from(b)).digest('hex')))"
         )
-        done = subprocess.run(
+        process = subprocess.run(
             [node, "-e", program, f"{daemon.url}example4d.nii.gz"],
             env=environment(self.folder, {"NODE_EXTRA_CA_CERTS": str(daemon.ca)}),
             capture_output=True,
@@ -200,24 +217,24 @@ class VolumeTests(DaemonCase):
             timeout=PATIENCE,
         )
         original = samples.volume("example4d.nii.gz").read_bytes()
-        self.assertEqual((done.stdout, done.stderr), (samples.digest(original), ""))
+        self.assertEqual((process.stdout, process.stderr), (samples.digest(original), ""))
 
     def test_ca_over_http(self) -> None:
-        """``/-/ca.pem`` is the CA that the log names, with the fingerprint it names."""
-        daemon = self.daemon("--http-port", "0")
+        """``/-/ca.pem`` is the CA in the log, with the fingerprint in the log."""
+        daemon = self.volumes()
         pem = curl(f"{daemon.http_url}-/ca.pem")
         self.assertEqual(pem, daemon.ca.read_bytes())
         der = ssl.PEM_cert_to_DER_cert(pem.decode("ascii"))
         fingerprint = samples.digest(der).upper()
-        said = next(line for line in daemon.lines if "SHA-256" in line)
-        self.assertIn(":".join(re.findall("..", fingerprint)), said)
+        line = next(line for line in daemon.lines if "SHA-256" in line)
+        self.assertIn(":".join(re.findall("..", fingerprint)), line)
 
 
 class ListenerTests(DaemonCase):
-    """Where imgd listens, and who may do what there."""
+    """Where imgd listens, and who may read and control."""
 
     def test_localhost(self) -> None:
-        """By default 127.0.0.1 and, where the machine has it, ::1, with one port number."""
+        """By default 127.0.0.1 and, if the machine has it, ::1, with one port number."""
         daemon = self.daemon()
         addresses = {address for _, address in daemon.listening}
         self.assertIn("127.0.0.1", addresses)
@@ -227,43 +244,41 @@ class ListenerTests(DaemonCase):
                 pass
 
     def test_names(self) -> None:
-        """Bound to this machine, it is read by its own names alone; the log says who may read."""
+        """Bound to loopback, it answers to its own names only; the log says who may read."""
         daemon = self.daemon(
             *("--tls-name", "box.example", "--allow-host", "other.example"),
             *("--public-url", "https://demo.example/x"),
         )
-        said = "every page in a browser on this machine"
-        self.assertTrue(any("May read" in line and said in line for line in daemon.lines))
-        for host, wanted in (
+        readers = "every page in a browser on this machine"
+        self.assertTrue(any("May read" in line and readers in line for line in daemon.lines))
+        for host, expected in (
             *(("localhost", 200), ("a.localhost", 200), ("127.0.0.1", 200), ("box.example", 200)),
             *(("other.example", 200), ("demo.example", 200), ("host.docker.internal", 200)),
             *((socket.gethostname(), 200), ("evil.example", 421), ("0.0.0.0", 421)),
         ):
             head = ("--cacert", str(daemon.ca), "-H", f"Host: {host}:{daemon.port}")
-            show = ("-o", os.devnull, "-w", "%{http_code}")
-            status = curl(*head, *show, f"{daemon.url}health")
-            self.assertEqual(int(status), wanted, host)
+            status = curl(*head, *STATUS_ONLY, f"{daemon.url}health")
+            self.assertEqual(int(status), expected, host)
 
     def test_everywhere(self) -> None:
         """--host 0.0.0.0 listens on every address; the log names a URL that works."""
         daemon = self.daemon("--host", "0.0.0.0")
         self.assertEqual(daemon.listening, [(daemon.url, "0.0.0.0")])
         self.assertEqual(json.loads(self.get(daemon, "health"))["status"], "healthy")
-        reached = f"everybody who reaches 0.0.0.0:{daemon.port}"
-        self.assertTrue(any("May read" in line and reached in line for line in daemon.lines))
+        readers = f"everybody who reaches 0.0.0.0:{daemon.port}"
+        self.assertTrue(any("May read" in line and readers in line for line in daemon.lines))
 
     def test_token(self) -> None:
-        """What comes through a tunnel needs the token, which is never in the log."""
+        """A request through a tunnel needs the token, which is never in the log."""
         samples.frames(self.folder / "frames")
         daemon = self.daemon("--no-tls", "--access-log", "-")
         body = json.dumps({"directory": str(self.folder / "frames")})
         base = ("-X", "POST", f"{daemon.url}load-directory", "-H", JSON, "-d", body)
         relayed = (*base, "-H", "X-Forwarded-For: 203.0.113.5")
-        code = ("-o", os.devnull, "-w", "%{http_code}")
-        self.assertEqual(curl(*relayed, *code), b"403")
-        self.assertEqual(curl(*relayed, *code, "-H", "Authorization: Bearer wrong"), b"401")
+        self.assertEqual(curl(*relayed, *STATUS_ONLY), b"403")
+        self.assertEqual(curl(*relayed, *STATUS_ONLY, "-H", "Authorization: Bearer wrong"), b"401")
         right = f"Authorization: Bearer {daemon.token}"
-        self.assertEqual(curl(*relayed, *code, "-H", right), b"200")
+        self.assertEqual(curl(*relayed, *STATUS_ONLY, "-H", right), b"200")
         self.assertEqual(self.folder.joinpath("state", "token").stat().st_mode & 0o777, 0o600)
         token = daemon.token
         daemon.stop()
@@ -283,7 +298,7 @@ class ListenerTests(DaemonCase):
         self.assertEqual(curl_json(f"{daemon.url}timeout")["timeout_minutes"], 180)
 
     def test_first_command(self) -> None:
-        """With no setting at all but a port, ./output is made and served over HTTPS."""
+        """With no setting but a port, ./output is made and served over HTTPS."""
         daemon = self.daemon()
         (self.folder / "output" / "a.txt").write_text("hello")
         self.assertEqual(self.get(daemon, "a.txt"), b"hello")

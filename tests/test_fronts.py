@@ -1,5 +1,5 @@
-"""Servers that nobody here wrote, in front of a real daemon, each as it stands by default: through
-none of them is a stranger local.
+"""Other projects' proxies in front of a real daemon, each with its default configuration: a client
+that comes through one of them never counts as local.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
-from tests.daemons import PATIENCE, Daemon, DaemonCase, curl, environment
+from tests.daemons import PATIENCE, Daemon, DaemonCase, curl, environment, port_of, shared_daemon
 
-GRACE = 10  # seconds that a server has to end by itself
-# From the simplest tutorial of each: what forwards, and nothing else.
+GRACE = 10  # seconds that a proxy has to end by itself
+# As in the simplest tutorial of each: they forward, and nothing else.
 NGINX = """
 user www-data;
 daemon off; worker_processes 1; pid {folder}/pid; error_log stderr;
@@ -73,22 +73,22 @@ UsePAM no
 
 
 def free_port() -> int:
-    """A port for a server that cannot be told to take a free one and say which."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as found:
-        number: int = found.getsockname()[1]
-        return number
+    """A port for a server that cannot choose a free one and report it."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def program(name: str) -> str:
-    """Where it lies, Debian's folders for administrators too; SkipTest where it is not there."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if found is None:
+    """Its path, also from Debian's folders for administrators; SkipTest if not installed."""
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if path is None:
         raise SkipTest(f"{name} is not installed")
-    return found
+    return path
 
 
-def user(name: str) -> int:
-    """A user's id; SkipTest where there is none, or this process cannot become another."""
+def user_id(name: str) -> int:
+    """SkipTest if there is no such user, or this process cannot become another user."""
     if os.geteuid() != 0:
         raise SkipTest("only root can start programs of other users")
     try:
@@ -98,19 +98,19 @@ def user(name: str) -> int:
 
 
 class FrontTests(DaemonCase):
-    """``POST /links`` by a stranger, through whatever stands in front."""
+    """Control requests without the token, through each proxy."""
 
     def setUp(self) -> None:
         super().setUp()
-        # Readable by the servers' own users, which the checkout need not be.
-        self.place = Path(tempfile.mkdtemp(prefix="imgd-fronts-"))
-        self.addCleanup(shutil.rmtree, self.place, ignore_errors=True)
-        self.place.chmod(0o755)
+        # Readable by the proxies' own users, which the checkout need not be.
+        self.readable = Path(tempfile.mkdtemp(prefix="imgd-fronts-"))
+        self.addCleanup(shutil.rmtree, self.readable, ignore_errors=True)
+        self.readable.chmod(0o755)
 
     @contextmanager
     def front(self, *command: str, port: int, **options: Any) -> Iterator[str]:
-        """A server that is started and listens, and its URL."""
-        errors = (self.place / "errors").open("wb")
+        """Start a proxy, and yield its URL once it listens."""
+        errors = (self.readable / "errors").open("wb")
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd="/", **options
         )
@@ -127,38 +127,33 @@ class FrontTests(DaemonCase):
                 process.wait(PATIENCE)
 
     def wait_for(self, port: int, process: subprocess.Popen[bytes]) -> None:
-        """Until it listens: each try is a connection, refused at once while nobody does."""
-        until = time.monotonic() + PATIENCE
-        while process.poll() is None and time.monotonic() < until:
+        """Until it listens. A connection before that is refused at once."""
+        deadline = time.monotonic() + PATIENCE
+        while process.poll() is None and time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", port), PATIENCE).close()
             except ConnectionRefusedError:
                 continue
             return
-        raise AssertionError((self.place / "errors").read_text("utf-8", "replace"))
+        raise AssertionError((self.readable / "errors").read_text("utf-8", "replace"))
 
-    def configured(self, text: str, daemon: Daemon, more: str = "") -> tuple[str, int]:
+    def configure(self, template: str, daemon: Daemon, more: str = "") -> tuple[str, int]:
+        """Write a configuration; returns its path, and the port to listen on."""
         port = free_port()
-        path = self.place / "conf"
-        values = {"folder": self.place, "port": port, "target": daemon.port, "more": more}
-        path.write_text(text.format(**values), "utf-8")
+        path = self.readable / "conf"
+        values = {"folder": self.readable, "port": port, "target": daemon.port, "more": more}
+        path.write_text(template.format(**values), "utf-8")
         path.chmod(0o644)
         return str(path), port
 
-    def check(self, daemon: Daemon, url: str, *, read: int = 200) -> None:
-        """Through this URL files are read, and without the token nothing is controlled."""
+    def check(self, daemon: Daemon, url: str, *, read_status: int = 200) -> None:
+        """Through this URL files are read, and nothing is controlled without the token."""
         (daemon.folder / "output" / "a.png").write_bytes(b"png")
-        self.assertEqual(self.status(f"{url}a.png"), read)
-        for path in (
-            "links",
-            "load-directory",
-            "timeout/5",
-            "unload",
-            "public-url",
-            "links/revoke",
-        ):
+        self.assertEqual(self.status(f"{url}a.png"), read_status)
+        paths = ("load-directory", "timeout/5", "unload", "public-url", "links", "links/revoke")
+        for path in paths:
             self.assertEqual(self.status(url + path, b"{}"), 403, path)
-            host = {"Host": "localhost"}  # chosen by the stranger
+            host = {"Host": "localhost"}  # a header that the client chooses
             self.assertEqual(self.status(url + path, b"{}", host), 403, path)
         bearer = {"Authorization": f"Bearer {daemon.token}"}
         self.assertEqual(self.status(f"{url}timeout/5", b"", bearer), 200)
@@ -166,8 +161,8 @@ class FrontTests(DaemonCase):
     def status(
         self, url: str, body: bytes | None = None, more: dict[str, str] | None = None
     ) -> int:
-        headers = {"Content-Type": "application/json", **(more or {})}
-        request = urllib.request.Request(url, body, headers if body is not None else more or {})
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(url, body, {**headers, **(more or {})})
         context = ssl._create_unverified_context() if url.startswith("https") else None
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
@@ -178,52 +173,52 @@ class FrontTests(DaemonCase):
 
     def test_nginx(self) -> None:
         """nginx's default proxy_pass: another user, HTTP/1.0, Host rewritten, no header added."""
-        user("www-data")
-        daemon = self.daemon("--no-tls")
+        user_id("www-data")
+        daemon = shared_daemon("fronts", "--no-tls")
         for more in ("", 'proxy_http_version 1.1; proxy_set_header Connection "";'):
-            conf, port = self.configured(NGINX, daemon, more)
+            conf, port = self.configure(NGINX, daemon, more)
             with self.front(program("nginx"), "-c", conf, port=port) as url:
                 self.check(daemon, url)
 
     def test_nginx_of_root(self) -> None:
-        """Run by root as one process, nginx is root's: HTTP/1.0 alone gives it away."""
-        user("root")
-        daemon = self.daemon("--no-tls")
-        conf, port = self.configured(NGINX.replace("user www-data", "user root"), daemon)
+        """nginx run by root as one process is root's: only HTTP/1.0 shows that it is a proxy."""
+        user_id("root")
+        daemon = shared_daemon("fronts", "--no-tls")
+        conf, port = self.configure(NGINX.replace("user www-data", "user root"), daemon)
         with self.front(program("nginx"), "-c", conf, port=port) as url:
             self.check(daemon, url)
 
     def test_private(self) -> None:
-        """Through nginx, no link opens a private daemon."""
-        user("www-data")
+        """Through nginx, a private daemon is not read without the token."""
+        user_id("www-data")
         daemon = self.daemon("--no-tls", "--private")
-        conf, port = self.configured(NGINX, daemon)
+        conf, port = self.configure(NGINX, daemon)
         with self.front(program("nginx"), "-c", conf, port=port) as url:
-            self.check(daemon, url, read=401)
+            self.check(daemon, url, read_status=401)
 
     def test_caddy(self) -> None:
-        """Caddy, which adds headers, even where it runs as the daemon's own user."""
-        daemon = self.daemon("--no-tls")
-        conf, port = self.configured(CADDY, daemon)
+        """Caddy, which adds headers, even if it runs as the daemon's own user."""
+        daemon = shared_daemon("fronts", "--no-tls")
+        conf, port = self.configure(CADDY, daemon)
         caddy = (program("caddy"), "run", "--adapter", "caddyfile", "--config", conf)
-        home = {"HOME": str(self.place), "PATH": os.environ["PATH"]}
+        home = {"HOME": str(self.readable), "PATH": os.environ["PATH"]}
         with self.front(*caddy, port=port, env=home) as url:
             self.check(daemon, url)
 
     def test_haproxy(self) -> None:
-        """HAProxy, which adds nothing and speaks HTTP/1.1, or knows nothing of HTTP at all."""
-        user("haproxy")
-        daemon = self.daemon("--no-tls")
+        """HAProxy, which adds nothing and sends HTTP/1.1, or forwards raw TCP."""
+        user_id("haproxy")
+        daemon = shared_daemon("fronts", "--no-tls")
         for mode in ("http", "tcp"):
-            conf, port = self.configured(HAPROXY, daemon, mode)
+            conf, port = self.configure(HAPROXY, daemon, mode)
             with self.front(program("haproxy"), "-db", "-f", conf, port=port) as url:
                 self.check(daemon, url)
 
     def test_socat(self) -> None:
-        """A raw forward of another user; TLS goes through it unseen."""
-        nobody = user("www-data")
+        """A raw forward by another user, also of TLS."""
+        nobody = user_id("www-data")
         daemon = self.daemon("--http-port", "0")
-        for target, scheme in ((daemon.port, "https"), (urlport(daemon.http_url), "http")):
+        for target, scheme in ((daemon.port, "https"), (port_of(daemon.http_url), "http")):
             port = free_port()
             listen = f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr"
             forward = (program("socat"), listen, f"TCP:127.0.0.1:{target}")
@@ -231,7 +226,7 @@ class FrontTests(DaemonCase):
                 self.check(daemon, url.replace("http", scheme))
 
     def test_required(self) -> None:
-        """A raw forward of the same user is unseen: --require-token is for that."""
+        """A raw forward by the same user cannot be recognised: --require-token is for that."""
         daemon = self.daemon("--no-tls", "--require-token")
         port = free_port()
         listen = f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr"
@@ -240,32 +235,28 @@ class FrontTests(DaemonCase):
             self.check(daemon, url)
 
     def test_sshd(self) -> None:
-        """``ssh -R`` and ``-L`` of another user, through a real sshd."""
+        """``ssh -L`` of another user, through a real sshd."""
         name = "www-data"
-        user(name)
-        daemon = self.daemon("--no-tls")
+        user_id(name)
+        daemon = shared_daemon("fronts", "--no-tls")
         for key in ("host", "client"):
-            self.run_it(
-                program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", f"{self.place}/{key}"
-            )
-        shutil.copy(self.place / "client.pub", self.place / "authorized")
-        conf, port = self.configured(SSHD, daemon)
+            keygen = (program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "")
+            self.run_it(*keygen, "-f", f"{self.readable}/{key}")
+        shutil.copy(self.readable / "client.pub", self.readable / "authorized")
+        conf, port = self.configure(SSHD, daemon)
         os.makedirs("/run/sshd", exist_ok=True)  # as its service makes it
         sshd = (program("sshd"), "-D", "-e", "-f", conf)
         with self.front(*sshd, port=port):
             forwarded = free_port()
             ssh = (
+                *(program("ssh"), "-F", "none", "-N", "-p", str(port)),
+                *("-i", f"{self.readable}/client"),
                 *(
-                    program("ssh"),
-                    "-F",
-                    "none",
-                    "-N",
-                    "-i",
-                    f"{self.place}/client",
-                    "-p",
-                    str(port),
+                    "-o",
+                    "StrictHostKeyChecking=no",
+                    "-o",
+                    f"UserKnownHostsFile={self.readable}/known",
                 ),
-                *("-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={self.place}/known"),
                 *("-o", "ExitOnForwardFailure=yes", "-o", "BatchMode=yes"),
                 *("-L", f"127.0.0.1:{forwarded}:127.0.0.1:{daemon.port}", f"{name}@127.0.0.1"),
             )
@@ -277,12 +268,12 @@ class FrontTests(DaemonCase):
 
 
 class UserTests(DaemonCase):
-    """Programs of this machine's users, without anything in front."""
+    """Programs of this machine's users, without a proxy."""
 
-    def ask(self, url: str, uid: int, *more: str) -> Any:
-        """curl of another user; its status, and what it was told."""
+    def ask(self, url: str, uid: int, *more: str) -> tuple[int, Any]:
+        """POST with another user's curl; returns the status and the JSON."""
         command = (program("curl"), "-sS", "-X", "POST", "-w", "\n%{http_code}", *more, url)
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             env=environment(Path("/")),
             capture_output=True,
@@ -290,20 +281,16 @@ class UserTests(DaemonCase):
             user=uid,
             cwd="/",
         )
-        body, _, status = done.stdout.decode().rpartition("\n")
+        body, _, status = process.stdout.decode().rpartition("\n")
         return int(status), json.loads(body)
 
     def test_users(self) -> None:
         """The daemon's own user controls without the token, and no other user does."""
-        stranger = user("www-data")
-        daemon = self.daemon("--no-tls")
-        status, told = self.ask(f"{daemon.url}timeout/5", stranger)
-        self.assertEqual((status, "another user" in told["detail"]), (403, True))
+        other_user = user_id("www-data")
+        daemon = shared_daemon("fronts", "--no-tls")
+        status, answer = self.ask(f"{daemon.url}timeout/5", other_user)
+        self.assertEqual((status, "another user" in answer["detail"]), (403, True))
         bearer = ("-H", f"Authorization: Bearer {daemon.token}")
-        self.assertEqual(self.ask(f"{daemon.url}timeout/5", stranger, *bearer)[0], 200)
+        self.assertEqual(self.ask(f"{daemon.url}timeout/5", other_user, *bearer)[0], 200)
         self.assertEqual(self.ask(f"{daemon.url}timeout/5", 0)[0], 200)
         curl("-X", "POST", "--fail", f"{daemon.url}timeout/5")
-
-
-def urlport(url: str) -> int:
-    return int(url.rstrip("/").rpartition(":")[2])

@@ -1,4 +1,4 @@
-"""The daemon as a service manager, a shell, logrotate and an operator's mistakes meet it."""
+"""``twistd imgd`` under a service manager, a shell and logrotate, and with wrong settings."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from tests import samples
 from tests.daemons import (
     PATIENCE,
     Background,
-    Daemon,
     DaemonCase,
     curl,
     curl_json,
     environment,
     run,
+    shared_daemon,
 )
 
 JSON = "Content-Type: application/json"
-# A line of twistd's log: when, from where, what.
+# A line of twistd's log: time, system, message.
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} \[[^\]]+\] \S.*")
 ACCESS_LINE = re.compile(r'\S+ - \S+ \[[^\]]+\] "[^"]*" \d{3} (\d+|-) "[^"]*" "[^"]*"')
 
 
 class ServiceTests(DaemonCase):
-    """The daemon as a service manager, a shell and logrotate see it."""
+    """The daemon under a service manager, a shell and logrotate."""
 
     def background(self, *options: str) -> Background:
-        """imgd, daemonised in ``self.folder``."""
         if not hasattr(os, "fork"):
             raise SkipTest("twistd daemonises on POSIX alone")
         daemon = Background(self.folder, *options)
@@ -40,7 +39,7 @@ class ServiceTests(DaemonCase):
         return daemon
 
     def test_daemonised(self) -> None:
-        """twistd returns when imgd serves; SIGTERM ends it, and the pidfile is gone."""
+        """twistd returns when imgd serves; SIGTERM ends it and removes the pidfile."""
         daemon = self.background()
         self.assertEqual((daemon.start.returncode, daemon.start.stderr), (0, ""))
         ca = str(self.folder / "state" / "ca.pem")
@@ -52,9 +51,9 @@ class ServiceTests(DaemonCase):
         self.assertFalse((self.folder / "state" / "daemon.json").exists())
 
     def test_daemonised_failure(self) -> None:
-        """Daemonised, a start that fails is an exit status, a line and no pidfile."""
-        with socket.create_server(("127.0.0.1", 0)) as held:
-            daemon = self.background("--port", str(held.getsockname()[1]))
+        """Daemonised, a start that fails gives an exit status, one line and no pidfile."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            daemon = self.background("--port", str(server.getsockname()[1]))
         self.assertEqual(daemon.start.returncode, 1)
         self.assertIn("Cannot listen on port", daemon.start.stderr)
         self.assertTrue(daemon.wait_for_end())
@@ -62,7 +61,7 @@ class ServiceTests(DaemonCase):
         self.assertFalse(daemon.pidfile.exists())
 
     def test_hangup(self) -> None:
-        """After the access log was renamed, SIGHUP opens a new one, and no line is lost."""
+        """After the access log is renamed, SIGHUP opens a new one, and no line is lost."""
         if not hasattr(signal, "SIGHUP"):
             raise SkipTest("there is no SIGHUP on this system")
         log, rotated = self.folder / "access.log", self.folder / "access.log.1"
@@ -72,7 +71,7 @@ class ServiceTests(DaemonCase):
         curl(f"{daemon.url}health?second")
         self.assertFalse(log.exists())
         daemon.signal(signal.SIGHUP)
-        for _ in range(1000):  # each request is a turn of the daemon's loop; one or two are enough
+        for _ in range(1000):  # one or two turns of the daemon's loop are enough
             if log.exists():
                 break
             curl(f"{daemon.url}health?between")
@@ -86,7 +85,7 @@ class ServiceTests(DaemonCase):
             self.assertRegex(line, ACCESS_LINE)
 
     def test_one_line_each(self) -> None:
-        """Whatever is asked, an event is one line: none is forged, none is a traceback."""
+        """Whatever the request, each event is one line: none is forged, none is a traceback."""
         samples.frames(self.folder / "a\nb\x1b[31m")
         daemon = self.daemon("--no-tls", "--access-log", "-")
         curl(
@@ -108,7 +107,7 @@ class ServiceTests(DaemonCase):
         self.assertTrue(any(r"a\nb\x1b[31m as current" in line for line in daemon.lines))
 
     def test_signals(self) -> None:
-        """SIGTERM and Ctrl-C end it in good order, with nothing but plain lines in the log."""
+        """SIGTERM and Ctrl-C end it in good order, without a traceback."""
         for number in (signal.SIGTERM, signal.SIGINT):
             daemon = self.daemon("--no-tls")
             curl(f"{daemon.url}health")  # the reactor runs now, and has its signal handlers
@@ -118,8 +117,8 @@ class ServiceTests(DaemonCase):
             self.assertFalse([line for line in daemon.lines if "Traceback" in line])
 
     def test_plugin_cache(self) -> None:
-        """Where twistd cannot write its plugin cache, as in a system's site-packages, imgd runs all
-        the same: one line of the log says so.
+        """If twistd cannot write its plugin cache, as in a system's site-packages, imgd runs and
+        logs one line.
         """
         plugins = self.folder / "other" / "twisted" / "plugins"
         (plugins / "dropin.cache").mkdir(parents=True)
@@ -127,69 +126,60 @@ class ServiceTests(DaemonCase):
         path = os.pathsep.join([str(plugins.parent.parent), environment(self.folder)["PYTHONPATH"]])
         daemon = self.daemon(env={"PYTHONPATH": path})
         self.assertEqual(json.loads(self.get(daemon, "health"))["status"], "healthy")
-        said = [line for line in daemon.lines if "Unable to write to plugin cache" in line]
-        self.assertEqual(len(said), 1)
+        warnings = [line for line in daemon.lines if "Unable to write to plugin cache" in line]
+        self.assertEqual(len(warnings), 1)
 
 
 class RefusedStartTests(DaemonCase):
     """A start that cannot succeed ends in a clear line and status 1, before anything is served."""
 
     def refused(self, *options: str, env: dict[str, str] | None = None) -> str:
-        """What is said: on stderr, or where twistd has begun to log, in the log's last line."""
+        """The error: stderr, or the log's last line if twistd has begun to log."""
         state = () if "--state-dir" in options else ("--state-dir", str(self.folder / "state"))
-        done = run(self.folder, "-n", "--pidfile=", "imgd", *state, *options, env=env)
-        self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertNotIn("Traceback", done.stderr + done.stdout)
-        self.assertNotIn("is ready", done.stdout)
-        return done.stderr or done.stdout.rstrip("\n").rpartition("[stderr#error] ")[2]
+        process = run(self.folder, "-n", "--pidfile=", "imgd", *state, *options, env=env)
+        self.assertEqual(process.returncode, 1, process.stderr)
+        self.assertNotIn("Traceback", process.stderr + process.stdout)
+        self.assertNotIn("is ready", process.stdout)
+        return process.stderr or process.stdout.rstrip("\n").rpartition("[stderr#error] ")[2]
 
     def test_port_in_use(self) -> None:
-        """A port in use is named, with what to do."""
-        with socket.create_server(("127.0.0.1", 0)) as held:
-            port = held.getsockname()[1]
-            said = self.refused("--port", str(port))
+        """A port in use is named, with what to do, before anything is written."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            error = self.refused("--port", str(port))
         self.assertEqual(
-            said,
+            error,
             f"imgd: Cannot listen on port {port} of 127.0.0.1: it is in use: stop what holds it, "
             "or choose another port.",
         )
-
-    def test_second_daemon(self) -> None:
-        """A second daemon on a state folder is told who holds it."""
-        first = self.daemon()
-        said = self.refused("--port", "0")
-        self.assertEqual(len(said.splitlines()), 1)
-        self.assertIn(f"pid {first.pid}, {first.url}", said)
-        self.assertIn("--state-dir", said)
+        self.assertFalse((self.folder / "state").exists())
 
     def test_settings(self) -> None:
-        """Every problem in the settings is reported at once, each with its key and its value."""
-        said = self.refused(
+        """All problems in the settings are reported at once, each with its key and its value."""
+        error = self.refused(
             *("--port", "99999", "--images-dir", "nowhere", "--cors-origin", "example.org"),
             env={"IMAGE_SERVER_TIMEOUT": "soon", "IMGD_TLS_NAMES": "a b"},
         )
-        first, *problems = said.splitlines()
+        first, *problems = error.splitlines()
         self.assertEqual(first, "imgd: 5 problems in the settings:")
         for key, value in (
             *(("--port", "99999"), ("--images-dir", "nowhere"), ("--cors-origin", "example.org")),
             *(("IMAGE_SERVER_TIMEOUT", "soon"), ("IMGD_TLS_NAMES", "a b")),
         ):
-            self.assertEqual(sum(key in p and value in p for p in problems), 1, (key, said))
+            self.assertEqual(sum(key in p and value in p for p in problems), 1, (key, error))
 
     def test_certificates(self) -> None:
         """A certificate and a key that do not belong together are refused."""
-        for name in ("one", "two"):
-            daemon = Daemon(self.folder / name)
-            daemon.stop()
-        said = self.refused(
-            *("--port", "0", "--cert", str(self.folder / "one" / "state" / "server.pem")),
-            *("--key", str(self.folder / "two" / "state" / "server.key")),
+        state = shared_daemon("with-tls").ca.parent
+        error = self.refused(
+            *("--port", "0", "--cert", str(state / "server.pem")),
+            *("--key", str(state / "server-wildcard.key")),
         )
-        self.assertIn("--cert", said)
-        self.assertIn("match", said)
+        self.assertIn("--cert", error)
+        self.assertIn("match", error)
 
-    def test_unusable_places(self) -> None:
-        """A state folder inside what is served, or one that is a file, is refused."""
+    def test_unusable_state_folders(self) -> None:
+        """A state folder inside the document root, or one that is a file, is refused."""
         root = samples.studies(self.folder / "root")
         inside = str(root / "state")
         self.assertIn("state-dir", self.refused("-d", str(root), "--state-dir", inside))
@@ -197,12 +187,12 @@ class RefusedStartTests(DaemonCase):
 
     def test_help(self) -> None:
         """``twistd imgd --help`` names every option of the contract, and exits with status 0."""
-        done = run(self.folder, "imgd", "--help")
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        process = run(self.folder, "imgd", "--help")
+        self.assertEqual((process.returncode, process.stderr), (0, ""))
         for option in (
             *("port", "host", "http-port", "no-tls", "images-dir", "output-dir", "outputs-dir"),
             *("cert", "key", "tls-name", "generate-certs", "state-dir", "timeout", "access-log"),
             *("frame-base-dir", "allow-root", "token", "allow-host", "cors-origin", "public-url"),
             *("follow-symlinks", "env-file"),
         ):
-            self.assertRegex(done.stdout, rf"--{option}\b")
+            self.assertRegex(process.stdout, rf"--{option}\b")
