@@ -312,7 +312,7 @@ class JsonTests(SynchronousTestCase):
         ]
         query = Query(limit=2)
         page = select(found, query)
-        answer = json.loads(messages.encode(folder_json.view(page, query, "/x%20y/")))
+        answer = json.loads(messages.encode(folder_json.listing_message(page, query, "/x%20y/")))
         self.assertEqual(
             answer,
             {
@@ -344,7 +344,7 @@ class JsonTests(SynchronousTestCase):
         )
         rest = parse_query(dict(parse_qsl(answer["next"].partition("?")[2])))
         self.assertEqual(named(select(found, rest)), ["c"])
-        self.assertIsNone(folder_json.view(select(found, rest), rest, "/").next)
+        self.assertIsNone(folder_json.listing_message(select(found, rest), rest, "/").next)
 
     def test_any_suffix(self) -> None:
         """A suffix is a kind of its own only where it can be shown."""
@@ -356,7 +356,7 @@ class JsonTests(SynchronousTestCase):
     def test_any_entries(self, found: list[Entry]) -> None:
         """Whatever there is can be told in JSON."""
         page = select(found, Query())
-        answer = json.loads(messages.encode(folder_json.view(page, Query(), "/")))
+        answer = json.loads(messages.encode(folder_json.listing_message(page, Query(), "/")))
         self.assertEqual(len(answer["entries"]), len(found))
 
     def test_any_time(self) -> None:

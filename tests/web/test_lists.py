@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.errors import Unavailable
 from imgd.host.single_flight import SOON
-from imgd.web.folder_listings import EACH_CLIENT, EACH_FOLDER
-from imgd.web.image_lists import STREAMS_OF_CLIENT
+from imgd.web.folder_listings import MAX_WAITING_PER_CLIENT, MAX_WAITING_PER_FOLDER
+from imgd.web.image_lists import MAX_STREAMS_PER_CLIENT
 from tests.collections.manager_case import LONG_AGO
 from tests.fakes import Answer, House, Transport, parse_answer, write
 from tests.scans import Scans
@@ -126,7 +126,9 @@ class BoundTests(ListCase):
     def test_of_a_folder(self) -> None:
         """So many wait for a folder; one more is told at once to try again. Others go on."""
         self.house.blocking.held = True
-        waiting = [self.begin("/big/?format=json", f"192.0.2.{n}") for n in range(EACH_FOLDER)]
+        waiting = [
+            self.begin("/big/?format=json", f"192.0.2.{n}") for n in range(MAX_WAITING_PER_FOLDER)
+        ]
         self.assertTrue(self.refused("/big/?format=json", "192.0.2.99"))
         self.assertFalse(self.refused("/?format=json", "192.0.2.99"))
         self.house.blocking.release()
@@ -137,14 +139,14 @@ class BoundTests(ListCase):
         """So many of one client wait, for whatever; another client is let in. A network of IPv6 is
         one client, and so are all that come through loopback.
         """
-        for number in range(EACH_CLIENT):
+        for number in range(MAX_WAITING_PER_CLIENT):
             write(os.path.join(self.house.documents, str(number), "a.png"))
         self.house.blocking.held = True
         for peers, other in (
             (("127.0.0.1", "::1"), "192.0.2.1"),
             (("2001:db8::1", "2001:db8::2"), "2001:db8:0:1::1"),
         ):
-            for number in range(EACH_CLIENT):
+            for number in range(MAX_WAITING_PER_CLIENT):
                 self.assertFalse(self.refused(f"/{number}/?format=json", peers[number % 2]))
             self.assertTrue(self.refused("/big/?format=json", peers[0]))
             self.assertFalse(self.refused("/big/?format=json", other))
@@ -154,10 +156,10 @@ class BoundTests(ListCase):
         """Lists of images are bounded with the folders, and streams by themselves."""
         self.house.load(self.big, name="big")
         self.house.blocking.held = True
-        for _ in range(EACH_FOLDER):
+        for _ in range(MAX_WAITING_PER_FOLDER):
             self.assertFalse(self.refused("/collections/big/images"))
         self.assertTrue(self.refused("/collections/big/images"))
-        for _ in range(STREAMS_OF_CLIENT):
+        for _ in range(MAX_STREAMS_PER_CLIENT):
             self.assertFalse(self.refused("/collections/big/images?format=ndjson"))
         self.assertTrue(self.refused("/collections/big/images?format=ndjson"))
 
@@ -167,7 +169,7 @@ class GoneTests(ListCase):
         """What nobody waits for any more is not begun, and makes room for others."""
         scans = Scans(self.big)
         self.house.blocking.held = True
-        waiting = [self.begin("/big/?format=json") for _ in range(EACH_FOLDER)]
+        waiting = [self.begin("/big/?format=json") for _ in range(MAX_WAITING_PER_FOLDER)]
         for transport in waiting:
             transport.lose()
         self.assertEqual(self.house.blocking.waiting, 0)
