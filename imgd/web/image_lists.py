@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from imgd.collections.manager import CollectionManager, LoadedCollection, RunBlocking
 from imgd.core import listing, media, messages, paths
-from imgd.core.conditional import NANOSECONDS
+from imgd.core.conditional import NANOSECONDS, FileFacts
 from imgd.core.name_index import NameIndex
 from imgd.core.wait_limits import WaitLimit
 from imgd.errors import BadRequest, NotFound
@@ -97,17 +97,20 @@ class ImageLists:
         images = []
         for name in names:
             try:
-                images.append(self._image(loaded, name))
+                facts = disk.stat_file(loaded.root, tuple(name.split("/")))
             except NotFound:
                 continue
+            url = self._urls.image(loaded.collection.name, name)
+            images.append(image_message(name, url, facts))
         return images
 
-    def _image(self, loaded: LoadedCollection, name: str) -> messages.Image:
-        facts = disk.stat_file(loaded.root, tuple(name.split("/")))
-        return messages.Image(
-            name=paths.display(name),
-            url=self._urls.image(loaded.collection.name, name),
-            size=facts.size,
-            modified=messages.utc(facts.mtime_ns // NANOSECONDS),
-            media_type=media.media_type(name),
-        )
+
+def image_message(name: str, url: str, facts: FileFacts) -> messages.Image:
+    """An image of a collection; ``name`` contains slashes if it lies in a folder."""
+    return messages.Image(
+        name=paths.display(name),
+        url=url,
+        size=facts.size,
+        modified=messages.utc(facts.mtime_ns // NANOSECONDS),
+        media_type=media.media_type(name),
+    )

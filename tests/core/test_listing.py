@@ -87,7 +87,8 @@ class PagingTests(SynchronousTestCase):
     @cheap
     def test_forward(self, found: list[Entry], query: Query) -> None:
         """From the first page on, ``next`` leads through everything that matches, in order."""
-        expected, seen = in_order(found, query), []
+        expected = in_order(found, query)
+        seen: list[Entry] = []
         while True:
             page = select(iter(found), query)
             self.assertEqual(page.start, len(seen))
