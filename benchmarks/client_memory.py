@@ -20,11 +20,11 @@ from imgd.client.jobs import Job, resumed
 from imgd.client.loader import PAGE
 from imgd.client.loading import Loading, LoadOptions
 from imgd.core import messages
-from imgd.core.messages import Collection, Collections, Image, ImagePage
+from imgd.core.messages import CollectionInfo, CollectionList, Image, ImagePage
 from imgd.host.manifest_file import read_manifest
 
 BASE = "https://localhost:8888"
-COLLECTION = Collection(
+COLLECTION = CollectionInfo(
     name="current",
     directory="/data/frames",
     recursive=False,
@@ -47,8 +47,8 @@ class Answering:
         turn: Deferred[None] = Deferred()
         reactor.callLater(0, turn.callback, None)
         await turn
-        if kind is Collections:
-            return Collections(collections=[COLLECTION])
+        if kind is CollectionList:
+            return CollectionList(collections=[COLLECTION])
         start = int(path.partition("after=")[2] or 0)
         return msgspec.json.decode(messages.encode(self._page(start)), type=ImagePage)
 

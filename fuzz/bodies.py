@@ -7,7 +7,7 @@ import atheris
 from fuzz.harness import must, run
 
 with atheris.instrument_imports(include=["imgd"]):
-    from imgd.core import links, messages
+    from imgd.core import json_body, links, messages
     from imgd.errors import BadRequest
 
 KINDS = (
@@ -22,7 +22,7 @@ def one_input(data: bytes) -> None:
     """Nothing but BadRequest is raised, in a sentence that can be written as JSON."""
     for kind in KINDS:
         try:
-            use(messages.decode(data, kind))
+            use(json_body.decode(data, kind))
         except BadRequest as error:
             must(len(messages.encode(messages.Problem(detail=error.detail))) < 1000, error)
 

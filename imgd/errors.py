@@ -1,12 +1,12 @@
-"""The errors that a user meets, each with the HTTP status it becomes."""
+"""The errors that a user sees, each with its HTTP status."""
 
 from __future__ import annotations
 
 
 class ImgdError(Exception):
-    """A problem to be told in one sentence that says what to do.
+    """A problem. ``detail`` is one sentence that says what to do.
 
-    ``detail`` is shown to whoever asked: it names no path of the host unless the asker gave it.
+    The client reads it: it contains no path of the host unless the client sent that path.
     """
 
     status = 500
@@ -17,7 +17,7 @@ class ImgdError(Exception):
 
     @classmethod
     def of(cls, status: int, detail: str) -> ImgdError:
-        """An error with a status that is known only here."""
+        """An error with a status that has no class of its own."""
         error = cls(detail)
         error.status = status
         return error
@@ -36,13 +36,13 @@ class Unauthorized(ImgdError):
 
 
 class Forbidden(ImgdError):
-    """The asker may not do this, or not with this directory."""
+    """The client may not do this, or not with this directory."""
 
     status = 403
 
 
 class NotFound(ImgdError):
-    """Missing, hidden and out of bounds: one answer, so that nothing can be told apart."""
+    """Missing, hidden or out of bounds: one answer, so that no client learns which."""
 
     status = 404
 
@@ -51,7 +51,7 @@ class NotFound(ImgdError):
 
 
 class Gone(ImgdError):
-    """It was here, and will not come back: a link that has expired."""
+    """It was here and will not come back: a link that has expired."""
 
     status = 410
 
@@ -63,21 +63,21 @@ class TooLarge(ImgdError):
 
 
 class Misdirected(ImgdError):
-    """It was asked under a name that is not this daemon's."""
+    """The request's Host is no name of this daemon."""
 
     status = 421
 
 
 class UnsupportedMediaType(ImgdError):
-    """The request's body is of a type that is not read here."""
+    """The request's body has a type that is not read here."""
 
     status = 415
 
 
 class Unavailable(ImgdError):
-    """The machine underneath cannot do it now; trying again may help.
+    """The machine cannot do it now; trying again may help.
 
-    ``fault`` names what ``imgd.host.health_monitor`` is to report, "" for nothing.
+    ``fault`` is the fault of ``imgd.core.health`` to report, "" for none.
     """
 
     status = 503
@@ -88,4 +88,4 @@ class Unavailable(ImgdError):
 
 
 class StartError(ImgdError):
-    """The daemon cannot start; the sentence is all that its operator sees."""
+    """The daemon cannot start; its operator sees the sentence alone."""

@@ -1,4 +1,4 @@
-"""The log: structured events, each on one line that nobody outside can forge."""
+"""The log: structured events, each on one line that no client can forge."""
 
 from __future__ import annotations
 
@@ -17,76 +17,75 @@ _UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
-TELL_EVERY: Final = 1.0  # seconds between two tracebacks that clients may bring about
+LOG_INTERVAL: Final = 1.0  # seconds between two tracebacks that clients may cause
 
 
 def escape(text: str) -> str:
-    r"""The text on one line: what could end it, hide it or turn it becomes ``\n``, ``\x1b``…
+    r"""The text on one line: characters that end, hide or turn a line become ``\n``, ``\x1b``…
 
-    Escaping twice is the same as once: a backslash stands for itself.
+    Backslashes stay as they are, so that escaping twice is the same as once.
     """
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def escape_json(text: str) -> str:
-    r"""JSON with the same value, in which the same is written as ``\u009b``, ``\u202e``…
+    r"""JSON of the same value, with those characters as ``\u009b``, ``\u202e``…
 
-    For JSON on one line: there they stand in strings alone.
+    For JSON on one line, where they can stand in strings only.
     """
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class Logger(TwistedLogger):
-    """Twisted's logger, with every value shown as escaped text, so that an event is one line.
+    """Twisted's logger, with every value as escaped text, so that an event is one line.
 
-    Numbers keep their type, and format specifications with it. A failure's traceback is part of the
-    line. It is not under ``log_failure``, from which Twisted's text formatter makes further lines;
-    the older keys ``failure`` and ``isError`` tell trial's ``flushLoggedErrors`` of it.
+    Numbers keep their type, so that format specifications work. A failure's traceback is part of
+    the line. It is not under ``log_failure``, because Twisted's text formatter makes further lines
+    of that; the older keys ``failure`` and ``isError`` make trial's ``flushLoggedErrors`` find it.
     """
 
     def emit(self, level: LogLevel, format: str | None = None, **fields: object) -> None:
-        """Send an event to the observers; called by ``info``, ``failure`` and the others."""
+        """Called by ``info``, ``failure`` and the others."""
         failure = fields.pop("log_failure", None)
-        shown = {key: _shown(key, value) for key, value in fields.items()}
+        escaped = {key: _escape_value(key, value) for key, value in fields.items()}
         line = None if format is None else escape(format)
         if isinstance(failure, Failure):
             line = "{log_traceback}" if line is None else line + ": {log_traceback}"
-            shown |= {"log_traceback": _traceback(failure), "failure": failure, "isError": 1}
-        super().emit(level, line, **shown)
+            escaped |= {"log_traceback": _traceback(failure), "failure": failure, "isError": 1}
+        super().emit(level, line, **escaped)
 
 
 class SeldomFailures:
-    """An observer that silences other packages' tracebacks but for one a second, and has that one
-    tell how many there were beside it: clients may bring them about.
+    """An observer that drops other packages' tracebacks but for one a second, which says how many
+    were dropped: clients may cause them.
 
-    To be added to the publisher before any other observer. ``seconds`` is monotonic.
+    Add it to the publisher before any other observer. ``seconds`` is monotonic.
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
-        self._told_at: float | None = None
-        self._untold = 0
+        self._logged_at: float | None = None
+        self._dropped = 0
 
     def __call__(self, event: LogEvent) -> None:
-        """Called for every event of the log."""
         if not isinstance(event.get("log_failure"), Failure):  # imgd's own have none, see Logger
             return
         now = self._seconds()
-        if self._told_at is not None and now - self._told_at < TELL_EVERY:
-            self._untold += 1
+        if self._logged_at is not None and now - self._logged_at < LOG_INTERVAL:
+            self._dropped += 1
             del event["log_failure"]
             event.update(log_format="", isError=0)
             return
-        if self._untold:
-            text = f"{formatEvent(event)} (and {self._untold} more that were not told)"
+        if self._dropped:
+            text = f"{formatEvent(event)} (and {self._dropped} more that were not told)"
             event.update(log_format="{log_text}", log_text=text)
-        self._told_at, self._untold = now, 0
+        self._logged_at, self._dropped = now, 0
 
 
 def one_line(event: LogEvent) -> None:
-    """An observer that makes other packages' events one line each, for the observers after it.
+    """An observer that puts every event of other packages on one line, for the observers after it.
 
-    To be added to the publisher before any other observer: it changes the event itself.
+    Add it to the publisher before any other observer: it changes the event itself.
     """
     text = escape(formatEvent(event))
     failure = event.pop("log_failure", None)
@@ -99,7 +98,7 @@ def one_line(event: LogEvent) -> None:
         event["log_system"] = escape(system)
 
 
-def _shown(key: str, value: object) -> object:
+def _escape_value(key: str, value: object) -> object:
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, bytes):
@@ -112,5 +111,5 @@ def _shown(key: str, value: object) -> object:
 def _traceback(failure: Failure) -> str:
     try:
         return escape(failure.getTraceback().rstrip())
-    except Exception as error:  # an exception that cannot even be shown must not stop the log
+    except Exception as error:  # an exception that cannot be formatted must not stop the log
         return escape(f"(no traceback: {safe_str(error)})")

@@ -8,14 +8,16 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.collections.manager import CollectionManager, LoadedCollection, LoadSpec
 from imgd.collections.scan import Policy
@@ -99,6 +101,11 @@ class Blocking:
         """Do the next piece of what waits."""
         done, work = self._waiting.pop(0)
         work().chainDeferred(done)
+
+    def fail(self, error: Exception) -> None:
+        """Fail the next piece of work that waits."""
+        done, _ = self._waiting.pop(0)
+        done.errback(error)
 
     def release(self) -> None:
         """Do what waits now, in order."""
@@ -295,3 +302,12 @@ def write(path: str, data: bytes = b"data") -> str:
     with open(path, "wb") as file:
         file.write(data)
     return path
+
+
+def record_log(case: SynchronousTestCase) -> list[LogEvent]:
+    """The events of Twisted's log from now to the end of the test, also those still to come."""
+    events: list[LogEvent] = []
+    observer = cast(ILogObserver, events.append)
+    globalLogPublisher.addObserver(observer)
+    case.addCleanup(globalLogPublisher.removeObserver, observer)
+    return events

@@ -14,23 +14,23 @@ from imgd.client.urls import base_of
 from imgd.core import messages
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import (
-    Collection,
-    Collections,
+    CollectionInfo,
+    CollectionList,
     Health,
     Image,
     ImagePage,
-    LinkMade,
     LinkRequest,
-    LinksRevoked,
-    Loaded,
+    LinkResult,
     LoadRequest,
+    LoadResult,
     PublicUrlRequest,
-    PublicUrlSet,
+    PublicUrlResult,
+    RevokeResult,
     Status,
-    Timeout,
-    TimeoutSet,
-    Unloaded,
+    TimeoutInfo,
+    TimeoutResult,
     UnloadRequest,
+    UnloadResult,
 )
 
 REQUEST_SECONDS: Final = 30.0
@@ -75,17 +75,17 @@ class Client:
         """``GET /health``."""
         return self._get("/health", Health)
 
-    def timeout(self) -> Deferred[Timeout]:
+    def timeout(self) -> Deferred[TimeoutInfo]:
         """``GET /timeout``: minutes that a load without its own timeout gets."""
-        return self._get("/timeout", Timeout)
+        return self._get("/timeout", TimeoutInfo)
 
-    def collections(self) -> Deferred[Collections]:
+    def collections(self) -> Deferred[CollectionList]:
         """``GET /collections``."""
-        return self._get("/collections", Collections)
+        return self._get("/collections", CollectionList)
 
-    def collection(self, name: str = CURRENT) -> Deferred[Collection]:
+    def collection(self, name: str = CURRENT) -> Deferred[CollectionInfo]:
         """``GET /collections/NAME``."""
-        return self._get(f"/collections/{_segment(name)}", Collection)
+        return self._get(f"/collections/{_segment(name)}", CollectionInfo)
 
     def load(
         self,
@@ -94,28 +94,28 @@ class Client:
         name: str | None = None,
         recursive: bool = False,
         timeout_minutes: int | None = None,
-    ) -> Deferred[Loaded]:
+    ) -> Deferred[LoadResult]:
         """``POST /load-directory``. The directory is the server's; 0 minutes is never."""
         request = LoadRequest(
             directory=directory, name=name, recursive=recursive, timeout_minutes=timeout_minutes
         )
-        return self._post("/load-directory", Loaded, request, LOAD_SECONDS)
+        return self._post("/load-directory", LoadResult, request, LOAD_SECONDS)
 
-    def unload(self, name: str | None = None) -> Deferred[Unloaded]:
+    def unload(self, name: str | None = None) -> Deferred[UnloadResult]:
         """``POST /unload``: the named collection, or the current one."""
-        return self._post("/unload", Unloaded, UnloadRequest(name=name))
+        return self._post("/unload", UnloadResult, UnloadRequest(name=name))
 
-    def set_timeout(self, minutes: int) -> Deferred[TimeoutSet]:
+    def set_timeout(self, minutes: int) -> Deferred[TimeoutResult]:
         """``POST /timeout/MINUTES``: restart every running timer, and set the default."""
-        return self._post(f"/timeout/{messages.valid_minutes(minutes)}", TimeoutSet)
+        return self._post(f"/timeout/{messages.valid_minutes(minutes)}", TimeoutResult)
 
-    def set_public_url(self, url: str | None) -> Deferred[PublicUrlSet]:
+    def set_public_url(self, url: str | None) -> Deferred[PublicUrlResult]:
         """``POST /public-url``: the base of the URLs that the server hands out from now on."""
-        return self._post("/public-url", PublicUrlSet, PublicUrlRequest(url=url))
+        return self._post("/public-url", PublicUrlResult, PublicUrlRequest(url=url))
 
     def link(
         self, place: str, *, expires: int = LINK_SECONDS, prefix: bool = False
-    ) -> Deferred[LinkMade]:
+    ) -> Deferred[LinkResult]:
         """``POST /links``: a signed link to a URL or path of the server, for so many seconds.
 
         With ``prefix`` to everything below it, too.
@@ -123,11 +123,13 @@ class Client:
         ascii_place = quote(place.encode("utf-8", "surrogateescape"), safe=bytes(range(128)))
         is_url = place.lower().startswith(("https://", "http://"))
         where = {"url" if is_url else "path": ascii_place}
-        return self._post("/links", LinkMade, LinkRequest(**where, expires=expires, prefix=prefix))
+        return self._post(
+            "/links", LinkResult, LinkRequest(**where, expires=expires, prefix=prefix)
+        )
 
-    def revoke_links(self) -> Deferred[LinksRevoked]:
+    def revoke_links(self) -> Deferred[RevokeResult]:
         """``POST /links/revoke``: no link made so far is good any more."""
-        return self._post("/links/revoke", LinksRevoked)
+        return self._post("/links/revoke", RevokeResult)
 
     def images_page(self, name: str = CURRENT, *, limit: int = 1000) -> Deferred[ImagePage]:
         """The first page of ``GET /collections/NAME/images``; URLs are absolute."""

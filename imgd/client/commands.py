@@ -9,7 +9,7 @@ from imgd.client.api import LINK_SECONDS
 from imgd.client.desk import Desk
 from imgd.client.discovery import Server
 from imgd.core import messages
-from imgd.core.messages import Collection, Status
+from imgd.core.messages import CollectionInfo, Status
 from imgd.logs import escape, escape_json
 
 _HEAD: Final = ("NAME", "IMAGES", "UNLOADS AT", "DIRECTORY")
@@ -65,7 +65,7 @@ def table(url: str, found: Status) -> Iterable[str]:
     yield from _aligned([_HEAD, *map(_row, found.collections)])
 
 
-def _row(collection: Collection) -> Sequence[str]:
+def _row(collection: CollectionInfo) -> Sequence[str]:
     directory = collection.directory + (" (and below)" if collection.recursive else "")
     if not collection.available:
         directory += " (missing)"

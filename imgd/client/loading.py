@@ -21,7 +21,7 @@ from imgd.client.progress import Progress, View
 from imgd.client.signed import Signed, lifetime, shown, sign
 from imgd.core import messages
 from imgd.core.catalog import CURRENT
-from imgd.core.messages import Collection
+from imgd.core.messages import CollectionInfo
 from imgd.host.manifest_file import write_chunks
 
 SHOWN_FAILURES: Final = 20
@@ -103,7 +103,7 @@ class Loading:
             await self.client.unload(job.name)
         return manifest.success
 
-    async def _collection(self, job: Job) -> tuple[Collection, int | None]:
+    async def _collection(self, job: Job) -> tuple[CollectionInfo, int | None]:
         """The collection to list, and the minutes that it was given, where that is known."""
         wanted = self.options
         if wanted.unload_first:
@@ -122,14 +122,14 @@ class Loading:
             return loaded.collection, wanted.timeout
         return loaded.collection, (await self.client.timeout()).timeout_minutes
 
-    async def _signed(self, collection: Collection) -> Signed | None:
+    async def _signed(self, collection: CollectionInfo) -> Signed | None:
         """The link that URLs are to bear, where they are."""
         if not self.options.signed:
             return None
         seconds = self.options.expires or lifetime(collection, self.desk.clock.seconds())
         return await sign(self.client, collection.name, seconds)
 
-    async def _minutes_of(self, standing: Collection) -> int | None:
+    async def _minutes_of(self, standing: CollectionInfo) -> int | None:
         """What it was given when it was loaded, which the server tells of the current one alone."""
         return (await self.client.status()).timeout_minutes if standing.current else None
 
@@ -140,7 +140,7 @@ class Loading:
             if error.status != 404:
                 raise
 
-    async def _standing(self, job: Job) -> Collection | None:
+    async def _standing(self, job: Job) -> CollectionInfo | None:
         """The collection, where this directory is loaded already under this name."""
         same = {job.directory, os.path.realpath(job.directory)}
         for collection in (await self.client.collections()).collections:
@@ -150,7 +150,7 @@ class Loading:
         return None
 
     async def _verify(
-        self, job: Job, collection: Collection, found: Found, signed: Signed | None
+        self, job: Job, collection: CollectionInfo, found: Found, signed: Signed | None
     ) -> str | None:
         """Check its images; what ended the run before its end, if anything did."""
         wanted = self.options

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from imgd.core import messages
-from imgd.core.messages import Collection
+from imgd.core.messages import CollectionInfo
 
 _TAB: Final = "\t"  # between URL and reason in a line; it stands in no URL, and sorts before all
 # What no file system takes; and C1 controls and marks that turn text, for paths are printed.
@@ -33,7 +33,7 @@ class Timer:
     time_remaining: str | None = None
 
     @classmethod
-    def of(cls, collection: Collection, minutes: int | None, now: float) -> Timer:
+    def of(cls, collection: CollectionInfo, minutes: int | None, now: float) -> Timer:
         """The timer of a collection; ``now`` in seconds since the epoch."""
         if collection.expires_at is None:
             return cls()

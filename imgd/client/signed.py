@@ -12,7 +12,7 @@ from imgd.client.errors import Misbehaved
 from imgd.client.manifest import moment
 from imgd.core import links
 from imgd.core.catalog import CURRENT
-from imgd.core.messages import Collection
+from imgd.core.messages import CollectionInfo
 
 LASTING: Final = 24 * 3600  # seconds that links live to what never unloads itself
 SHORTEST: Final = 60  # seconds; the server's clock may differ from ours
@@ -39,7 +39,7 @@ class Signed:
         return self.base + url.removeprefix(self.plain)
 
 
-def lifetime(collection: Collection, now: float) -> int:
+def lifetime(collection: CollectionInfo, now: float) -> int:
     """Seconds that links to a collection live when nobody says: as long as it stays loaded.
 
     ``now`` is in seconds since the epoch.

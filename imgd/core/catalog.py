@@ -1,7 +1,7 @@
-"""Which directories are loaded, and until when. Decides; stores and serves nothing.
+"""Which directories are loaded, and until when.
 
-Deadlines are on a monotonic clock that the caller owns: ``now`` is always an argument, in its
-seconds. Wall time is only carried along, to be shown and stored.
+Deadlines and ``now`` are seconds of one monotonic clock, which the caller owns. Wall time is only
+carried along, to be shown and stored.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ SECONDS_PER_MINUTE: Final = 60
 class Collection:
     """A loaded directory.
 
-    ``directory`` is its real path, ``loaded_at`` wall seconds since the epoch, ``timeout_minutes``
-    what its timer was last started with (0: never), ``deadline`` monotonic seconds or None.
+    ``directory`` is its real path, ``loaded_at`` wall seconds since the epoch. Its timer was last
+    started with ``timeout_minutes`` (0: never); ``deadline`` is in monotonic seconds, or None.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Collection:
 
 
 class Catalog:
-    """The collections by name, at most one for each; one named ``current`` is behind /images/."""
+    """The collections by name. The one named ``current`` is served at /images/."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, Collection] = {}
@@ -47,24 +47,23 @@ class Catalog:
         return iter(sorted(self._by_name.values(), key=lambda collection: collection.name))
 
     def get(self, name: str) -> Collection | None:
-        """The collection of this name."""
         return self._by_name.get(name)
 
     def put(self, collection: Collection) -> None:
-        """Add a collection, in place of the one that had its name."""
+        """Add a collection, or replace the one of its name."""
         self._by_name[collection.name] = collection
 
     def remove(self, name: str) -> Collection | None:
-        """Take a collection out; None where there was none."""
+        """Remove a collection and return it; None if there was none."""
         return self._by_name.pop(name, None)
 
     def next_deadline(self) -> float | None:
-        """When the first timer runs out, or None where none runs."""
+        """When the first timer runs out; None if no timer runs."""
         deadlines = (c.deadline for c in self._by_name.values() if c.deadline is not None)
         return min(deadlines, default=None)
 
     def take_expired(self, now: float) -> list[Collection]:
-        """Take out every collection whose deadline has come, and no other."""
+        """Remove every collection whose deadline has come, and return them."""
         expired = [c for c in self if c.deadline is not None and c.deadline <= now]
         for collection in expired:
             del self._by_name[collection.name]
@@ -75,14 +74,14 @@ class Catalog:
         return [c for c in self if c.deadline is not None]
 
     def restarted(self, minutes: int, now: float) -> list[Collection]:
-        """Every collection whose timer runs, as it would be with ``minutes`` from ``now`` on."""
+        """Every collection whose timer runs, with its timer started at ``now``; none is changed."""
         return [c.with_timer(minutes, now) for c in self.timed()]
 
 
 def time_left(expires_at: float, wall_now: float, timeout_minutes: int) -> float:
-    """Seconds left of a timer that was stored as wall time, 0 or less where it ran out.
+    """Seconds left of a timer that was stored as wall time; 0 or less if it ran out.
 
-    Never more than the timer's whole length: a wall clock that was set back while the daemon was
-    down does not prolong it.
+    Never more than the timer's whole length: it does not run longer because the wall clock was set
+    back while the daemon was down.
     """
     return min(expires_at - wall_now, timeout_minutes * SECONDS_PER_MINUTE)

@@ -16,11 +16,11 @@ _DATE_FORMATS: Final = (
     "%A, %d-%b-%y %H:%M:%S GMT",
     "%a %b %d %H:%M:%S %Y",
 )
-_YEAR_1: Final = -62_135_596_800  # in seconds; some file systems keep times that no date can say
+_YEAR_1: Final = -62_135_596_800  # in seconds; some file systems keep times before it
 
 
 class FileFacts(NamedTuple):
-    """What ``fstat`` says of an opened file: bytes, nanoseconds since the epoch, and identity."""
+    """What ``fstat`` says of an opened file: ``size`` in bytes, times in ns since the epoch."""
 
     size: int
     mtime_ns: int
@@ -29,7 +29,7 @@ class FileFacts(NamedTuple):
 
 
 def etag(facts: FileFacts) -> bytes:
-    """A strong validator: another size, time of change (in ns) or inode is another tag."""
+    """A strong validator: it changes with the size, the modification time (in ns) and the inode."""
     return b'"%x-%x-%x"' % (facts.inode, facts.size, facts.mtime_ns)
 
 
@@ -39,34 +39,36 @@ def http_date(seconds: float) -> bytes:
 
 
 def last_modified(facts: FileFacts, now: float) -> int:
-    """``Last-Modified`` in seconds since the epoch, never later than ``now`` (section 8.8.2.1)."""
+    """``Last-Modified`` in seconds since the epoch: never after ``now`` (RFC 9110 section 8.8.2.1),
+    nor before year 1, as no date can say such a time.
+    """
     return max(_YEAR_1, min(facts.mtime_ns // NANOSECONDS, int(now)))
 
 
 def parse_date(value: bytes) -> int | None:
     """Any of the three date formats of section 5.6.7 as seconds since the epoch, else None.
 
-    Days that no calendar has and lists of dates are no dates (section 13.1.3).
+    Impossible days and lists of dates are no dates (section 13.1.3).
     """
     text = value.strip().decode("latin-1")
-    for form in _DATE_FORMATS:
+    for date_format in _DATE_FORMATS:
         try:
-            return int(datetime.strptime(text, form).replace(tzinfo=UTC).timestamp())
+            return int(datetime.strptime(text, date_format).replace(tzinfo=UTC).timestamp())
         except ValueError:
             continue
     return None
 
 
 def evaluate(headers: Mapping[bytes, bytes], tag: bytes, modified: int) -> int:
-    """The preconditions of a GET or HEAD in the order of section 13.2.2: 200, 304 or 412.
+    """The status that the preconditions of a GET or HEAD lead to: 200, 304 or 412.
 
-    ``headers`` has lower-case names, repeated fields joined by commas; ``modified`` is in seconds.
-    A date that cannot be read is no condition.
+    They are judged in the order of section 13.2.2. ``headers`` has lower-case names, repeated
+    fields joined by commas; ``modified`` is in seconds. A date that cannot be read is ignored.
     """
     if (if_match := headers.get(b"if-match")) is not None:
         if not _matches(if_match, tag, weak=False):
             return 412
-    elif _later(modified, headers.get(b"if-unmodified-since")):
+    elif _is_modified_since(modified, headers.get(b"if-unmodified-since")):
         return 412
     if (if_none_match := headers.get(b"if-none-match")) is not None:
         return 304 if _matches(if_none_match, tag, weak=True) else 200
@@ -77,9 +79,9 @@ def evaluate(headers: Mapping[bytes, bytes], tag: bytes, modified: int) -> int:
 
 
 def range_holds(headers: Mapping[bytes, bytes], tag: bytes, modified: int, now: float) -> bool:
-    """Whether ``If-Range`` lets the ``Range`` header count (section 13.1.5).
+    """Whether ``If-Range`` allows the ``Range`` header to apply (section 13.1.5).
 
-    A tag must be strong and equal; a date must equal ``Last-Modified``, which must be old enough to
+    A tag must be strong and equal. A date must equal ``Last-Modified``, which must be old enough to
     be a strong validator (section 8.8.2.2).
     """
     value = headers.get(b"if-range")
@@ -97,6 +99,6 @@ def _matches(header: bytes, tag: bytes, *, weak: bool) -> bool:
     return any(t == tag and (weak or not w) for w, t in _ENTITY_TAG.findall(header))
 
 
-def _later(modified: int, date: bytes | None) -> bool:
+def _is_modified_since(modified: int, date: bytes | None) -> bool:
     since = None if date is None else parse_date(date)
     return since is not None and modified > since

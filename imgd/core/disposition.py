@@ -1,4 +1,4 @@
-"""``Content-Disposition``: a file to keep under its name, RFC 6266 and RFC 8187."""
+"""``Content-Disposition: attachment`` with a file's name, RFC 6266 and RFC 8187."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from unicodedata import bidirectional
 from urllib.parse import quote
 
 from imgd.core import paths
+from imgd.core.plan import Header
 
-Header = tuple[bytes, bytes]
-
-# What a quoted-string holds without escapes that some read otherwise; "%" too, which some decode
+# Not allowed in the quoted-string: what needs an escape, and "%", which some clients decode
 # (RFC 6266 appendix D).
-_PLAIN: Final = re.compile(r"[^ -!#$&-\[\]-~]")
+_NOT_PLAIN: Final = re.compile(r"[^ -!#$&-\[\]-~]")
 _ATTR_CHAR: Final = "!#$&+-.^_`|~"  # besides letters and digits: RFC 8187 section 3.2.1
 _DIRECTIONS: Final = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
 
 
 def attachment(name: str) -> Header:
-    """The header that makes a browser save a file under its name, whatever is in it.
+    """The header that makes a browser save a file under its name.
 
-    Line ends and other controls become ``_``, as does what would show ``gpj.exe`` as ``exe.jpg``
-    (UAX #9). A name that is not ASCII alone is given twice: once in ASCII for old clients.
+    Line ends and other controls become ``_``, as do marks that would show ``gpj.exe`` as
+    ``exe.jpg`` (UAX #9). A name with other characters is given twice: in ASCII for old clients.
     """
     clean = "".join("_" if _misleads(c) else c for c in paths.display(name))
-    plain = _PLAIN.sub("_", clean)
+    plain = _NOT_PLAIN.sub("_", clean)
     text = f'attachment; filename="{plain}"'
     if plain != clean:
         text += f"; filename*=UTF-8''{quote(clean, safe=_ATTR_CHAR)}"

@@ -1,4 +1,4 @@
-"""A page of a listing as JSON says it."""
+"""A page of a folder's listing as a JSON message."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from imgd.core import listing, media, paths
 from imgd.core.listing import Entry, Page, Query
 
 
-class Item(Struct, kw_only=True):
-    """An entry in JSON. ``url`` is percent-encoded, relative to the folder.
+class EntryMessage(Struct, kw_only=True):
+    """An entry of a folder. ``url`` is percent-encoded, relative to the folder.
 
     ``size`` (bytes) and ``media_type`` are null for a folder.
     """
@@ -23,34 +23,34 @@ class Item(Struct, kw_only=True):
     url: str
 
 
-class Listing(Struct, kw_only=True):
-    """A page of a folder in JSON. ``path`` is the folder's own, percent-encoded.
+class ListingMessage(Struct, kw_only=True):
+    """A page of a folder's listing. ``path`` is the folder's own, percent-encoded.
 
-    ``count`` entries fit the filter out of ``total``; ``next`` is the path and query of the next
+    ``count`` of ``total`` entries match the filter. ``next`` is the path and query of the next
     page, or null.
     """
 
     path: str
-    entries: list[Item]
+    entries: list[EntryMessage]
     count: int
     total: int
     next: str | None
 
 
-def view(page: Page, query: Query, path: str) -> Listing:
-    """A page as JSON says it, for the folder at this path of the URL (``/`` at both ends)."""
-    following = listing.query_string(listing.at(query, after=page.next), format="json")
-    return Listing(
+def listing_message(page: Page, query: Query, path: str) -> ListingMessage:
+    """The message of a page, for the folder at this path of the URL (``/`` at both ends)."""
+    next_query = listing.query_string(listing.at(query, after=page.next), format="json")
+    return ListingMessage(
         path=path,
-        entries=[_item(entry) for entry in page.entries],
+        entries=[_entry_message(entry) for entry in page.entries],
         count=page.matching,
         total=page.total,
-        next=f"{path}?{following}" if page.next else None,
+        next=f"{path}?{next_query}" if page.next else None,
     )
 
 
-def _item(entry: Entry) -> Item:
-    return Item(
+def _entry_message(entry: Entry) -> EntryMessage:
+    return EntryMessage(
         name=paths.display(entry.name),
         type="folder" if entry.is_folder else "file",
         size=None if entry.is_folder else entry.size,

@@ -1,4 +1,4 @@
-"""The listing as a model: entries, order, filter, pages. HTML and JSON are its views."""
+"""A folder's listing: entries, order, filter and pages. HTML and JSON are made of it elsewhere."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ import fnmatch
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 from urllib.parse import quote_from_bytes
 
-from imgd.core import media, paths
+from imgd.core import media, messages, paths
 from imgd.core.conditional import NANOSECONDS
 from imgd.errors import BadRequest
 
 PAGE_SIZE: Final = 1_000  # entries
 MAX_PAGE_SIZE: Final = 10_000  # entries: what one page may hold in memory
 MAX_FILTER: Final = 255  # characters: no file name is longer, and globs stay cheap to compile
-FOLDER: Final = "Folder"  # the kind of a folder
+FOLDER: Final = "Folder"  # kind() of a folder
 
 _CURSOR: Final = re.compile(r"([df])(-?[0-9]{1,30})\.(.+)", re.DOTALL)
-_EPOCH: Final = datetime(1970, 1, 1)
-_YEAR_1: Final = -62_135_596_800  # seconds: the first and the last that a date can say, for
-_YEAR_9999: Final = 253_402_300_799  # file systems keep times that none can
 
 
 class Entry(NamedTuple):
@@ -36,7 +32,7 @@ class Entry(NamedTuple):
 
 
 class Sort(StrEnum):
-    """The columns to sort by, as they are written in a URL."""
+    """The columns to sort by, by their names in a URL."""
 
     NAME = "name"
     SIZE = "size"
@@ -46,11 +42,11 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which page of a listing is wanted: at most ``limit`` entries whose name fits ``contains``.
+    """One page of a listing: at most ``limit`` entries whose name matches ``contains``.
 
-    ``after`` and ``before`` are cursors, "" for none: the page begins behind the one or ends ahead
-    of the other. A cursor holds an entry's place and not its number, so that a page stays whole
-    while files come and go; the entry itself may be gone.
+    ``after`` and ``before`` are cursors, "" for none: the page begins after the one or ends before
+    the other. A cursor holds what its entry is sorted by, not its number, so that no entry is
+    skipped or repeated while files come and go; its own entry may be gone.
     """
 
     sort: Sort = Sort.NAME
@@ -62,11 +58,11 @@ class Query:
 
 
 class Page(NamedTuple):
-    """One page: its entries in order, and where it stands in the whole.
+    """The entries of one page, in order.
 
-    ``matching`` entries fit the filter, ``size`` bytes together, out of ``total`` in the folder;
-    ``start`` of them come before the page. ``next`` and ``previous`` are the cursors for the pages
-    after and before, "" where there is none.
+    Of the ``total`` entries of the folder, ``matching`` match the filter, of ``size`` bytes
+    together; ``start`` of these come before the page. ``next`` and ``previous`` are the cursors for
+    the pages after and before, "" if there is none.
     """
 
     entries: list[Entry]
@@ -81,54 +77,54 @@ class Page(NamedTuple):
 def parse_query(args: Mapping[str, str]) -> Query:
     """A URL's query as a Query: ``sort``, ``order``, ``filter``, ``after``, ``before``, ``limit``.
 
-    Other keys are ignored, and an empty value, as a form sends it, is none. BadRequest names the
-    key whose value is wrong.
+    Other keys are ignored, as are empty values, which forms send. BadRequest names the key whose
+    value is wrong.
     """
-    given = {key: value for key, value in args.items() if value}
-    if "after" in given and "before" in given:
+    values = {key: value for key, value in args.items() if value}
+    if "after" in values and "before" in values:
         raise BadRequest("Give 'after' or 'before', not both.")
     return Query(
-        sort=Sort(_one_of(given, "sort", *Sort)),
-        descending=_one_of(given, "order", "asc", "desc") == "desc",
-        contains=_filter(given),
-        after=_cursor_in(given, "after"),
-        before=_cursor_in(given, "before"),
-        limit=_limit(given),
+        sort=Sort(_one_of(values, "sort", *Sort)),
+        descending=_one_of(values, "order", "asc", "desc") == "desc",
+        contains=_filter(values),
+        after=_checked_cursor(values, "after"),
+        before=_checked_cursor(values, "before"),
+        limit=parse_limit(values.get("limit", str(PAGE_SIZE))),
     )
 
 
-def _one_of(given: Mapping[str, str], key: str, *values: str) -> str:
-    value = given.get(key, values[0])
-    if value not in values:
-        raise BadRequest(f"'{key}' must be one of {', '.join(values)}.")
+def _one_of(values: Mapping[str, str], key: str, *allowed: str) -> str:
+    value = values.get(key, allowed[0])
+    if value not in allowed:
+        raise BadRequest(f"'{key}' must be one of {', '.join(allowed)}.")
     return value
 
 
-def _filter(given: Mapping[str, str]) -> str:
-    text = given.get("filter", "").strip()
+def _filter(values: Mapping[str, str]) -> str:
+    text = values.get("filter", "").strip()
     if len(text) > MAX_FILTER:
         raise BadRequest(f"'filter' must be at most {MAX_FILTER} characters.")
     return text
 
 
-def _cursor_in(given: Mapping[str, str], key: str) -> str:
-    cursor = given.get(key, "")
+def _checked_cursor(values: Mapping[str, str], key: str) -> str:
+    cursor = values.get(key, "")
     if cursor and not _CURSOR.fullmatch(cursor):
         raise BadRequest(f"'{key}' must be a cursor that a listing gave.")
     return cursor
 
 
-def _limit(given: Mapping[str, str]) -> int:
-    text = given.get("limit", str(PAGE_SIZE))
+def parse_limit(text: str) -> int:
+    """The size of a page, or BadRequest."""
     if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= MAX_PAGE_SIZE:
         raise BadRequest(f"'limit' must be a whole number from 1 to {MAX_PAGE_SIZE}.")
     return int(text)
 
 
 def query_string(query: Query, **extra: str) -> str:
-    """The part of a URL behind the ``?`` that :func:`parse_query` reads as this query.
+    """What stands in a URL after the ``?``, so that :func:`parse_query` returns this query.
 
-    ASCII; what has its default is left out. ``extra`` keys come last.
+    ASCII; defaults are left out. ``extra`` keys come last.
     """
     values = {
         "sort": "" if query.sort is Sort.NAME else query.sort.value,
@@ -147,61 +143,56 @@ def _quoted(value: str) -> str:
 
 
 def sorted_by(query: Query, column: Sort) -> Query:
-    """The first page in the order of this column: turned round where it is the order already."""
+    """The first page sorted by this column; reversed if it is sorted by it already."""
     descending = query.sort is column and not query.descending
     return replace(query, sort=column, descending=descending, after="", before="")
 
 
 def at(query: Query, *, after: str = "", before: str = "") -> Query:
-    """The page behind or ahead of a cursor, in the same order, filter and size; else the first."""
+    """The page after or before a cursor, else the first; order, filter and size stay the same."""
     return replace(query, after=after, before=before)
 
 
 def cursor(entry: Entry, sort: Sort) -> str:
-    """An entry's place as ASCII: folder or file, the number it is sorted by, the encoded name."""
+    """What an entry is sorted by, in ASCII: folder or file, size or time, and its encoded name."""
     number = {Sort.SIZE: entry.size, Sort.MODIFIED: entry.mtime_ns}.get(sort, 0)
     return f"{'d' if entry.is_folder else 'f'}{number}.{paths.encode(entry.name)}"
 
 
-def place(cursor: str) -> Entry | None:
-    """An entry that sorts where the cursor's did, or None."""
-    found = _CURSOR.fullmatch(cursor)
-    if found is None:
+def entry_at(cursor: str) -> Entry | None:
+    """An entry that sorts as the cursor's did; None if it is no cursor."""
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
         return None
-    name = paths.decode(found[3].encode("utf-8", "surrogateescape"))
-    return Entry(name, found[1] == "d", int(found[2]), int(found[2]))
+    name = paths.decode(match[3].encode("utf-8", "surrogateescape"))
+    return Entry(name, match[1] == "d", int(match[2]), int(match[2]))
 
 
 def matcher(contains: str) -> Callable[[str], object]:
-    """Whether a name has this text in it, or is like it where it has ``*`` or ``?``. No case.
+    """Whether a name contains this text; or matches it, if it has ``*`` or ``?``. Case is ignored.
 
     ``fnmatch`` compiles to atomic groups, so that ``*a*a*a*b`` takes no exponential time.
     """
-    wanted = contains.casefold()
-    if not {"*", "?"} & set(wanted):
-        return lambda name: wanted in name.casefold()
-    match = re.compile(fnmatch.translate(wanted.replace("[", "[[]"))).match
+    text = contains.casefold()
+    if not {"*", "?"} & set(text):
+        return lambda name: text in name.casefold()
+    match = re.compile(fnmatch.translate(text.replace("[", "[[]"))).match
     return lambda name: match(name.casefold())
 
 
 def kind(entry: Entry) -> str:
-    """What a person calls this entry. A suffix that could not be shown makes it a plain file."""
+    """What a person calls this entry. If its suffix has unprintable characters, it is a File."""
     if entry.is_folder:
         return FOLDER
-    found = media.kind(entry.name)
-    return found if found.isprintable() else "File"
+    name = media.kind(entry.name)
+    return name if name.isprintable() else "File"
 
 
 def modified(entry: Entry) -> str:
-    """When the entry was last changed, RFC 3339 in UTC, to the second.
-
-    Any time that a file system holds: what no date can say becomes the first or the last that one
-    can, and no platform's ``gmtime`` with its own limits is asked.
-    """
-    seconds = max(_YEAR_1, min(entry.mtime_ns // NANOSECONDS, _YEAR_9999))
-    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()}Z"
+    """When the entry was last changed, as ``imgd.core.messages.utc`` writes it."""
+    return messages.utc(entry.mtime_ns // NANOSECONDS)
 
 
 def url(entry: Entry) -> str:
-    """The entry's URL, relative to its folder. No name can be a scheme: colons are escaped."""
+    """The entry's URL, relative to its folder. Colons are escaped, so that no name is a scheme."""
     return paths.encode(entry.name) + "/" * entry.is_folder

@@ -1,4 +1,4 @@
-"""Suffix to media type, and what counts as an image. imgd's own table: the platform's differ."""
+"""Media types by suffix, and what counts as an image. The table is imgd's: platforms differ."""
 
 from __future__ import annotations
 
@@ -68,21 +68,20 @@ def _suffix(name: str) -> str:
 
 
 def media_type(name: str) -> str:
-    """The ``Content-Type`` of a file of this name. ``*.gz`` is gzip, whatever is inside.
-
-    Never a ``Content-Encoding``: the bytes of the file are the bytes on the wire.
+    """The ``Content-Type`` of a file of this name. ``*.gz`` is gzip, whatever it contains: there is
+    never a ``Content-Encoding``, so that the bytes of the file are the bytes on the wire.
     """
     return TYPES.get(_suffix(name), OCTET_STREAM)
 
 
 def is_image(name: str) -> bool:
-    """Whether a collection serves a file of this name: a raster image or a volume."""
+    """Whether a collection serves a file of this name: it is a raster image or a volume."""
     suffix = _suffix(name)
     return suffix in RASTER or suffix in MEDICAL or name.lower().endswith(".nii.gz")
 
 
 def is_active(name: str) -> bool:
-    """Whether a browser could run scripts of this file, so that it must be sandboxed."""
+    """Whether a browser could run scripts in this file, so that it must be sandboxed."""
     return _suffix(name) in ACTIVE_SUFFIXES
 
 

@@ -1,11 +1,10 @@
-"""The JSON vocabulary of both ends: what the daemon says, and what it is asked."""
+"""The JSON that daemon and client exchange: requests, answers and the checks of their values."""
 
 from __future__ import annotations
 
-import json
 import re
-from datetime import UTC, datetime
-from typing import Final, TypeVar
+from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -18,7 +17,7 @@ MAX_MINUTES: Final = 60 * 24 * 365 * 10
 COLLECTION_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
 
-class Collection(Struct, kw_only=True):
+class CollectionInfo(Struct, kw_only=True):
     """A loaded directory. Times are RFC 3339, UTC; ``expires_at`` null means never."""
 
     name: str
@@ -32,10 +31,10 @@ class Collection(Struct, kw_only=True):
     available: bool = True
 
 
-class Collections(Struct, kw_only=True):
+class CollectionList(Struct, kw_only=True):
     """``GET /collections``."""
 
-    collections: list[Collection]
+    collections: list[CollectionInfo]
 
 
 class Image(Struct, kw_only=True):
@@ -49,7 +48,7 @@ class Image(Struct, kw_only=True):
 
 
 class ImagePage(Struct, kw_only=True):
-    """A page of a collection's images; ``count`` is of the whole, ``next`` the next page's path."""
+    """A page of a collection's images. ``count`` is of all pages, ``next`` the next page's path."""
 
     images: list[Image]
     count: int
@@ -67,12 +66,12 @@ class Status(Struct, kw_only=True):
     auto_unload_at: str | None
     timeout_minutes: int | None
     time_remaining: str | None
-    collections: list[Collection]
+    collections: list[CollectionInfo]
     version: str
 
 
-class StatusTold(Status, kw_only=True):
-    """The same as the daemon tells it: the list was made JSON when the directory was read."""
+class EncodedStatus(Status, kw_only=True):
+    """Status as the daemon sends it: the list was made JSON when the directory was read."""
 
     image_list: msgspec.Raw  # type: ignore[assignment]
 
@@ -87,14 +86,14 @@ class Health(Struct, kw_only=True):
     reasons: list[str] | UnsetType = UNSET
 
 
-class Timeout(Struct, kw_only=True):
+class TimeoutInfo(Struct, kw_only=True):
     """``GET /timeout``."""
 
     timeout_minutes: int
     timeout_enabled: bool
 
 
-class TimeoutSet(Struct, kw_only=True):
+class TimeoutResult(Struct, kw_only=True):
     """The answer to ``POST /timeout/MINUTES``."""
 
     status: str = "success"
@@ -104,7 +103,7 @@ class TimeoutSet(Struct, kw_only=True):
 
 
 class LoadRequest(Struct, kw_only=True):
-    """The body of ``POST /load-directory``: ``directory``, or ``path`` as older clients say."""
+    """The body of ``POST /load-directory``; older clients say ``path`` for ``directory``."""
 
     directory: str | UnsetType = UNSET
     path: str | UnsetType = UNSET
@@ -113,17 +112,17 @@ class LoadRequest(Struct, kw_only=True):
     recursive: bool = False
 
     @property
-    def wanted(self) -> str:
-        """The directory asked for, as it was given."""
-        given = self.path if isinstance(self.directory, UnsetType) else self.directory
-        if isinstance(given, UnsetType) or not given.strip():
+    def directory_or_path(self) -> str:
+        """The directory to load, as it was written; BadRequest if there is none."""
+        directory = self.path if isinstance(self.directory, UnsetType) else self.directory
+        if isinstance(directory, UnsetType) or not directory.strip():
             raise BadRequest("Field 'directory' is missing: name the directory to load.")
-        if "\0" in given:
+        if "\0" in directory:
             raise BadRequest("Field 'directory' holds a NUL character.")
-        return given
+        return directory
 
 
-class Loaded(Struct, kw_only=True):
+class LoadResult(Struct, kw_only=True):
     """The answer to ``POST /load-directory``."""
 
     status: str = "success"
@@ -131,20 +130,61 @@ class Loaded(Struct, kw_only=True):
     image_count: int
     message: str
     timeout: str
-    collection: Collection
+    collection: CollectionInfo
 
 
 class UnloadRequest(Struct, kw_only=True):
-    """The body of ``POST /unload``, where there is one."""
+    """The body of ``POST /unload``, which may be left out."""
 
     name: str | None = None
 
 
-class Unloaded(Struct, kw_only=True):
+class UnloadResult(Struct, kw_only=True):
     """The answer to ``POST /unload``."""
 
     status: str = "success"
     message: str = "Directory unloaded successfully"
+
+
+class PublicUrlRequest(Struct, kw_only=True):
+    """The body of ``POST /public-url``; null goes back to the listener's own URL."""
+
+    url: str | None
+
+
+class PublicUrlResult(Struct, kw_only=True):
+    """The answer to ``POST /public-url``."""
+
+    status: str = "success"
+    public_url: str | None
+    message: str
+
+
+class LinkRequest(Struct, kw_only=True):
+    """The body of ``POST /links``: a ``path`` of this server, or a ``url`` that it gave.
+
+    ``expires`` is in seconds, or like "1h". ``prefix``: everything below the path too.
+    """
+
+    path: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+    expires: int | str = 3600
+    prefix: bool = False
+
+
+class LinkResult(Struct, kw_only=True):
+    """The answer to ``POST /links``; ``expires_at`` is RFC 3339, UTC."""
+
+    status: str = "success"
+    url: str
+    expires_at: str
+
+
+class RevokeResult(Struct, kw_only=True):
+    """The answer to ``POST /links/revoke``."""
+
+    status: str = "success"
+    message: str = "No link made before is good any more"
 
 
 class Problem(Struct, kw_only=True):
@@ -153,35 +193,12 @@ class Problem(Struct, kw_only=True):
     detail: str
 
 
-T = TypeVar("T")
-_NOT_JSON: Final = 'The body is not JSON: send an object such as {"directory": "DIR"}.'
 _encoder: Final = msgspec.json.Encoder()
 
 
 def encode(message: object) -> bytes:
     """A message as JSON."""
     return _encoder.encode(message)
-
-
-def decode(body: bytes, kind: type[T]) -> T:
-    """A request's body as a message of this kind; BadRequest names the field that is wrong."""
-    try:
-        message = msgspec.json.decode(body, type=kind)
-        json.loads(body.decode("utf-8"), object_pairs_hook=_without_doubles)
-    except msgspec.ValidationError as error:
-        what, _, place = str(error).partition(" - at `$")  # as msgspec writes it
-        field = place.strip(".`")
-        where = f"Field '{field}'" if field else "The body"
-        raise BadRequest(f"{where} is of the wrong shape: {what[:1].lower()}{what[1:]}.") from None
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        raise BadRequest(_NOT_JSON) from None
-    return message
-
-
-def _without_doubles(pairs: list[tuple[str, object]]) -> None:
-    """A key that is there twice means one thing here and another to whoever looked before."""
-    if len(dict(pairs)) < len(pairs):
-        raise BadRequest("A field stands twice in the body.")
 
 
 def valid_name(name: str) -> str:
@@ -200,9 +217,20 @@ def valid_minutes(minutes: int, field: str = "timeout_minutes") -> int:
     return minutes
 
 
+_EPOCH: Final = datetime(1970, 1, 1)
+# The first and the last second that RFC 3339 can say. File systems keep times beyond both.
+MIN_TIME: Final = int((datetime(1, 1, 1) - _EPOCH).total_seconds())
+MAX_TIME: Final = int((datetime(9999, 12, 31, 23, 59, 59) - _EPOCH).total_seconds())
+
+
 def utc(seconds: float) -> str:
-    """Seconds since the epoch as RFC 3339 in UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Seconds since the epoch as RFC 3339 in UTC, to the second.
+
+    A time before year 1 or after year 9999 becomes the first or the last that can be written. No
+    platform's ``gmtime`` is asked, whose limits differ.
+    """
+    second = int(max(MIN_TIME, min(seconds, MAX_TIME)) // 1)
+    return f"{(_EPOCH + timedelta(seconds=second)).isoformat()}Z"
 
 
 def local(seconds: float) -> str:
@@ -211,50 +239,9 @@ def local(seconds: float) -> str:
 
 
 def remaining(seconds: float) -> str:
-    """A span as ``"29m 59s"``."""
+    """A duration as ``"29m 59s"``."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     return f"{minutes}m {rest}s"
-
-
-class PublicUrlRequest(Struct, kw_only=True):
-    """The body of ``POST /public-url``; null goes back to the listener's own URL."""
-
-    url: str | None
-
-
-class PublicUrlSet(Struct, kw_only=True):
-    """The answer to ``POST /public-url``."""
-
-    status: str = "success"
-    public_url: str | None
-    message: str
-
-
-class LinkRequest(Struct, kw_only=True):
-    """The body of ``POST /links``: a ``path`` of this server, or a ``url`` that was handed out.
-
-    ``expires`` is in seconds, or like "1h". ``prefix``: everything below the path too.
-    """
-
-    path: str | UnsetType = UNSET
-    url: str | UnsetType = UNSET
-    expires: int | str = 3600
-    prefix: bool = False
-
-
-class LinkMade(Struct, kw_only=True):
-    """The answer to ``POST /links``; ``expires_at`` is RFC 3339, UTC."""
-
-    status: str = "success"
-    url: str
-    expires_at: str
-
-
-class LinksRevoked(Struct, kw_only=True):
-    """The answer to ``POST /links/revoke``."""
-
-    status: str = "success"
-    message: str = "No link made before is good any more"
 
 
 def valid_base_url(url: str, field: str = "Field 'url'") -> str:

@@ -1,4 +1,4 @@
-"""The sorted names of a collection's images, held in little more than their bytes."""
+"""The sorted names of a collection's images, in little more memory than their bytes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-# Names sorted in one go. A sort lets no other thread run until it is done: of 1,000,000 names at
-# once it held up every request for a third of a second, of so many for some 3 ms.
+# Names that are sorted at once. A sort lets no other thread run until it is done: one of 1,000,000
+# names held up every request for a third of a second, one of this many for some 3 ms.
 CHUNK: Final = 8_192
 
 
 class NameIndex:
-    """An immutable sorted sequence of names, by the order of their bytes.
+    """An immutable sequence of names, sorted by their bytes.
 
-    One block of bytes and eight bytes a name beside it: 1,000,000 names of 16 characters take
-    24 MB, where a list of ``str`` takes 73 MB.
+    A name takes its bytes and eight more: 1,000,000 names of 16 characters take 24 MB, and would
+    take 73 MB in a list of ``str``.
     """
 
     __slots__ = ("_block", "_ends")
@@ -34,7 +34,7 @@ class NameIndex:
             self._ends.append(len(block))
         self._block = bytes(block)
         while chunks:
-            chunks.pop()  # one by one, for the same reason
+            chunks.pop()  # one at a time: freeing all of them lets no other thread run either
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -43,7 +43,7 @@ class NameIndex:
         return self._block[self._ends[index] : self._ends[index + 1]]
 
     def page(self, start: int, limit: int) -> list[str]:
-        """At most ``limit`` names from number ``start`` (0 is the first) on."""
+        """At most ``limit`` names, from the index ``start`` on."""
         stop = min(len(self), start + limit)
         return [self._raw(i).decode("utf-8", "surrogateescape") for i in range(start, stop)]
 
@@ -51,8 +51,8 @@ class NameIndex:
         for start in range(0, len(self), 1_000):
             yield from self.page(start, 1_000)
 
-    def place_after(self, name: str) -> int:
-        """The number of the first name that sorts after ``name``, which need not be here."""
+    def index_after(self, name: str) -> int:
+        """The index of the first name that sorts after ``name``, which need not be in it."""
         return bisect_right(
             range(len(self)), name.encode("utf-8", "surrogateescape"), key=self._raw
         )

@@ -1,4 +1,4 @@
-"""From a request and the facts of a file to the answer: status, headers, and what to send."""
+"""The answer to a GET or HEAD of a file: status, headers, and what to send."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imgd.core.ranges import Slice
 
 Header = tuple[bytes, bytes]
 
-# The headers of a request that an answer may depend on.
+# The request headers that an answer may depend on.
 CONDITIONS: Final = (
     b"if-match",
     b"if-unmodified-since",
@@ -21,16 +21,15 @@ CONDITIONS: Final = (
     b"if-range",
     b"range",
 )
-_FIRST: Final = CONDITIONS[:2]  # evaluated before If-None-Match (section 13.2.2)
+_FIRST_CONDITIONS: Final = CONDITIONS[:2]  # RFC 9110 section 13.2.2
 SANDBOX: Final = b"sandbox; default-src 'none'; style-src 'unsafe-inline'"
 
 
 class Plan(NamedTuple):
-    """An answer decided upon.
+    """An answer. ``parts`` are literal bytes and slices of the file, to be sent in order.
 
-    ``parts`` are literal bytes and slices of the file, to be sent in order; their lengths add up to
-    ``Content-Length`` where there is one. HEAD has the headers of GET, and its sender drops the
-    parts.
+    Their lengths add up to ``Content-Length`` if there is one. HEAD gets the plan of GET: whoever
+    sends it drops the parts.
     """
 
     status: int
@@ -40,9 +39,9 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """A file as it can be answered with: everything that depends on its name and facts alone.
+    """What of an answer depends on a file's name and facts alone.
 
-    Made once for a file and kept while its facts hold; ``plan`` then chooses for each request.
+    Made once for a file and kept while its facts stay the same; ``plan`` chooses for each request.
     """
 
     media_type: bytes
@@ -59,7 +58,7 @@ class Representation:
             (b"ETag", tag),
             (b"Last-Modified", conditional.http_date(modified)),
             (b"Accept-Ranges", b"bytes"),
-            # What stands behind a URL can be replaced at any time: ask again, and get a 304.
+            # A file can be replaced at any time: clients ask again, and get a 304.
             (b"Cache-Control", b"no-cache"),
         ]
         if media.is_active(name):
@@ -69,20 +68,22 @@ class Representation:
 
 
 def plan(rep: Representation, conditions: Mapping[bytes, bytes], now: float) -> Plan:
-    """Answer a GET or HEAD. ``conditions`` holds those of ``CONDITIONS`` that the request has."""
+    """Plan the answer. ``conditions`` holds those of ``CONDITIONS`` that the request has."""
     if not conditions:
         return _whole(rep)
-    if conditions.get(b"if-none-match") == rep.etag and conditions.keys().isdisjoint(_FIRST):
-        return Plan(304, rep.headers, ())  # what most clients ask, and nothing is parsed
+    if conditions.get(b"if-none-match") == rep.etag and conditions.keys().isdisjoint(
+        _FIRST_CONDITIONS
+    ):
+        return Plan(304, rep.headers, ())  # the most frequent condition, answered without parsing
     status = conditional.evaluate(conditions, rep.etag, rep.modified)
     if status == 304:
         return Plan(304, rep.headers, ())
     if status == 412:
         return Plan(412, (*rep.headers, (b"Content-Length", b"0")), ())
-    wanted = conditions.get(b"range")
-    if wanted is None or not conditional.range_holds(conditions, rep.etag, rep.modified, now):
+    range_header = conditions.get(b"range")
+    if range_header is None or not conditional.range_holds(conditions, rep.etag, rep.modified, now):
         return _whole(rep)
-    slices = ranges.parse(wanted, rep.size)
+    slices = ranges.parse(range_header, rep.size)
     if slices is None:
         return _whole(rep)
     if not slices:
@@ -91,18 +92,20 @@ def plan(rep: Representation, conditions: Mapping[bytes, bytes], now: float) -> 
     return _single(rep, slices[0]) if len(slices) == 1 else _multiple(rep, slices)
 
 
-def _described(rep: Representation, media_type: bytes, length: int, *more: Header) -> list[Header]:
-    return [
+def _with_content(
+    rep: Representation, media_type: bytes, length: int, *more: Header
+) -> tuple[Header, ...]:
+    return (
         (b"Content-Type", media_type),
         (b"Content-Length", b"%d" % length),
         *more,
         *rep.headers,
-    ]
+    )
 
 
 def _whole(rep: Representation) -> Plan:
-    headers = _described(rep, rep.media_type, rep.size)
-    return Plan(200, tuple(headers), (Slice(0, rep.size),))
+    headers = _with_content(rep, rep.media_type, rep.size)
+    return Plan(200, headers, (Slice(0, rep.size),))
 
 
 def _content_range(part: Slice, size: int) -> bytes:
@@ -110,15 +113,16 @@ def _content_range(part: Slice, size: int) -> bytes:
 
 
 def _single(rep: Representation, part: Slice) -> Plan:
-    place = (b"Content-Range", _content_range(part, rep.size))
-    return Plan(206, tuple(_described(rep, rep.media_type, part.length, place)), (part,))
+    content_range = (b"Content-Range", _content_range(part, rep.size))
+    headers = _with_content(rep, rep.media_type, part.length, content_range)
+    return Plan(206, headers, (part,))
 
 
 def _multiple(rep: Representation, slices: tuple[Slice, ...]) -> Plan:
     """multipart/byteranges, section 14.6.
 
-    The boundary comes from the ETag, whose inode and nanoseconds nobody knows before the file is
-    written, so that no file can be made to hold its own.
+    The boundary is made of the ETag. Nobody knows its inode and nanoseconds before the file is
+    written, so that no file can be made to contain its own boundary.
     """
     boundary = b"imgd-" + rep.etag.strip(b'"')
     parts: list[bytes | Slice] = []
@@ -132,4 +136,4 @@ def _multiple(rep: Representation, slices: tuple[Slice, ...]) -> Plan:
     parts.append(b"\r\n--%b--\r\n" % boundary)
     length = sum(p.length if isinstance(p, Slice) else len(p) for p in parts)
     kind = b"multipart/byteranges; boundary=" + boundary
-    return Plan(206, tuple(_described(rep, kind, length)), tuple(parts))
+    return Plan(206, _with_content(rep, kind, length), tuple(parts))

@@ -6,7 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 MAX_RANGES: Final = 16
-_SPEC: Final = re.compile(rb"(\d{0,999})-(\d{0,999})")  # within what int() reads at once
+_SPEC: Final = re.compile(rb"(\d{0,999})-(\d{0,999})")  # int() refuses more than 4,300 digits
 
 
 class Slice(NamedTuple):
@@ -19,24 +19,24 @@ class Slice(NamedTuple):
 def parse(header: bytes, size: int) -> tuple[Slice, ...] | None:
     """The slices that a ``Range`` header asks of a file of ``size`` bytes, in the order asked.
 
-    None: serve the whole file, for the header is malformed, of another unit, of more than
-    ``MAX_RANGES`` ranges, or asks for more bytes than the file has (RFC 9110 section 14.2 lets a
-    server ignore it). An empty tuple: nothing of it can be satisfied, which is a 416.
+    None means the whole file: the header is malformed, of another unit, of more than ``MAX_RANGES``
+    ranges, or asks for more bytes than the file has (RFC 9110 section 14.2 lets a server ignore
+    it). An empty tuple means that no range can be satisfied: a 416.
     """
     unit, equals, specs = header.partition(b"=")
     if unit.strip().lower() != b"bytes" or not equals:
         return None
-    wanted = [spec.strip(b" \t") for spec in specs.split(b",")]
-    wanted = [spec for spec in wanted if spec]
-    if not 1 <= len(wanted) <= MAX_RANGES:
+    stripped = [spec.strip(b" \t") for spec in specs.split(b",")]
+    nonempty = [spec for spec in stripped if spec]
+    if not 1 <= len(nonempty) <= MAX_RANGES:
         return None
     slices: list[Slice] = []
-    for spec in wanted:
+    for spec in nonempty:
         match = _SPEC.fullmatch(spec)
-        if match is None or not (found := _slice(match[1], match[2], size)):
+        if match is None or not (part := _slice(match[1], match[2], size)):
             return None
-        if found is not _UNSATISFIABLE:
-            slices.append(found)
+        if part is not _UNSATISFIABLE:
+            slices.append(part)
     return tuple(slices) if sum(s.length for s in slices) <= size else None
 
 
@@ -44,7 +44,7 @@ _UNSATISFIABLE: Final = Slice(-1, -1)
 
 
 def _slice(first: bytes, last: bytes, size: int) -> Slice | None:
-    """One range: a slice, ``_UNSATISFIABLE``, or None where the whole header counts for nothing."""
+    """One range: a slice, ``_UNSATISFIABLE``, or None if the whole header must be ignored."""
     if not first:
         return _suffix(last, size)
     start = int(first)
@@ -61,5 +61,5 @@ def _suffix(last: bytes, size: int) -> Slice | None:
         return None
     length = min(int(last), size)
     if int(last) and not size:
-        return None  # satisfiable, but no Content-Range can say so: the whole, empty file
+        return None  # satisfiable, but no Content-Range can say 0 bytes: the whole, empty file
     return Slice(size - length, length) if length else _UNSATISFIABLE

@@ -8,7 +8,7 @@ from twisted.python.failure import Failure
 
 from imgd.core.health import REASONS, Fault, HealthState
 from imgd.errors import ImgdError
-from imgd.logs import TELL_EVERY, Logger
+from imgd.logs import LOG_INTERVAL, Logger
 
 
 class HealthMonitor:
@@ -55,7 +55,7 @@ class HealthMonitor:
         most, and with the next how many were not.
         """
         now = self._seconds()
-        if self._told_at is not None and now - self._told_at < TELL_EVERY:
+        if self._told_at is not None and now - self._told_at < LOG_INTERVAL:
             self._untold += 1
             return
         more = f" (and {self._untold} more that were not told)" if self._untold else ""

@@ -1,4 +1,4 @@
-"""The bytes of a body, each from the version of the file that was promised."""
+"""The bytes of a body, all of them from the version of the file that its head describes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Final, cast
 from imgd.core.ranges import Slice
 from imgd.files.disk import OpenFile
 
-# Read and handed at once to a transport that keeps what it cannot send, in bytes.
+# Bytes that are read at once for a transport that buffers what it cannot send.
 CHUNK: Final = 64 * 1024
-# The last bytes of a body are never sent before the file was found unchanged after all others.
+# The last bytes of a body, which are sent only if the file is unchanged after all others are sent.
 LAST: Final = 1024
 
 
 class FileChanged(Exception):
-    """The file is no longer what was promised."""
+    """The file is not the one that the head describes any more."""
 
 
 class FileBody:
-    """The bytes of a plan, in order and each from one version of the file.
+    """The bytes of a plan's parts, in order and all from one version of the file.
 
-    The file is asked after each read whether it changed: what was read before it did is whole, and
-    what was read after is never handed on.
+    After each read it checks whether the file changed, and raises FileChanged instead of returning
+    bytes that were read after a change.
     """
 
     def __init__(self, parts: tuple[bytes | Slice, ...], file: OpenFile) -> None:
@@ -29,10 +29,7 @@ class FileBody:
         self.file = file
 
     def next_chunk(self) -> bytes:
-        """The next bytes, b"" after the last. FileChanged where they cannot be kept to the promise.
-
-        At most ``CHUNK`` of them where they come from the file.
-        """
+        """The next bytes, at most ``CHUNK`` of them from the file; b"" after the last."""
         if not self._parts:
             return b""
         if self.is_next_literal():
@@ -42,15 +39,15 @@ class FileBody:
         return data
 
     def read_all(self) -> bytes:
-        """All of a small body."""
+        """The whole of a small body."""
         return b"".join(iter(self.next_chunk, b""))
 
     def is_next_literal(self) -> bool:
-        """Whether what comes next is not from the file; there may be nothing."""
+        """Whether the next bytes are not from the file, or there are none."""
         return not (self._parts and isinstance(self._parts[-1], Slice))
 
     def peek(self, limit: int) -> bytes:
-        """At most ``limit`` of the next bytes from the file; they come again unless skipped."""
+        """At most ``limit`` of the next bytes, from the file; ``skip`` moves on."""
         part = cast(Slice, self._parts[-1])
         try:
             data = self.file.read(part.offset, min(part.length, limit))
@@ -62,20 +59,19 @@ class FileBody:
         return data
 
     def slice_to_send(self) -> Slice | None:
-        """What may go out from the file unseen, None where the next bytes must be read."""
+        """What the kernel may send from the file; None if the next bytes must be read here."""
         part = self._parts[-1] if self._parts else None
         if isinstance(part, Slice) and part.length > LAST:
             return Slice(part.offset, part.length - LAST)
         return None
 
     def skip(self, length: int) -> None:
-        """So many bytes of the present part are on their way."""
         part = cast(Slice, self._parts.pop())
         if length < part.length:
             self._parts.append(Slice(part.offset + length, part.length - length))
 
     def check(self) -> None:
-        """FileChanged where the file is not the one that was opened."""
+        """Raise FileChanged unless the file is the one that was opened."""
         try:
             intact = self.file.is_unchanged()
         except OSError as error:
@@ -84,7 +80,6 @@ class FileBody:
             raise FileChanged
 
     def close(self) -> None:
-        """Give the file back."""
         self.file.close()
 
 

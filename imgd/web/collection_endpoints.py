@@ -84,13 +84,13 @@ class Collections(Endpoint):
         return self._manager.find(name)
 
     async def _all(self, request: Request) -> None:
-        full = self._access.is_controller(request)
-        told = await self._views.collections(full=full)
-        respond_json(request, messages.Collections(collections=told))
+        show_paths = self._access.is_controller(request)
+        told = await self._views.collections(show_paths=show_paths)
+        respond_json(request, messages.CollectionList(collections=told))
 
     async def _one(self, request: Request, loaded_collection: LoadedCollection) -> None:
-        full = self._access.is_controller(request)
-        [told] = await self._views.some([loaded_collection], full=full)
+        show_paths = self._access.is_controller(request)
+        [told] = await self._views.infos([loaded_collection], show_paths=show_paths)
         respond_json(request, told)
 
 

@@ -1,4 +1,4 @@
-"""The control API: load, unload, timers, the public URL. JSON in, JSON out; contract section 2."""
+"""The control API: load, unload, timers, the public URL. JSON in, JSON out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from imgd.collections.manager import CollectionManager, LoadSpec
-from imgd.core import messages
+from imgd.core import json_body, messages
 from imgd.core.catalog import CURRENT, Collection
 from imgd.core.request_body import NOT_JSON, is_json
 from imgd.errors import BadRequest, NotFound, UnsupportedMediaType
@@ -19,12 +19,13 @@ from imgd.web.serializers import Serializers, Urls
 
 T = TypeVar("T")
 _WHOLE_NUMBER: Final = re.compile(rb"[0-9]{1,9}")
+_MINUTES: Final = "MINUTES in /timeout/MINUTES"
 
 
 def control(
     access: Access, act: Callable[[Request], Awaitable[object]], *, deep: bool = False
 ) -> Reply:
-    """A resource that judges the asker before it reads a word of what is asked."""
+    """A resource that checks that the client may control, and only then reads what it sent."""
 
     async def answer(request: Request) -> None:
         access.check(request)
@@ -37,77 +38,83 @@ def read_json(request: Request, kind: type[T]) -> T:
     """The body as a message of this kind; BadRequest or UnsupportedMediaType if it is not."""
     if not is_json(tuple(request.requestHeaders.getRawHeaders(b"content-type", ()))):
         raise UnsupportedMediaType(NOT_JSON.reason)
-    return messages.decode(request.content.read(), kind)
+    return json_body.decode(request.content.read(), kind)
 
 
 class Actions:
     """What a controller can do."""
 
     def __init__(
-        self, manager: CollectionManager, views: Serializers, urls: Urls, hosts: OwnHosts
+        self, manager: CollectionManager, serializers: Serializers, urls: Urls, hosts: OwnHosts
     ) -> None:
         self._manager = manager
-        self._views = views
+        self._serializers = serializers
         self._urls = urls
         self._hosts = hosts
 
-    async def load(self, request: Request) -> messages.Loaded:
-        """``POST /load-directory``: load, in place of what had the name."""
-        asked = read_json(request, messages.LoadRequest)
-        minutes = asked.timeout_minutes
-        order = LoadSpec(
-            directory=asked.wanted,
-            name=CURRENT if asked.name is None else messages.valid_name(asked.name),
-            recursive=asked.recursive,
-            minutes=None if minutes is None else messages.valid_minutes(minutes),
-        )
-        collection = (await self._manager.load(order)).collection
-        told = self._views.collection(collection, full=True)
-        return messages.Loaded(
-            directory=told.directory,
-            image_count=told.image_count,
-            message=f"Loaded {told.image_count} images from {told.directory}",
-            timeout=self._told_timeout(collection),
-            collection=told,
+    async def load(self, request: Request) -> messages.LoadResult:
+        """``POST /load-directory``: load a directory, and replace the collection of its name."""
+        spec = _load_spec(read_json(request, messages.LoadRequest))
+        collection = (await self._manager.load(spec)).collection
+        info = self._serializers.info(collection, show_paths=True)
+        return messages.LoadResult(
+            directory=info.directory,
+            image_count=info.image_count,
+            message=f"Loaded {info.image_count} images from {info.directory}",
+            timeout=self._describe_timeout(collection),
+            collection=info,
         )
 
-    def _told_timeout(self, collection: Collection) -> str:
+    def _describe_timeout(self, collection: Collection) -> str:
         expires_at = self._manager.expires_at(collection)
         if expires_at is None:
             return "No auto-unload timeout set"
-        when = messages.local(expires_at)
         return (
-            f"Directory will be automatically unloaded at {when} "
+            f"Directory will be automatically unloaded at {messages.local(expires_at)} "
             f"({collection.timeout_minutes} minutes)"
         )
 
-    async def unload(self, request: Request) -> messages.Unloaded:
-        """``POST /unload``: the named collection, or the current one."""
+    async def unload(self, request: Request) -> messages.UnloadResult:
+        """``POST /unload``: unload the named collection, or the current one."""
         has_body = bool(request.content.getvalue().strip())
-        asked = read_json(request, messages.UnloadRequest) if has_body else messages.UnloadRequest()
-        if await self._manager.unload(asked.name or CURRENT):
-            return messages.Unloaded()
-        if asked.name is None:
-            return messages.Unloaded(status="info", message="No directory currently loaded")
-        raise NotFound(f"No collection named {messages.valid_name(asked.name)} is loaded.")
+        name = read_json(request, messages.UnloadRequest).name if has_body else None
+        if await self._manager.unload(name or CURRENT):
+            return messages.UnloadResult()
+        if name is None:
+            return messages.UnloadResult(status="info", message="No directory currently loaded")
+        raise NotFound(f"No collection named {messages.valid_name(name)} is loaded.")
 
-    async def timeout(self, request: Request) -> messages.TimeoutSet:
+    async def timeout(self, request: Request) -> messages.TimeoutResult:
         """``POST /timeout/MINUTES``: restart the running timers, and set the default."""
-        given = b"/".join(request.postpath)
-        if not _WHOLE_NUMBER.fullmatch(given):
-            raise BadRequest("MINUTES in /timeout/MINUTES must be a whole number, 0 for never.")
-        minutes = messages.valid_minutes(int(given), "MINUTES in /timeout/MINUTES")
+        text = b"/".join(request.postpath)
+        if not _WHOLE_NUMBER.fullmatch(text):
+            raise BadRequest(f"{_MINUTES} must be a whole number, 0 for never.")
+        minutes = messages.valid_minutes(int(text), _MINUTES)
         await self._manager.restart_timers(minutes)
-        said = f"Timeout set to {minutes} minutes" if minutes else "Auto-unload timeout disabled"
-        return messages.TimeoutSet(
-            timeout_minutes=minutes, timeout_enabled=minutes > 0, message=said
+        return messages.TimeoutResult(
+            timeout_minutes=minutes,
+            timeout_enabled=minutes > 0,
+            message=f"Timeout set to {minutes} minutes"
+            if minutes
+            else "Auto-unload timeout disabled",
         )
 
-    async def public_url(self, request: Request) -> messages.PublicUrlSet:
-        """``POST /public-url``: the base of the URLs handed out from now on, null for its own."""
-        asked = read_json(request, messages.PublicUrlRequest)
-        self._urls.public = None if asked.url is None else messages.valid_base_url(asked.url)
+    async def public_url(self, request: Request) -> messages.PublicUrlResult:
+        """``POST /public-url``: set the base of all URLs; null for the daemon's own."""
+        url = read_json(request, messages.PublicUrlRequest).url
+        self._urls.public = None if url is None else messages.valid_base_url(url)
         self._hosts.add_url(self._urls.public)
-        return messages.PublicUrlSet(
+        return messages.PublicUrlResult(
             public_url=self._urls.public, message=f"URLs now begin with {self._urls.base}"
         )
+
+
+def _load_spec(body: messages.LoadRequest) -> LoadSpec:
+    """What to load; BadRequest names the field that is wrong."""
+    minutes = body.timeout_minutes
+    return LoadSpec(
+        directory=body.directory_or_path,
+        name=CURRENT if body.name is None else messages.valid_name(body.name),
+        recursive=body.recursive,
+        minutes=None if minutes is None else messages.valid_minutes(minutes),
+    )

@@ -1,4 +1,4 @@
-"""A folder's listing, as JSON for programs and as a page for people."""
+"""Answers for folders: JSON for programs, a page for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Final
 from msgspec import Raw
 
 from imgd.collections.manager import RunBlocking
-from imgd.core import listing, messages
+from imgd.core import listing, messages, paths
+from imgd.core.folder_json import listing_message
 from imgd.core.listing import Page, Query
 from imgd.core.wait_limits import WaitLimit
 from imgd.files.disk import Root
@@ -19,26 +20,26 @@ from imgd.web.endpoint import respond_json, respond_page, vary_by_accept
 from imgd.web.request import Request
 from imgd.web.serializers import Serializers
 
-# How many may wait for one folder or image list, and of one client for all of them. A page of 1,000
-# entries takes some 15 ms: who is let in waits for a quarter of a second where one folder is asked
-# for, and twice that for many. One folder leaves half of a client's share to others.
-EACH_FOLDER: Final = 16
-EACH_CLIENT: Final = 32
+# How many requests may wait for one folder or image list, and how many of one client for all. A
+# page of 1,000 entries takes some 15 ms: the last in line waits a quarter of a second for one
+# folder, and half a second for many. One folder leaves half of a client's share to others.
+MAX_WAITING_PER_FOLDER: Final = 16
+MAX_WAITING_PER_CLIENT: Final = 32
 
-Written = Callable[[Page], bytes]
+Serialize = Callable[[Page], bytes]
 
 
 class FolderListings:
-    """Answers for folders. They are read, sorted and written on another thread."""
+    """Reads, sorts and serializes folders on another thread."""
 
     def __init__(
         self,
-        views: Serializers,
+        serializers: Serializers,
         run_blocking: RunBlocking,
         indexes: FolderIndexes,
         waiting: WaitLimit,
     ) -> None:
-        self._views = views
+        self._serializers = serializers
         self._run = run_blocking
         self._indexes = indexes
         self._waiting = waiting
@@ -50,46 +51,54 @@ class FolderListings:
         query = listing.parse_query(request.query())
         with self._waiting.slot("/".join((root.path, *names)), request.peer):
             if wants_json(request):
-                written = await self._json(root, names, query, base)
+                body = await self._json(root, names, query, base)
                 vary_by_accept(request)
-                respond_json(request, Raw(written))
+                respond_json(request, Raw(body))
             else:
-                written = await self._page(root, names, query, base)
+                body = await self._html(root, names, query, base)
                 vary_by_accept(request)
-                respond_page(request, written)
+                respond_page(request, body)
 
     async def _json(self, root: Root, names: tuple[str, ...], query: Query, base: str) -> bytes:
-        def write(page: Page) -> bytes:
-            return messages.encode(pages.folder_json(base, names, page, query))
+        path = base + "".join(f"{paths.encode(name)}/" for name in names)
 
-        return await self._written(root, names, query, write, with_size=False)
+        def serialize(page: Page) -> bytes:
+            return messages.encode(listing_message(page, query, path))
 
-    async def _page(self, root: Root, names: tuple[str, ...], query: Query, base: str) -> bytes:
-        at_front = base == "/" and not names
-        loaded_collections = await self._views.collections(full=False) if at_front else []
+        return await self._serialize(root, names, query, serialize, with_size=False)
 
-        def write(page: Page) -> bytes:
+    async def _html(self, root: Root, names: tuple[str, ...], query: Query, base: str) -> bytes:
+        is_front = base == "/" and not names
+        collections = await self._serializers.collections(show_paths=False) if is_front else []
+
+        def serialize(page: Page) -> bytes:
             return pages.folder_page(
-                names=names, base=base, page=page, query=query, collections=loaded_collections
+                names=names, base=base, page=page, query=query, collections=collections
             )
 
-        return await self._written(root, names, query, write, with_size=True)
+        return await self._serialize(root, names, query, serialize, with_size=True)
 
-    async def _written(
-        self, root: Root, names: tuple[str, ...], query: Query, write: Written, *, with_size: bool
+    async def _serialize(
+        self,
+        root: Root,
+        names: tuple[str, ...],
+        query: Query,
+        serialize: Serialize,
+        *,
+        with_size: bool,
     ) -> bytes:
-        asked, progress = self._indexes.ask(), JobProgress()
+        asked_at, progress = self._indexes.ask(), JobProgress()
 
         def work(root: Root, names: tuple[str, ...], progress: JobProgress) -> bytes:
-            find = self._indexes.page
-            return write(find(root, names, query, asked, progress, with_size=with_size))
+            page = self._indexes.page(root, names, query, asked_at, progress, with_size=with_size)
+            return serialize(page)
 
-        written: bytes = await self._run(work, root, names, progress)
-        return written
+        body: bytes = await self._run(work, root, names, progress)
+        return body
 
 
 def wants_json(request: Request) -> bool:
-    """Whether a folder is asked for as JSON: ``?format=json``, or by ``Accept``."""
+    """Whether a folder is asked for as JSON: by ``?format=json``, or by ``Accept``."""
     return request.query().get("format") == "json" or (
         request.prefers(b"application/json") and not request.prefers(b"text/html")
     )

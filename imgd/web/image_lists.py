@@ -1,4 +1,4 @@
-"""The images of a collection as JSON: page by page, or all of them line by line."""
+"""The images of a collection as JSON: one page, or all of them line by line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from imgd.collections.manager import CollectionManager, LoadedCollection, RunBlocking
 from imgd.core import listing, media, messages, paths
-from imgd.core.conditional import NANOSECONDS
+from imgd.core.conditional import NANOSECONDS, FileFacts
 from imgd.core.name_index import NameIndex
 from imgd.core.wait_limits import WaitLimit
 from imgd.errors import BadRequest, NotFound
@@ -20,118 +20,97 @@ from imgd.web.request import Request
 from imgd.web.serializers import Urls
 
 NDJSON: Final = b"application/x-ndjson"
-# Streams at once, of one collection and for one client: each has one piece of work at a time.
-STREAMS_OF_EACH: Final = 128
-STREAMS_OF_CLIENT: Final = 32
+# Streams at once; each of them has one piece of work at a time.
+MAX_STREAMS_PER_COLLECTION: Final = 128
+MAX_STREAMS_PER_CLIENT: Final = 32
 
 
 class ImageLists:
     """Answers ``/collections/NAME/images``."""
 
     def __init__(
-        self, manager: CollectionManager, urls: Urls, run_blocking: RunBlocking, waiting: WaitLimit
+        self, manager: CollectionManager, urls: Urls, run_blocking: RunBlocking, pages: WaitLimit
     ) -> None:
         self._manager = manager
         self._urls = urls
         self._run = run_blocking
-        self._waiting = waiting
-        self._streams = WaitLimit(STREAMS_OF_EACH, STREAMS_OF_CLIENT)
+        self._pages = pages
+        self._streams = WaitLimit(MAX_STREAMS_PER_COLLECTION, MAX_STREAMS_PER_CLIENT)
 
-    async def answer(self, request: Request, loaded_collection: LoadedCollection) -> None:
-        """A page, or with ``?format=ndjson`` everything."""
+    async def answer(self, request: Request, loaded: LoadedCollection) -> None:
+        """A page, or every image with ``?format=ndjson``."""
         query = request.query()
         match query.get("format", "json"):
             case "json":
-                await self._page(
-                    request, loaded_collection, _limit(query.get("limit")), query.get("after", "")
-                )
+                limit = listing.parse_limit(query.get("limit", str(listing.PAGE_SIZE)))
+                await self._answer_page(request, loaded, limit, query.get("after", ""))
             case "ndjson":
-                await self._stream(request, loaded_collection)
+                await self._answer_stream(request, loaded)
             case other:
                 raise BadRequest(f"format must be json or ndjson, not {paths.display(other)}.")
 
-    async def _page(
-        self, request: Request, loaded_collection: LoadedCollection, limit: int, after: str
+    async def _answer_page(
+        self, request: Request, loaded: LoadedCollection, limit: int, after: str
     ) -> None:
-        with self._waiting.slot(loaded_collection.root.path, request.peer):
-            names = await self._manager.names(loaded_collection)
-            written = await self._run(
-                self._written, loaded_collection.root, loaded_collection, names, limit, after
-            )
-            respond_json(request, Raw(written))
+        with self._pages.slot(loaded.root.path, request.peer):
+            names = await self._manager.names(loaded)
+            page = await self._run(self._page, loaded.root, loaded, names, limit, after)
+            respond_json(request, Raw(page))
 
-    def _written(
-        self,
-        _root: Root,
-        loaded_collection: LoadedCollection,
-        names: NameIndex,
-        limit: int,
-        after: str,
+    def _page(
+        self, _root: Root, loaded: LoadedCollection, names: NameIndex, limit: int, after: str
     ) -> bytes:
-        start = names.place_after(after) if after else 0
+        start = names.index_after(after) if after else 0
         page = names.page(start, limit)
-        more = start + len(page) < len(names)
-        place = f"/collections/{loaded_collection.collection.name}/images"
-        following = f"{place}?limit={limit}&after={paths.encode(page[-1])}" if more else None
-        images = self._images(loaded_collection, page)
-        return messages.encode(messages.ImagePage(images=images, count=len(names), next=following))
+        has_next = start + len(page) < len(names)
+        path = f"/collections/{loaded.collection.name}/images"
+        next_path = f"{path}?limit={limit}&after={paths.encode(page[-1])}" if has_next else None
+        images = self._images(loaded, page)
+        return messages.encode(messages.ImagePage(images=images, count=len(names), next=next_path))
 
-    async def _stream(self, request: Request, loaded_collection: LoadedCollection) -> None:
-        with self._streams.slot(loaded_collection.root.path, request.peer):
-            names = await self._manager.names(loaded_collection)
+    async def _answer_stream(self, request: Request, loaded: LoadedCollection) -> None:
+        """Every image. An error before the first line is an answer; after it, it cuts the body."""
+        with self._streams.slot(loaded.root.path, request.peer):
+            names = await self._manager.names(loaded)
             request.setHeader(b"Content-Type", NDJSON)
             request.setHeader(b"Cache-Control", b"no-store")
-            flow = BackpressuredWriter(request)
             if request.method == b"GET":
-                await self._write_all(flow, loaded_collection, names)
-            flow.finish()
+                with BackpressuredWriter(request) as writer:
+                    await self._write_all(writer, loaded, names)
+            if not request.is_gone:
+                request.finish()
 
     async def _write_all(
-        self, flow: BackpressuredWriter, loaded_collection: LoadedCollection, names: NameIndex
+        self, writer: BackpressuredWriter, loaded: LoadedCollection, names: NameIndex
     ) -> None:
         for start in range(0, len(names), listing.PAGE_SIZE):
-            if flow.is_over:
+            if writer.is_over:
                 return
-            await flow.write(
-                await self._run(
-                    self._lines, loaded_collection.root, loaded_collection, names, start
-                )
-            )
+            await writer.write(await self._run(self._lines, loaded.root, loaded, names, start))
 
-    def _lines(
-        self, _root: Root, loaded_collection: LoadedCollection, names: NameIndex, start: int
-    ) -> bytes:
-        images = self._images(loaded_collection, names.page(start, listing.PAGE_SIZE))
+    def _lines(self, _root: Root, loaded: LoadedCollection, names: NameIndex, start: int) -> bytes:
+        images = self._images(loaded, names.page(start, listing.PAGE_SIZE))
         return b"".join(messages.encode(image) + b"\n" for image in images)
 
-    def _images(
-        self, loaded_collection: LoadedCollection, names: list[str]
-    ) -> list[messages.Image]:
-        """These images with what the disk says of them now; one that has gone is left out."""
-        found = []
+    def _images(self, loaded: LoadedCollection, names: list[str]) -> list[messages.Image]:
+        """These images as they are on disk now; one that is gone is left out."""
+        images = []
         for name in names:
             try:
-                found.append(
-                    self._image(loaded_collection.collection.name, loaded_collection.root, name)
-                )
+                facts = disk.stat_file(loaded.root, tuple(name.split("/")))
             except NotFound:
                 continue
-        return found
-
-    def _image(self, collection: str, root: Root, name: str) -> messages.Image:
-        facts = disk.stat_file(root, tuple(name.split("/")))
-        return messages.Image(
-            name=paths.display(name),
-            url=self._urls.image(collection, name),
-            size=facts.size,
-            modified=messages.utc(facts.mtime_ns // NANOSECONDS),
-            media_type=media.media_type(name),
-        )
+            url = self._urls.image(loaded.collection.name, name)
+            images.append(image_message(name, url, facts))
+        return images
 
 
-def _limit(given: str | None) -> int:
-    if given is None:
-        return listing.PAGE_SIZE
-    if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= listing.MAX_PAGE_SIZE):
-        raise BadRequest(f"limit must be a whole number from 1 to {listing.MAX_PAGE_SIZE}.")
-    return int(given)
+def image_message(name: str, url: str, facts: FileFacts) -> messages.Image:
+    """An image of a collection; ``name`` contains slashes if it lies in a folder."""
+    return messages.Image(
+        name=paths.display(name),
+        url=url,
+        size=facts.size,
+        modified=messages.utc(facts.mtime_ns // NANOSECONDS),
+        media_type=media.media_type(name),
+    )

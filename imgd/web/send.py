@@ -1,7 +1,7 @@
-"""Bodies: from an open file to the client, exactly as many bytes as were promised.
+"""Sends a plan: its head, and exactly as many bytes of the open file as the head says.
 
-A file that shrinks, changes or fails on its way ends the connection before its last promised byte,
-so that nobody takes a short or a mixed body for a whole one.
+If the file shrinks, changes or fails meanwhile, the connection ends before the last byte, so that
+no client takes a short or mixed body for a whole one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from imgd.net import tcp
 from imgd.web.bodies import FileBody, FileChanged
 from imgd.web.request import Request
 
-# Sent in one write where the whole body fits, in bytes: a frame or a thumbnail needs no producer.
+# Bytes: a body up to this size is sent in one write, as a frame or a thumbnail needs no producer.
 AT_ONCE: Final = 128 * 1024
-# Handed on in one turn of the reactor; then others have theirs. 0.2 ms of a fast client's TLS.
+# Bytes sent in one turn of the reactor, before others have theirs: 0.2 ms of a fast client's TLS.
 TURN: Final = 480 * 1024
 
 
 def send(request: Request, plan: Plan, file: OpenFile) -> None:
-    """Answer a request with a plan's head and the file's bytes; closes the file in the end."""
+    """Answer a request by a plan, and close the file when it is sent."""
     request.setResponseCode(plan.status)
     for name, value in plan.headers:
         request.responseHeaders.addRawHeader(name, value)
@@ -44,18 +44,16 @@ def send(request: Request, plan: Plan, file: OpenFile) -> None:
 
 
 def _producer_for(transport: object) -> type[FileProducer]:
-    """The fastest way that this transport has."""
     if tcp.can_send_files(transport):
         return SendFileProducer
     return BulkProducer if getattr(transport, "can_write_some", False) else FileProducer
 
 
 def _send_at_once(request: Request, body: FileBody) -> None:
-    """A small body in one write, so that its failure can still be told as one."""
     try:
         data = body.read_all()
-    except FileChanged as why:
-        request.abort(why)
+    except FileChanged as error:
+        request.abort(error)
     else:
         request.write(data)
         request.finish()
@@ -65,7 +63,7 @@ def _send_at_once(request: Request, body: FileBody) -> None:
 
 @implementer(IPushProducer)
 class FileProducer:
-    """Sends a large body through the transport, TLS or not: chunk by chunk while it has room."""
+    """Writes a large body to the transport, chunk by chunk while it has room."""
 
     def __init__(self, request: Request, body: FileBody) -> None:
         self._request = request
@@ -75,14 +73,14 @@ class FileProducer:
         self._done = False
 
     def start(self) -> None:
-        """Send the head and the first bytes."""
         self._request.registerProducer(self, True)
         self.resumeProducing()
 
     def resumeProducing(self) -> None:
-        """The transport has room: fill it, or make use of one turn.
+        """Write until the transport is full, or for one turn of the reactor.
 
-        A transport that takes all at once asks within ``write``, and the loop answers it.
+        A transport that takes everything at once calls this again within ``write``; the loop that
+        is under way goes on then.
         """
         self._paused = False
         if self._producing:
@@ -90,9 +88,9 @@ class FileProducer:
         self._producing = True
         try:
             self._produce()
-        except FileChanged as why:
+        except FileChanged as error:
             self._end()
-            self._request.abort(why)
+            self._request.abort(error)
         finally:
             self._producing = False
 
@@ -101,7 +99,7 @@ class FileProducer:
         while not (self._paused or self._done):
             if left <= 0:
                 self._give_way()
-                left = TURN  # where the transport knows no turns, and is not paused
+                left = TURN  # for a transport without turns, which does not pause this
             else:
                 left -= self._send_some()
 
@@ -109,7 +107,7 @@ class FileProducer:
         cast(Any, self._request.channel).give_way()
 
     def _send_some(self) -> int:
-        """Hand on the next bytes: how many, 0 where that was all."""
+        """Write the next bytes. Returns how many; 0 if there are no more."""
         chunk = self._body.next_chunk()
         if chunk:
             self._request.write(chunk)
@@ -119,7 +117,7 @@ class FileProducer:
         return len(chunk)
 
     def _count(self, taken: int) -> None:
-        """The transport took so many bytes, which did not go through the channel."""
+        """Count bytes that went to the transport without the channel."""
         self._request.sentLength += taken
         cast(Any, self._request.channel).sent += taken
 
@@ -128,25 +126,23 @@ class FileProducer:
         self._request.unregisterProducer()
 
     def pauseProducing(self) -> None:
-        """The transport is full."""
         self._paused = True
 
     def stopProducing(self) -> None:
-        """Done, or the client has gone."""
         self._done = True
         self._body.close()
 
 
 class BulkProducer(FileProducer):
-    """The same for a transport that tells how much it took (``imgd.net.bulk_tls``).
+    """For a transport that returns how much it took (``imgd.net.bulk_tls``).
 
-    Much is read at once, and what the transport did not take is read again later: nothing of it is
-    kept for a client that does not read.
+    Much is read at once, and what the transport did not take is read again later: no memory is held
+    for a client that does not read.
     """
 
     def _send_some(self) -> int:
         if not self._request.startedWriting:
-            return super()._send_some()  # with the head
+            return super()._send_some()  # writes the head, too
         if self._body.is_next_literal():
             return super()._send_some()
         transport = cast(Any, self._request.channel.transport)
@@ -160,18 +156,18 @@ class BulkProducer(FileProducer):
 
 
 class SendFileProducer(FileProducer):
-    """The same for plain TCP: the kernel moves the file's bytes to the socket.
+    """For plain TCP: the kernel moves the file's bytes to the socket.
 
-    What it takes is not seen here, so that a change is found after the fact. The last bytes of each
-    part are read instead, and only go out of a file that is found unchanged after that.
+    The bytes are not seen here, so that a change is noticed after they are sent. The last bytes of
+    each part are read here instead, and sent only if the file is unchanged then.
     """
 
     def _send_some(self) -> int:
         transport = self._request.channel.transport
-        unseen = self._body.slice_to_send()
-        if unseen is None or not self._request.startedWriting:
+        part = self._body.slice_to_send()
+        if part is None or not self._request.startedWriting:
             return super()._send_some()
-        sent = self._send_file(unseen) if tcp.is_empty(transport) else None
+        sent = self._send_file(part) if tcp.is_empty(transport) else None
         if sent is None:
             self._give_way()
             return 0
@@ -186,5 +182,5 @@ class SendFileProducer(FileProducer):
         transport, length = self._request.channel.transport, min(part.length, TURN)
         try:
             return tcp.send_file(transport, self._body.file.fd, part.offset, length)
-        except OSError as error:  # the file or the connection failed: it ends either way
+        except OSError as error:  # of the file or of the connection, which ends in both cases
             raise FileChanged from error

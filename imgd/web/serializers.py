@@ -1,4 +1,4 @@
-"""Collections as they are told to whoever asks: URLs that work, and paths only for controllers."""
+"""Makes the messages that describe collections: URLs that work, and paths for controllers only."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from imgd.collections.manager import CollectionManager, LoadedCollection
 from imgd.collections.scan import MAX_FIRST
 from imgd.core import messages, paths
 from imgd.core.catalog import CURRENT, Collection
+from imgd.core.messages import CollectionInfo, EncodedStatus
 from imgd.host.single_flight import gather
 
 MAX_STATUS_NAMES: Final = MAX_FIRST
@@ -21,7 +22,7 @@ _NO_NAMES: Final = Raw(b"[]")
 
 
 class Urls:
-    """The URLs that imgd hands out, below a base that can be changed while it runs."""
+    """The URLs that imgd gives, below a base that can be changed while it runs."""
 
     def __init__(self, own: str, public: str | None = None) -> None:
         self.own = own
@@ -29,11 +30,11 @@ class Urls:
 
     @property
     def base(self) -> str:
-        """The base of every URL handed out, without a slash at its end."""
+        """The base of every URL, without a slash at its end."""
         return (self.public or self.own).rstrip("/")
 
     def image(self, collection: str, name: str) -> str:
-        """The URL of one image; ``name`` has slashes where it lies in a folder."""
+        """The URL of one image; ``name`` contains slashes if it lies in a folder."""
         place = "images" if collection == CURRENT else f"collections/{collection}/files"
         return f"{self.base}/{place}/{paths.encode(*name.split('/'))}"
 
@@ -43,10 +44,10 @@ class Urls:
 
 
 class Serializers:
-    """Makes messages of collections. ``full``: the asker may control, and so may see paths.
+    """Makes messages of collections. ``show_paths``: the client may control, and so see paths.
 
-    No directory that takes long keeps them waiting: what it does not say in time by ``clock`` is
-    told as it was last known.
+    They do not wait long for a directory: if it does not answer in time by ``clock``, the message
+    has what was last known of it.
     """
 
     def __init__(self, manager: CollectionManager, urls: Urls, clock: IReactorTime) -> None:
@@ -54,35 +55,37 @@ class Serializers:
         self._urls = urls
         self._clock = clock
 
-    async def collections(self, *, full: bool) -> list[messages.Collection]:
+    async def collections(self, *, show_paths: bool) -> list[CollectionInfo]:
         """Every loaded collection, sorted by name."""
-        return await self.some(self._manager.loaded_collections(), full=full)
+        return await self.infos(self._manager.loaded_collections(), show_paths=show_paths)
 
-    async def some(
-        self, loaded_collections: list[LoadedCollection], *, full: bool
-    ) -> list[messages.Collection]:
-        """These collections, each asked whether its directory is there."""
+    async def infos(
+        self, loaded_collections: list[LoadedCollection], *, show_paths: bool
+    ) -> list[CollectionInfo]:
+        """These collections, and whether the directory of each is there."""
         available = await self._manager.available(loaded_collections, self._clock)
-        return self._told(loaded_collections, available, full=full)
+        return self._infos(loaded_collections, available, show_paths=show_paths)
 
-    def _told(
-        self, loaded_collections: list[LoadedCollection], available: list[bool], *, full: bool
-    ) -> list[messages.Collection]:
+    def _infos(
+        self, loaded_collections: list[LoadedCollection], available: list[bool], *, show_paths: bool
+    ) -> list[CollectionInfo]:
         return [
-            self.collection(
-                self._manager.latest(loaded_collection).collection, full=full, available=is_there
+            self.info(
+                self._manager.latest(loaded).collection,
+                show_paths=show_paths,
+                available=is_available,
             )
-            for loaded_collection, is_there in zip(loaded_collections, available, strict=True)
+            for loaded, is_available in zip(loaded_collections, available, strict=True)
         ]
 
-    def collection(
-        self, collection: Collection, *, full: bool, available: bool = True
-    ) -> messages.Collection:
-        """One collection as COLLECTION of the contract."""
+    def info(
+        self, collection: Collection, *, show_paths: bool, available: bool = True
+    ) -> CollectionInfo:
+        """One collection."""
         expires_at = self._manager.expires_at(collection)
-        return messages.Collection(
+        return CollectionInfo(
             name=collection.name,
-            directory=directory_name(collection.directory, full=full),
+            directory=directory_name(collection.directory, show_path=show_paths),
             recursive=collection.recursive,
             image_count=collection.image_count,
             loaded_at=messages.utc(collection.loaded_at),
@@ -92,35 +95,35 @@ class Serializers:
             available=available,
         )
 
-    async def status(self, *, full: bool) -> messages.StatusTold:
+    async def status(self, *, show_paths: bool) -> EncodedStatus:
         """``GET /``: the current collection, and all of them."""
-        loaded_collection = self._manager.get(CURRENT)
-        if loaded_collection is None:
-            return await self._nothing_loaded(full=full)
+        loaded = self._manager.get(CURRENT)
+        if loaded is None:
+            return await self._status_without_current(show_paths=show_paths)
         loaded_collections = self._manager.loaded_collections()
         index, available = await gather(
-            Deferred.fromCoroutine(self._manager.index(loaded_collection, self._clock)),
+            Deferred.fromCoroutine(self._manager.index(loaded, self._clock)),
             Deferred.fromCoroutine(self._manager.available(loaded_collections, self._clock)),
         )
-        collection = self._manager.latest(loaded_collection).collection
+        collection = self._manager.latest(loaded).collection
         count = collection.image_count if index is None else len(index.names)
         expires_at = self._manager.expires_at(collection)
-        left = self._manager.seconds_left(collection)
-        return messages.StatusTold(
-            current_directory=directory_name(collection.directory, full=full),
+        seconds_left = self._manager.seconds_left(collection)
+        return EncodedStatus(
+            current_directory=directory_name(collection.directory, show_path=show_paths),
             image_count=count,
             image_list=_NO_NAMES if index is None else index.first,
             image_list_truncated=count > (0 if index is None else MAX_STATUS_NAMES),
             load_time=messages.local(collection.loaded_at),
             auto_unload_at=None if expires_at is None else messages.local(expires_at),
             timeout_minutes=collection.timeout_minutes or None,
-            time_remaining=None if left is None else messages.remaining(left),
-            collections=self._told(loaded_collections, available, full=full),
+            time_remaining=None if seconds_left is None else messages.remaining(seconds_left),
+            collections=self._infos(loaded_collections, available, show_paths=show_paths),
             version=__version__,
         )
 
-    async def _nothing_loaded(self, *, full: bool) -> messages.StatusTold:
-        return messages.StatusTold(
+    async def _status_without_current(self, *, show_paths: bool) -> EncodedStatus:
+        return EncodedStatus(
             current_directory=None,
             image_count=0,
             image_list=_NO_NAMES,
@@ -129,11 +132,11 @@ class Serializers:
             auto_unload_at=None,
             timeout_minutes=self._manager.default_minutes or None,
             time_remaining=None,
-            collections=await self.collections(full=full),
+            collections=await self.collections(show_paths=show_paths),
             version=__version__,
         )
 
 
-def directory_name(directory: str, *, full: bool) -> str:
-    """A directory as this asker may see it: its path, or its last name only."""
-    return paths.display(directory if full else os.path.basename(directory) or os.sep)
+def directory_name(directory: str, *, show_path: bool) -> str:
+    """A directory's path, or only its last name."""
+    return paths.display(directory if show_path else os.path.basename(directory) or os.sep)

@@ -36,7 +36,7 @@ from imgd.web.endpoint import Endpoint, Refusing, Reply, respond, respond_json, 
 from imgd.web.fast_path import FastPath, FastPathRequest, ReportingFastPath
 from imgd.web.file_cache import FileCache
 from imgd.web.files import Files
-from imgd.web.folder_listings import EACH_CLIENT, EACH_FOLDER, FolderListings
+from imgd.web.folder_listings import MAX_WAITING_PER_CLIENT, MAX_WAITING_PER_FOLDER, FolderListings
 from imgd.web.image_lists import ImageLists
 from imgd.web.own_hosts import OwnHosts
 from imgd.web.proxied_channel import ProxiedChannel
@@ -87,7 +87,7 @@ def url_map(parts: Parts, clock: IReactorTime) -> Resource:
     """Which path leads where."""
     manager, access = parts.manager, parts.access
     views = Serializers(manager, parts.urls, clock)
-    waiting = WaitLimit(EACH_FOLDER, EACH_CLIENT)
+    waiting = WaitLimit(MAX_WAITING_PER_FOLDER, MAX_WAITING_PER_CLIENT)
     indexes = parts.indexes or FolderIndexes(clock.seconds)
     folders = FolderListings(views, parts.run_blocking, indexes, waiting)
     images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
@@ -149,8 +149,8 @@ class Front(Endpoint):
         return self._status(request)
 
     async def _status(self, request: Request) -> None:
-        full = self._access.is_controller(request)
-        respond_json(request, await self._views.status(full=full))
+        show_paths = self._access.is_controller(request)
+        respond_json(request, await self._views.status(show_paths=show_paths))
 
 
 class Timeout(Tree):
@@ -166,7 +166,7 @@ class Timeout(Tree):
     def _tell(self, request: Request) -> None:
         minutes = self._manager.default_minutes
         respond_json(
-            request, messages.Timeout(timeout_minutes=minutes, timeout_enabled=minutes > 0)
+            request, messages.TimeoutInfo(timeout_minutes=minutes, timeout_enabled=minutes > 0)
         )
 
 

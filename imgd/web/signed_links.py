@@ -69,7 +69,7 @@ class LinkActions:
         self._urls = urls
         self._access = access
 
-    async def make(self, request: Request) -> messages.LinkMade:
+    async def make(self, request: Request) -> messages.LinkResult:
         """``POST /links``: a link to a file, or with ``prefix`` to a folder."""
         asked = read_json(request, messages.LinkRequest)
         path, question, query = self._path(asked).partition("?")
@@ -79,7 +79,7 @@ class LinkActions:
             raise Forbidden(f"A link that lives longer than a week needs imgd's token. {HINT}")
         place, expires = self._links.make(scope, seconds)
         url = f"{self._urls.base}{place}{question}{query}"
-        return messages.LinkMade(url=url, expires_at=messages.utc(expires))
+        return messages.LinkResult(url=url, expires_at=messages.utc(expires))
 
     def _path(self, asked: messages.LinkRequest) -> str:
         """The path asked for, with its query."""
@@ -102,10 +102,10 @@ class LinkActions:
             raise BadRequest("Field 'url' must be an http or https URL of this server.")
         return f"/{path}"
 
-    async def revoke(self, _request: Request) -> messages.LinksRevoked:
+    async def revoke(self, _request: Request) -> messages.RevokeResult:
         """``POST /links/revoke``: no link made so far is good any more."""
         await self._links.revoke()
-        return messages.LinksRevoked()
+        return messages.RevokeResult()
 
 
 class Signed(Endpoint):

@@ -16,27 +16,27 @@ from imgd.client.errors import ClientError, Misbehaved, Refused
 from imgd.client.retry import Patience
 from imgd.core import messages
 from imgd.core.messages import (
-    Collection,
-    Collections,
+    CollectionInfo,
+    CollectionList,
     Health,
     Image,
     ImagePage,
-    LinkMade,
-    LinksRevoked,
-    Loaded,
-    PublicUrlSet,
+    LinkResult,
+    LoadResult,
+    PublicUrlResult,
+    RevokeResult,
     Status,
-    Timeout,
-    TimeoutSet,
-    Unloaded,
+    TimeoutInfo,
+    TimeoutResult,
+    UnloadResult,
 )
 from imgd.errors import BadRequest
 
 TOKEN = "a-token-of-the-tests"
 
 
-def collection(name: str = "current") -> Collection:
-    return Collection(
+def collection(name: str = "current") -> CollectionInfo:
+    return CollectionInfo(
         name=name,
         directory="/data",
         recursive=False,
@@ -105,12 +105,12 @@ class Api(SynchronousTestCase):
             version="1",
         )
         health = Health(version="1", uptime_seconds=2.0)
-        timeout = Timeout(timeout_minutes=30, timeout_enabled=True)
+        timeout = TimeoutInfo(timeout_minutes=30, timeout_enabled=True)
         for line, answer, asked in (
             ("GET /", status, self.client.status),
             ("GET /health", health, self.client.health),
             ("GET /timeout", timeout, self.client.timeout),
-            ("GET /collections", Collections(collections=[]), self.client.collections),
+            ("GET /collections", CollectionList(collections=[]), self.client.collections),
             ("GET /collections/current", collection(), self.client.collection),
             ("GET /collections/current/images?limit=1000", page, self.client.images_page),
         ):
@@ -120,16 +120,16 @@ class Api(SynchronousTestCase):
 
     def test_controlling(self) -> None:
         """Each thing that can be done is sent as the contract has it."""
-        loaded = Loaded(
+        loaded = LoadResult(
             directory="/data",
             image_count=2,
             message="Loaded",
             timeout="No",
             collection=collection("ct"),
         )
-        set_to = TimeoutSet(timeout_minutes=5, timeout_enabled=True, message="set")
-        public = PublicUrlSet(public_url="https://x", message="so")
-        made = LinkMade(url="https://x/-/s/5.ME/a", expires_at="2025-01-01T00:00:00Z")
+        set_to = TimeoutResult(timeout_minutes=5, timeout_enabled=True, message="set")
+        public = PublicUrlResult(public_url="https://x", message="so")
+        made = LinkResult(url="https://x/-/s/5.ME/a", expires_at="2025-01-01T00:00:00Z")
         for line, answer, asked, body in (
             (
                 "POST /load-directory",
@@ -137,7 +137,7 @@ class Api(SynchronousTestCase):
                 lambda c: c.load("/d", name="ct", recursive=True, timeout_minutes=0),
                 b'{"directory":"/d","timeout_minutes":0,"name":"ct","recursive":true}',
             ),
-            ("POST /unload", Unloaded(), lambda c: c.unload("ct"), b'{"name":"ct"}'),
+            ("POST /unload", UnloadResult(), lambda c: c.unload("ct"), b'{"name":"ct"}'),
             ("POST /timeout/5", set_to, lambda c: c.set_timeout(5), b""),
             (
                 "POST /public-url",
@@ -158,7 +158,7 @@ class Api(SynchronousTestCase):
                 lambda c: c.link("https://x/\udcff?q", expires=60, prefix=True),
                 b'{"url":"https://x/%FF?q","expires":60,"prefix":true}',
             ),
-            ("POST /links/revoke", LinksRevoked(), lambda c: c.revoke_links(), b""),
+            ("POST /links/revoke", RevokeResult(), lambda c: c.revoke_links(), b""),
         ):
             self.script.answers[line] = answer
             self.assertEqual(self.successResultOf(asked(self.client)), answer)

@@ -24,7 +24,7 @@ from imgd.client.loading import Loading, LoadOptions
 from imgd.client.retry import Patience
 from imgd.client.signed import LASTING, SHORTEST, Signed, lifetime, shown, sign
 from imgd.core import links, messages
-from imgd.core.messages import Collection, LinkMade
+from imgd.core.messages import CollectionInfo, LinkResult
 from imgd.host.manifest_file import read_manifest
 from tests.client.fake_imgd import TICKET, FakeImgd
 from tests.client.test_loading import TOKEN as FAKE_TOKEN
@@ -147,7 +147,7 @@ class InMemory(SynchronousTestCase):
 class Small(SynchronousTestCase):
     def test_lifetime(self) -> None:
         """Links live as long as their collection stays loaded, else a day."""
-        collection = Collection(
+        collection = CollectionInfo(
             name="a",
             directory="/a",
             recursive=False,
@@ -179,7 +179,7 @@ class Small(SynchronousTestCase):
         """A link for something else than was asked for is not taken."""
 
         def client(url: str) -> Any:
-            made = LinkMade(url=url, expires_at="2025-01-01T00:00:00Z")
+            made = LinkResult(url=url, expires_at="2025-01-01T00:00:00Z")
             render: Callable[..., bytes] = lambda _: messages.encode(made)  # noqa: E731
             resource = Resource()
             resource.isLeaf = True

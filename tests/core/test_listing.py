@@ -87,7 +87,8 @@ class PagingTests(SynchronousTestCase):
     @cheap
     def test_forward(self, found: list[Entry], query: Query) -> None:
         """From the first page on, ``next`` leads through everything that matches, in order."""
-        expected, seen = in_order(found, query), []
+        expected = in_order(found, query)
+        seen: list[Entry] = []
         while True:
             page = select(iter(found), query)
             self.assertEqual(page.start, len(seen))
@@ -312,7 +313,7 @@ class JsonTests(SynchronousTestCase):
         ]
         query = Query(limit=2)
         page = select(found, query)
-        answer = json.loads(messages.encode(folder_json.view(page, query, "/x%20y/")))
+        answer = json.loads(messages.encode(folder_json.listing_message(page, query, "/x%20y/")))
         self.assertEqual(
             answer,
             {
@@ -344,7 +345,7 @@ class JsonTests(SynchronousTestCase):
         )
         rest = parse_query(dict(parse_qsl(answer["next"].partition("?")[2])))
         self.assertEqual(named(select(found, rest)), ["c"])
-        self.assertIsNone(folder_json.view(select(found, rest), rest, "/").next)
+        self.assertIsNone(folder_json.listing_message(select(found, rest), rest, "/").next)
 
     def test_any_suffix(self) -> None:
         """A suffix is a kind of its own only where it can be shown."""
@@ -356,7 +357,7 @@ class JsonTests(SynchronousTestCase):
     def test_any_entries(self, found: list[Entry]) -> None:
         """Whatever there is can be told in JSON."""
         page = select(found, Query())
-        answer = json.loads(messages.encode(folder_json.view(page, Query(), "/")))
+        answer = json.loads(messages.encode(folder_json.listing_message(page, Query(), "/")))
         self.assertEqual(len(answer["entries"]), len(found))
 
     def test_any_time(self) -> None:

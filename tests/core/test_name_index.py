@@ -25,8 +25,8 @@ class NamesTests(SynchronousTestCase):
         """Nothing is a sequence, too."""
         for empty in (NameIndex(), NameIndex([]), NameIndex(iter(()))):
             self.assertEqual((len(empty), list(empty), empty.page(0, 10)), (0, [], []))
-            self.assertEqual(empty.place_after(""), 0)
-            self.assertEqual(empty.place_after("z"), 0)
+            self.assertEqual(empty.index_after(""), 0)
+            self.assertEqual(empty.index_after("z"), 0)
 
     def test_order(self) -> None:
         """Names are sorted by their bytes: no locale, no case, and a prefix before what has it."""
@@ -58,7 +58,7 @@ class NamesTests(SynchronousTestCase):
             with self.subTest(start=start, limit=limit):
                 self.assertEqual(names.page(start, limit), wanted)
 
-    def test_place_after(self) -> None:
+    def test_index_after(self) -> None:
         """The next page begins after a name, be that name here, gone, or never there."""
         names = NameIndex(["b", "d", "f"])
         for name, place in [
@@ -71,7 +71,7 @@ class NamesTests(SynchronousTestCase):
             ("\udcff", 3),
         ]:
             with self.subTest(name=name):
-                self.assertEqual(names.place_after(name), place)
+                self.assertEqual(names.index_after(name), place)
 
     @given(st.lists(file_names), st.integers(1, 7), file_names)
     def test_any(self, given_names: list[str], limit: int, other: str) -> None:
@@ -81,7 +81,7 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual((list(names), len(names)), (wanted, len(wanted)))
         pages = [names.page(start, limit) for start in range(0, len(names), limit)]
         self.assertEqual([name for page in pages for name in page], wanted)
-        place = names.place_after(other)
+        place = names.index_after(other)
         self.assertTrue(all(raw(name) <= raw(other) for name in wanted[:place]))
         self.assertTrue(all(raw(name) > raw(other) for name in wanted[place:]))
 

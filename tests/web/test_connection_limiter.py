@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import formatEvent
 
 from imgd.core.connections import Deadlines
-from imgd.errors import Unavailable
-from tests.fakes import Transport, parse_answer, write
+from tests.fakes import Transport, parse_answer, record_log, write
 from tests.web.connection_case import ASK, HEAD, ConnectionCase, FullTransport
 
 
@@ -19,9 +18,7 @@ class SlowReaderTests(ConnectionCase):
         limits = {"max_connections": 16, "max_per_client": 4, "deadlines": Deadlines(stalled=6000)}
         self.house = self.make(**limits)
         write(os.path.join(self.house.documents, "big.bin"), bytes(30_000_000))
-        self.told: list[LogEvent] = []
-        globalLogPublisher.addObserver(self.told.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.told.append)
+        self.events = record_log(self)
 
     def connect(self, peer: str) -> FullTransport | None:
         """A connection, where there is room for it."""
@@ -53,7 +50,7 @@ class SlowReaderTests(ConnectionCase):
         return served
 
     def lines(self) -> list[str]:
-        return [formatEvent(e) for e in self.told if "too slow" in str(e["log_format"])]
+        return [formatEvent(e) for e in self.events if "too slow" in str(e["log_format"])]
 
     def test_four_addresses(self) -> None:
         """Four addresses that hold every place with slow readers, and come again at once when one
@@ -261,27 +258,3 @@ class DrainTests(ConnectionCase):
         done = self.drain()
         self.house.clock.advance(0.1)
         self.assertEqual(done, [None])
-
-
-class HealthTests(ConnectionCase):
-    def test_degraded(self) -> None:
-        """/health says what is wrong while it lasts, with status 200, and is healthy after."""
-        self.assertNotIn("reasons", self.house.ask("/health").json)
-        health_monitor = self.house.site.health_monitor
-        health_monitor.report("disk", lasts=True)
-        answer = self.house.ask("/health")
-        self.assertEqual(answer.status, 200)
-        self.assertEqual(answer.json["status"], "degraded")
-        self.assertEqual(answer.json["reasons"], ["A directory does not answer."])
-        health_monitor.clear("disk")
-        self.assertEqual(self.house.ask("/health").json["status"], "healthy")
-
-    def test_unavailable(self) -> None:
-        """What the machine cannot do now is a 503 with Retry-After, which names its fault."""
-        self.house.store.fail = Unavailable("The disk is full.", "state")
-        os.makedirs(os.path.join(self.house.documents, "frames"))
-        where = os.path.join(self.house.documents, "frames")
-        answer = self.house.post("/load-directory", {"directory": where})
-        self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "5"))
-        told = self.house.ask("/health").json["reasons"]
-        self.assertEqual(told, ["What is loaded cannot be stored: loads and unloads fail."])

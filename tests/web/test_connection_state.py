@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import formatEvent
 
 from imgd.core.connections import Deadlines
-from tests.fakes import parse_answer, write
+from tests.fakes import parse_answer, record_log, write
 from tests.web.connection_case import ASK, HEAD, POST, ConnectionCase, FullTransport
 
 
@@ -118,16 +118,14 @@ class DeadlineTests(ConnectionCase):
 
     def test_told_together(self) -> None:
         """Slow clients are told of together, once a minute, and idle ones not at all."""
-        told: list[LogEvent] = []
-        globalLogPublisher.addObserver(told.append)
-        self.addCleanup(globalLogPublisher.removeObserver, told.append)
+        events = record_log(self)
         self.send(self.house.connect(), ASK)
         for number in range(90):
             transport = self.house.connect()
             self.send(transport, HEAD if number % 2 else POST)
             self.wait(1)
         self.wait(60)
-        lines = [formatEvent(e) for e in told if "too slow" in str(e["log_format"])]
+        lines = [formatEvent(e) for e in events if "too slow" in str(e["log_format"])]
         self.assertEqual(len(lines), 3, lines)
         self.assertIn("with the head of a request", lines[0])
         self.assertIn("with the body of a request", lines[1])

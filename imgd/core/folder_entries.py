@@ -1,0 +1,84 @@
+"""The entries of a folder in little memory, numbered in the order in which they came."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, MutableSequence
+from itertools import pairwise
+from typing import Final
+
+from imgd.core.listing import Entry
+from imgd.core.name_index import CHUNK
+from imgd.errors import Unavailable
+
+MAX_BLOCK: Final = 2**32 - 1  # bytes of names: what four bytes can count
+REFRESH_CHUNK: Final = 256  # entries between two pauses: each may wait for the disk
+
+# Reads an entry's size and time from the disk; None if there is no such entry any more.
+Look = Callable[[str], Entry | None]
+
+
+class FolderEntries:
+    """Entries in arrays: each takes 25 bytes beside its name and a slash."""
+
+    def __init__(self, most: int = MAX_BLOCK) -> None:
+        self._most = most
+        self._block = bytearray()  # every name, with a slash after it: no name contains one
+        self._ends = array("I", [0])
+        self.are_folders = bytearray()
+        self.sizes: MutableSequence[int] = array("q")
+        self.mtimes: MutableSequence[int] = array("q")
+
+    def __len__(self) -> int:
+        return len(self.are_folders)
+
+    @property
+    def bytes_kept(self) -> int:
+        """The memory that they take, in bytes."""
+        return len(self._block) + 4 * len(self._ends) + 17 * len(self)
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry; Unavailable if the names together are too long."""
+        self._block += entry.name.encode("utf-8", "surrogateescape") + b"/"
+        if len(self._block) > self._most:
+            raise Unavailable("This folder holds too much to be listed.")
+        self._ends.append(len(self._block))
+        self.are_folders.append(entry.is_folder)
+        self.sizes = _append(self.sizes, entry.size)
+        self.mtimes = _append(self.mtimes, entry.mtime_ns)
+
+    def name(self, number: int) -> str:
+        raw = self._block[self._ends[number] : self._ends[number + 1] - 1]
+        return raw.decode("utf-8", "surrogateescape")
+
+    def name_chunks(self) -> Iterator[list[str]]:
+        """All names, in chunks."""
+        numbers = (*range(0, len(self), CHUNK), len(self))
+        for start, stop in pairwise(numbers):
+            raw = self._block[self._ends[start] : self._ends[stop] - 1]
+            yield raw.decode("utf-8", "surrogateescape").split("/")
+
+    def entry(self, number: int) -> Entry:
+        is_folder = bool(self.are_folders[number])
+        return Entry(self.name(number), is_folder, self.sizes[number], self.mtimes[number])
+
+    def refresh(self, look: Look, pause: Callable[[], None]) -> None:
+        """Read every entry's size and time again. A name that is gone stays, with zeros."""
+        sizes: MutableSequence[int] = array("q")
+        mtimes: MutableSequence[int] = array("q")
+        for number in range(len(self)):
+            if not number % REFRESH_CHUNK:
+                pause()
+            name = self.name(number)
+            entry = look(name) or Entry(name, False, 0, 0)
+            sizes, mtimes = _append(sizes, entry.size), _append(mtimes, entry.mtime_ns)
+        self.sizes, self.mtimes = sizes, mtimes
+
+
+def _append(numbers: MutableSequence[int], number: int) -> MutableSequence[int]:
+    """A list instead of an array if 64 bits do not hold a number: years after 2262 in ns."""
+    try:
+        numbers.append(number)
+    except OverflowError:
+        return [*numbers, number]
+    return numbers

@@ -1,0 +1,125 @@
+"""The parts of a folder's page, made of text or escaped markup and ready for the template."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from imgd.core import listing, media, paths
+from imgd.core.listing import Entry, Query, Sort
+from imgd.core.messages import CollectionInfo
+from imgd.web.escape import escape_html, escape_text, human_size
+
+
+class TableRow(NamedTuple):
+    """An entry of the folder. ``minute`` is ``modified`` for people."""
+
+    name: Markup
+    plain: str
+    href: str
+    icon: str
+    kind: str
+    size: str
+    bytes: str
+    modified: str
+    minute: str
+    is_folder: bool
+
+    @classmethod
+    def of(cls, entry: Entry) -> TableRow:
+        modified = listing.modified(entry)
+        return cls(
+            name=escape_html(entry.name),
+            plain=escape_text(entry.name),
+            href=f"./{listing.url(entry)}",
+            icon=_icon(entry),
+            kind=listing.kind(entry),
+            size="" if entry.is_folder else human_size(entry.size),
+            bytes=f"{entry.size:,} bytes",
+            modified=modified,
+            minute=_minute(modified),
+            is_folder=entry.is_folder,
+        )
+
+
+class TableColumn(NamedTuple):
+    """The head of a column: ``href`` sorts by it, ``order`` is its ``aria-sort`` or ""."""
+
+    key: str
+    name: str
+    href: str
+    order: str
+
+    @classmethod
+    def of(cls, query: Query, key: Sort, name: str) -> TableColumn:
+        order = ("descending" if query.descending else "ascending") if query.sort is key else ""
+        return cls(key.value, name, href(listing.sorted_by(query, key)), order)
+
+
+class Breadcrumb(NamedTuple):
+    """A folder on the way to this one; ``href`` is relative to the page."""
+
+    name: str
+    href: str
+
+
+class CollectionCard(NamedTuple):
+    """A loaded collection on the front page.
+
+    ``href`` is "" while it is not available. ``unloads`` and its ``minute`` are "" if it never
+    unloads itself.
+    """
+
+    name: str
+    href: str
+    images: int
+    unloads: str
+    minute: str
+
+    @classmethod
+    def of(cls, info: CollectionInfo, top: str) -> CollectionCard:
+        """The card; ``top`` leads from the page to the root of the server."""
+        path = "images/" if info.current else f"collections/{paths.encode(info.name)}/files/"
+        return cls(
+            name=info.name,
+            href=top + path if info.available else "",
+            images=info.image_count,
+            unloads=info.expires_at or "",
+            minute=_minute(info.expires_at) if info.expires_at else "",
+        )
+
+
+def breadcrumbs(names: tuple[str, ...], root: list[Breadcrumb], top: str) -> list[Breadcrumb]:
+    """The folders from the server's root to this one, which is the last."""
+    depths = range(len(names) - 1, -1, -1)
+    folders = [
+        Breadcrumb(name, "../" * depth or "./") for name, depth in zip(names, depths, strict=True)
+    ]
+    return [Breadcrumb("imgd", top), *root, *folders]
+
+
+def parent_href(names: tuple[str, ...], base: str, top: str) -> str:
+    """The URL of the folder above this one; "" if there is none."""
+    if names:
+        return "../"
+    return "" if base == "/" else top
+
+
+def href(query: Query) -> str:
+    """The URL of a page of this folder."""
+    text = listing.query_string(query)
+    return f"?{text}" if text else "./"
+
+
+def _icon(entry: Entry) -> str:
+    if entry.is_folder:
+        return "folder"
+    if media.media_type(entry.name).startswith("image/"):
+        return "image"
+    return "volume" if media.is_image(entry.name) else "file"
+
+
+def _minute(time: str) -> str:
+    """``2026-03-01T12:30:59Z`` as ``2026-03-01 12:30``."""
+    return f"{time[:10]} {time[11:16]}"

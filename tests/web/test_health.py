@@ -1,0 +1,54 @@
+"""Faults, as ``/health`` and the log report them."""
+
+from __future__ import annotations
+
+import os
+
+from twisted.logger import formatEvent
+
+from imgd.errors import Unavailable
+from tests.fakes import record_log
+from tests.web.connection_case import ConnectionCase
+from tests.web.list_case import ListCase
+
+
+class HealthTests(ConnectionCase):
+    def test_degraded(self) -> None:
+        """/health says what is wrong while it lasts, with status 200, and is healthy after."""
+        self.assertNotIn("reasons", self.house.ask("/health").json)
+        health_monitor = self.house.site.health_monitor
+        health_monitor.report("disk", lasts=True)
+        answer = self.house.ask("/health")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.json["status"], "degraded")
+        self.assertEqual(answer.json["reasons"], ["A directory does not answer."])
+        health_monitor.clear("disk")
+        self.assertEqual(self.house.ask("/health").json["status"], "healthy")
+
+    def test_unavailable(self) -> None:
+        """What the machine cannot do now is a 503 with Retry-After, which names its fault."""
+        self.house.store.fail = Unavailable("The disk is full.", "state")
+        os.makedirs(os.path.join(self.house.documents, "frames"))
+        where = os.path.join(self.house.documents, "frames")
+        answer = self.house.post("/load-directory", {"directory": where})
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "5"))
+        told = self.house.ask("/health").json["reasons"]
+        self.assertEqual(told, ["What is loaded cannot be stored: loads and unloads fail."])
+
+
+class UnexpectedTests(ListCase):
+    def test_once_a_second(self) -> None:
+        """An unexpected error is logged once a second, with the number of those that were not."""
+        events = record_log(self)
+        self.house.load(self.big)
+        self.house.store.fail = ZeroDivisionError()
+        events.clear()
+        for _ in range(5):
+            self.assertEqual(self.house.post("/unload").status, 500)
+        self.assertEqual(len(events), 1)
+        self.assertIn("Could not answer POST /unload", formatEvent(events[0]))
+        self.house.clock.advance(1)
+        self.house.post("/unload")
+        self.assertEqual(len(events), 2)
+        self.assertIn("and 4 more that were not told", formatEvent(events[1]))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
