@@ -130,9 +130,9 @@ class SlowReaderTests(TestCase):
         site.limiter.start()
         self.addCleanup(site.limiter.stop)
         door = SwitchableFactory()
-        door.admits = site.limiter.admits
+        door.may_accept = site.limiter.admits
         context = SwappableContext(build_context(made().pairs))
-        door.behind = tls_factory(context, site, reactor) if tls else site
+        door.wrapped = tls_factory(context, site, reactor) if tls else site
         port = reactor.listenTCP(0, door, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.port = port.getHost().port
