@@ -19,7 +19,7 @@ from imgd.net.listen import SwitchableFactory
 from imgd.net.tls import SwappableContext, build_context
 from tests.daemons import PATIENCE, Daemon, DaemonCase
 from tests.fakes import House, write
-from tests.net.test_tls import client, made
+from tests.net.tls_case import client, made
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 MOST = 16

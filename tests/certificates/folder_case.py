@@ -86,7 +86,7 @@ class StateFolderCase(SynchronousTestCase):
         self.folder = self.copy()
 
     def copy(self) -> str:
-        folder = os.path.abspath(self.mktemp())
+        folder: str = os.path.abspath(self.mktemp())
         shutil.copytree(template(real_keys=self.real_keys), folder)
         return folder
 
