@@ -18,13 +18,14 @@ from twisted.internet.protocol import Protocol
 # Private or undocumented: Twisted reports a full buffer (``pauseProducing``), never an empty one.
 _NAMES: Final = (
     *("_tempDataLen", "dataBuffer", "offset", "writeSomeData", "startWriting"),
-    *("connected", "producer", "producerPaused", "fileno"),
+    *("connected", "fileno", "producer", "producerPaused"),
 )
 
 
 def absent(names: Iterable[str], owner: object) -> Iterator[str]:
-    """Which of its names an object does not have, with the object's class."""
-    return (f"{type(owner).__name__}.{name}" for name in names if not hasattr(owner, name))
+    """Which of these names an object does not have: ``Class.name``, or ``module.name``."""
+    label = getattr(owner, "__name__", type(owner).__name__)
+    return (f"{label}.{name}" for name in names if not hasattr(owner, name))
 
 
 def _missing_names() -> list[str]:
