@@ -17,8 +17,10 @@ from twisted.logger import globalLogPublisher
 
 from imgd import __version__
 from imgd.certificates.files import subject_names
-from imgd.certificates.renewal import names_wanted
-from imgd.certificates.watch import CertificateWatch, MadeCertificates, OwnCertificates
+from imgd.certificates.local_certificates import LocalCertificates
+from imgd.certificates.names import required_names
+from imgd.certificates.user_certificates import UserCertificates
+from imgd.certificates.watch import CertificateSource, CertificateWatch
 from imgd.collections.manager import CollectionManager
 from imgd.collections.scan import Policy
 from imgd.collections.store import Store
@@ -48,6 +50,8 @@ from imgd.net.accept_errors import AcceptErrors
 from imgd.net.bulk_tls import tls_factory
 from imgd.net.listen import SwitchableFactory, address_of, bind, close, number_of
 from imgd.net.listen_urls import ListenUrls
+from imgd.net.tls import SwappableContext, build_context
+from imgd.net.transports import warn_if_slow
 from imgd.settings import Settings
 from imgd.web.access import make_access
 from imgd.web.own_hosts import OwnHosts
@@ -122,20 +126,21 @@ class Daemon(Service):
         self._machine.keep(store)
         manager = self._manager = self._make_keeper(state_dir, store)
         manager.restore()
-        watch = self._make_certificates(state_dir) if wanted.tls else None
+        warn_if_slow(tls=wanted.tls)
+        watch, context = self._make_certificates(state_dir) if wanted.tls else (None, None)
         links = self._make_links(state_dir, store)
         site = self._site = self._make_site(state_dir, secret, manager, watch, links)
         self._open(site)
-        self._plain.behind = site
-        self._main.behind = tls_factory(watch.context, site, self._reactor) if watch else site
-        made = watch.made if watch else None
+        self._plain.wrapped = site
+        self._main.wrapped = tls_factory(context, site, self._reactor) if context else site
+        made = watch.files if watch else None
         hold.publish(self._where.urls, made.ca_pem if made else None)
         self._say_where(state_dir, watch)
         super().startService()
 
     def _open(self, site: Site) -> None:
         """Look after the machine, the connections and the signals while this runs."""
-        self._main.admits = self._plain.admits = site.limiter.may_accept
+        self._main.may_accept = self._plain.may_accept = site.limiter.may_accept
         self._plain.refusal = site.limiter.overload_protocol
         if not self._settings.tls:
             self._main.refusal = site.limiter.overload_protocol
@@ -195,25 +200,30 @@ class Daemon(Service):
             default_minutes=wanted.timeout_minutes,
         )
 
-    def _make_certificates(self, state_dir: str) -> CertificateWatch:
+    def _make_certificates(self, state_dir: str) -> tuple[CertificateWatch, SwappableContext]:
         wanted = self._settings
-        source: OwnCertificates | MadeCertificates
+        source: CertificateSource
         if wanted.cert and wanted.key:
-            source = OwnCertificates(wanted.cert, wanted.key)
+            source = UserCertificates(wanted.cert, wanted.key)
             self._warn_of_open_key(wanted.key)
         else:
-            source = MadeCertificates(
+            source = LocalCertificates(
                 state_dir,
-                lambda: names_wanted(wanted.host, wanted.tls_names),
+                lambda: required_names(wanted.host, wanted.tls_names),
                 force_leaf=wanted.generate_certs,
             )
+        context = SwappableContext(build_context(source.pairs, source.wildcard))
         watch = CertificateWatch(
-            source, self._machine.run_internal, self._reactor, self._machine.health_monitor
+            source,
+            context.serve,
+            self._machine.run_internal,
+            self._reactor,
+            self._machine.health_monitor,
         )
         watch.start()
         self._undo.callback(watch.stop)
         self._hangups.append(watch.check)
-        return watch
+        return watch, context
 
     def _warn_of_open_key(self, key: str) -> None:
         """Not refused: containers are handed their secrets in files that everybody may read."""
@@ -261,7 +271,7 @@ class Daemon(Service):
         wanted = self._settings
         if not all(is_loopback(address_of(port)) for port in self._main_ports):
             return OwnHosts()
-        names = names_wanted(wanted.host, wanted.tls_names)
+        names = required_names(wanted.host, wanted.tls_names)
         own = subject_names(wanted.cert) if wanted.tls and wanted.cert else []
         # What is below .localhost is on this machine in every browser (RFC 6761 section 6.3).
         hosts = OwnHosts([*wanted.allow_hosts, "*.localhost", *names.dns, *names.ips, *own])
@@ -312,13 +322,14 @@ class Daemon(Service):
     # What is told
 
     def _say_where(self, state_dir: str, watch: CertificateWatch | None) -> None:
-        self._where.say()
+        self._where.log_urls()
         self.log.info("Serving {path}", path=os.path.realpath(self._settings.images_dir))
-        if watch is not None and watch.made is not None and watch.made.ca is not None:
+        files = watch.files if watch else None
+        if files is not None and files.ca is not None:
             self.log.info(
                 "The CA certificate to trust is {path} (SHA-256 {fingerprint})",
-                path=watch.made.ca_pem,
-                fingerprint=watch.made.ca_fingerprint,
+                path=files.ca_pem,
+                fingerprint=files.ca_fingerprint,
             )
         host, port = self._settings.host, number_of(self._main_ports[0])
         readers = who_may_read(

@@ -15,7 +15,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import samples
-from tests.certificates.test_authority import forge
+from tests.certificates.folder_case import forge
 from tests.chromium import Chromium
 from tests.daemons import Daemon, shared_daemon
 

@@ -19,7 +19,7 @@ from imgd.net.listen import SwitchableFactory
 from imgd.net.tls import SwappableContext, build_context
 from tests.daemons import PATIENCE, Daemon, DaemonCase, port_of
 from tests.fakes import House, write
-from tests.net.test_tls import client, made
+from tests.net.tls_case import client, made
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 MAX_CONNECTIONS = 16
@@ -131,9 +131,9 @@ class SlowReaderTests(TestCase):
         site.limiter.start()
         self.addCleanup(site.limiter.stop)
         factory = SwitchableFactory()
-        factory.admits = site.limiter.may_accept
+        factory.may_accept = site.limiter.may_accept
         context = SwappableContext(build_context(made().pairs))
-        factory.behind = tls_factory(context, site, reactor) if tls else site
+        factory.wrapped = tls_factory(context, site, reactor) if tls else site
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.port = port.getHost().port

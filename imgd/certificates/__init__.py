@@ -1,1 +1,1 @@
-"""The local certificate authority and the certificates that it signs."""
+"""The local certificate authority, the certificates that it signs, and the user's own."""

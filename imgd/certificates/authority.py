@@ -1,4 +1,4 @@
-"""The local CA as it lies in the state folder: found and judged, never replaced.
+"""The local CA in the state folder: read and judged, never replaced.
 
 Its clients trust it, each by a person's hand: another one, made because a disk or a clock failed
 once, would lock them all out.
@@ -15,72 +15,66 @@ from typing import Final
 from cryptography import x509
 
 from imgd.certificates import issuing
-from imgd.certificates.files import LoadedPair, Pair, load, read_chain
+from imgd.certificates.files import LoadedPair, PairPaths, load, read_chain
 from imgd.errors import StartError
 
-CA_MARGIN: Final = timedelta(days=30)  # a CA with less to live is a fault
-_ANOTHER: Final = (
+MIN_LIFE: Final = timedelta(days=30)  # a CA that ends sooner is reported
+_MAKE_ANOTHER: Final = (
     "move ca.pem and ca.key of the state folder away and start imgd again: it then makes another "
     "CA, which every client must trust"
 )
+_PUT_BACK: Final = f"put it back as it was, or {_MAKE_ANOTHER}"
 
 
 @dataclass(frozen=True, slots=True)
 class LocalAuthority:
-    """The CA: ``signer`` signs leaves, None where it cannot; ``problem`` says what to do about what
-    is wrong with it, "" where nothing is. ``found`` is a certificate without its key.
+    """The CA: its certificate, None if it cannot be read; what signs leaves, None if it cannot; and
+    what to do about what is wrong with it, "" if nothing is.
     """
 
-    signer: LoadedPair | None
+    certificate: x509.Certificate | None = None
+    signer: LoadedPair | None = None
     problem: str = ""
-    found: x509.Certificate | None = None
 
-    @property
-    def certificate(self) -> x509.Certificate | None:
-        """The CA's certificate, where it can be read."""
-        return self.found if self.signer is None else self.signer.certificate
+
+MISSING: Final = LocalAuthority(
+    problem=f"ca.pem and ca.key are missing: put them back, or {_MAKE_ANOTHER}"
+)
 
 
 def find(state_dir: str, now: datetime) -> LocalAuthority | None:
-    """The CA in a folder, as far as it can be used; None where neither of its files is there.
+    """The CA in a folder, as far as it can be used; None if neither of its files is there.
 
-    One that is not valid yet is well: likelier than a CA of the future is a clock that is behind.
+    A CA that is not valid yet can sign: a clock that is behind is likelier than a CA of the future.
     """
-    pair = Pair.in_folder(state_dir, "ca")
-    if not any(map(os.path.lexists, (pair.certificate, pair.key))):
+    paths = PairPaths.in_folder(state_dir, "ca")
+    if not any(map(os.path.lexists, paths)):
         return None
-    found = load(pair)
-    if isinstance(found, str):
-        return LocalAuthority(None, f"{found}: put it back as it was, or {_ANOTHER}", _read(pair))
-    if not issuing.can_sign(found):
-        why = f"ca.pem is not a certificate authority: put it back as it was, or {_ANOTHER}"
-        return LocalAuthority(None, why, found.certificate)
-    ends = found.certificate.not_valid_after_utc
-    if now >= ends:
-        why = f"ca.pem ended on {ends:%Y-%m-%d}: set the clock, or {_ANOTHER}"
-        return LocalAuthority(None, why, found.certificate)
-    return LocalAuthority(found, _ending(ends) if now >= ends - CA_MARGIN else "")
+    pair = load(paths)
+    if isinstance(pair, str):
+        problem = f"{pair}: {_PUT_BACK}"
+        return LocalAuthority(_read(paths), None, problem)
+    if not issuing.can_sign(pair):
+        problem = f"ca.pem is not a certificate authority: {_PUT_BACK}"
+        return LocalAuthority(pair.certificate, None, problem)
+    end = pair.certificate.not_valid_after_utc
+    if now >= end:
+        problem = f"ca.pem ended on {end:%Y-%m-%d}: set the clock, or {_MAKE_ANOTHER}"
+        return LocalAuthority(pair.certificate, None, problem)
+    problem = f"ca.pem ends on {end:%Y-%m-%d}: before that day {_MAKE_ANOTHER}"
+    return LocalAuthority(pair.certificate, pair, problem if now >= end - MIN_LIFE else "")
 
 
-def missing() -> str:
-    """What is wrong where neither file is there any more."""
-    return f"ca.pem and ca.key are missing: put them back, or {_ANOTHER}"
-
-
-def refusal(state_dir: str, names: Iterable[str]) -> str:
-    """Why names that the operator gave cannot be served."""
-    return (
+def not_permitted(state_dir: str, names: Iterable[str]) -> StartError:
+    """The error that names which the operator gave cannot be served."""
+    return StartError(
         f"The CA in {state_dir} does not permit {', '.join(names)} (--tls-name, --host): leave it "
-        f"out, or {_ANOTHER}"
+        f"out, or {_MAKE_ANOTHER}"
     )
 
 
-def _ending(ends: datetime) -> str:
-    return f"ca.pem ends on {ends:%Y-%m-%d}: before that day {_ANOTHER}"
-
-
-def _read(pair: Pair) -> x509.Certificate | None:
+def _read(paths: PairPaths) -> x509.Certificate | None:
     try:
-        return read_chain(pair.certificate)[0]
+        return read_chain(paths.certificate)[0]
     except (OSError, ValueError, StartError):
         return None

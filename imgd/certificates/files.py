@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from cryptography import x509
@@ -19,14 +17,19 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from imgd.errors import StartError
 from imgd.host import atomic
 
 _NEW: Final = ".new"
 
-# What reading a certificate's extensions raises where they make no sense.
+# What reading a certificate's extensions raises if they make no sense.
 MALFORMED: Final = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 Write = Callable[[str, bytes, int], None]
@@ -40,40 +43,39 @@ class LoadedPair(NamedTuple):
     key: PrivateKey
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Where a certificate and its key lie."""
+class PairPaths(NamedTuple):
+    """The paths of a certificate, whose chain may follow it in the file, and of its key."""
 
     certificate: str
     key: str
 
     @classmethod
-    def in_folder(cls, folder: str, stem: str) -> Pair:
+    def in_folder(cls, folder: str, stem: str) -> PairPaths:
         """``STEM.pem`` and ``STEM.key`` of a folder."""
         return cls(os.path.join(folder, f"{stem}.pem"), os.path.join(folder, f"{stem}.key"))
 
 
 def read_chain(path: str) -> list[x509.Certificate]:
-    """The certificates of a PEM file, the first being the file's own; OSError, ValueError."""
+    """The certificates of a PEM file, the leaf first; OSError, ValueError."""
     with open(path, "rb") as file:
         return x509.load_pem_x509_certificates(file.read())
 
 
 def subject_names(path: str) -> list[str]:
-    """The names and addresses that a PEM file's certificate is for, none where it
-    cannot tell; OSError.
+    """The names and addresses that a PEM file's certificate is for, none if they cannot be read;
+    OSError.
     """
     try:
         extensions = read_chain(path)[0].extensions
-        held = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, *MALFORMED):
         return []
-    addresses = map(str, held.get_values_for_type(x509.IPAddress))
-    return [*held.get_values_for_type(x509.DNSName), *addresses]
+    addresses = map(str, names.get_values_for_type(x509.IPAddress))
+    return [*names.get_values_for_type(x509.DNSName), *addresses]
 
 
 def read_key(path: str) -> PrivateKey:
-    """The private key of a PEM file; OSError, TypeError where it is encrypted, else ValueError."""
+    """The private key of a PEM file; OSError, TypeError if it is encrypted, else ValueError."""
     with open(path, "rb") as file:
         data = file.read()
     try:
@@ -85,84 +87,57 @@ def read_key(path: str) -> PrivateKey:
     return key
 
 
-def load(pair: Pair) -> LoadedPair | str:
-    """The pair, or why there is none that can be used, told of its certificate.
+def load(paths: PairPaths) -> LoadedPair | str:
+    """The pair, or why it cannot be used, with the name of its certificate.
 
     A file that may not be read is no reason to make another: that raises ``StartError``.
     """
-    for path in (pair.certificate, pair.key):
+    for path in paths:
         if not os.path.lexists(path):
             return f"{os.path.basename(path)} is missing"
+    name = os.path.basename(paths.certificate)
     try:
-        certificate, key = read_chain(pair.certificate)[0], read_key(pair.key)
+        certificate, key = read_chain(paths.certificate)[0], read_key(paths.key)
     except OSError as error:
         raise StartError(f"Cannot read {error.filename}: {error.strerror}") from error
     except (ValueError, TypeError):
-        return f"{os.path.basename(pair.certificate)} or its key is damaged"
+        return f"{name} or its key is damaged"
     if not belong_together(certificate, key):
-        return f"{os.path.basename(pair.certificate)} does not match its key"
+        return f"{name} does not match its key"
     return LoadedPair(certificate, key)
 
 
 def belong_together(certificate: x509.Certificate, key: PrivateKey) -> bool:
-    """Whether the certificate is for this key."""
     try:
         return certificate.public_key() == key.public_key()
     except (ValueError, UnsupportedAlgorithm):
         return False
 
 
-def replace(pair: Pair, certificate: bytes, key: bytes, *, write: Write) -> None:
-    """Put a new pair (PEM) in the old one's place.
+def replace(paths: PairPaths, pair: LoadedPair, *, write: Write) -> None:
+    """Put a new pair in the old one's place.
 
     ``OSError`` while writing, a full disk, leaves the old pair as it was.
     """
+    key = pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
-        write(pair.key + _NEW, key, 0o600)
-        write(pair.certificate + _NEW, certificate, 0o644)
+        write(paths.key + _NEW, key, 0o600)
+        write(paths.certificate + _NEW, pair.certificate.public_bytes(Encoding.PEM), 0o644)
     except BaseException:
-        _discard_new(pair)
+        _discard_new(paths)
         raise
-    atomic.rename(pair.key + _NEW, pair.key)
-    atomic.rename(pair.certificate + _NEW, pair.certificate)
+    atomic.rename(paths.key + _NEW, paths.key)
+    atomic.rename(paths.certificate + _NEW, paths.certificate)
 
 
-def recover(pair: Pair) -> None:
+def recover(paths: PairPaths) -> None:
     """Finish, or undo, the replacement of a pair that a crash interrupted."""
-    finished = Pair(pair.certificate + _NEW, pair.key)
-    if isinstance(load(finished), LoadedPair):
-        atomic.rename(finished.certificate, pair.certificate)
-    _discard_new(pair)
+    half_renamed = PairPaths(paths.certificate + _NEW, paths.key)
+    if isinstance(load(half_renamed), LoadedPair):
+        atomic.rename(half_renamed.certificate, paths.certificate)
+    _discard_new(paths)
 
 
-def _discard_new(pair: Pair) -> None:
-    atomic.remove(pair.key + _NEW)
-    atomic.remove(pair.certificate + _NEW)
-
-
-def check_pair(certificate: str, key: str, now: datetime | None = None) -> list[str]:
-    """What is wrong with a user's own ``--cert`` and ``--key``, a sentence each; none is well.
-
-    The certificate's file may go on with its chain. ``now`` is aware, by default the clock's.
-    """
-    problems: list[str] = []
-    leaf = secret = None
-    try:
-        leaf = read_chain(certificate)[0]
-    except OSError as error:
-        problems.append(f"--cert {certificate} cannot be read: {error.strerror}.")
-    except ValueError:
-        problems.append(f"--cert {certificate} is no certificate in PEM format.")
-    try:
-        secret = read_key(key)
-    except OSError as error:
-        problems.append(f"--key {key} cannot be read: {error.strerror}.")
-    except TypeError:
-        problems.append(f"--key {key} is encrypted: give a key that needs no password.")
-    except ValueError:
-        problems.append(f"--key {key} is no private key in PEM format that can serve TLS.")
-    if leaf and leaf.not_valid_after_utc <= (now or datetime.now(UTC)):
-        problems.append(f"--cert {certificate} expired on {leaf.not_valid_after_utc:%Y-%m-%d}.")
-    if leaf and secret and not belong_together(leaf, secret):
-        problems.append(f"--key {key} does not match --cert {certificate}.")
-    return problems
+def _discard_new(paths: PairPaths) -> None:
+    atomic.remove(paths.key + _NEW)
+    atomic.remove(paths.certificate + _NEW)

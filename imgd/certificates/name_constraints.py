@@ -27,49 +27,49 @@ LOCAL_NETWORKS: Final = (
 Network = IPv4Network | IPv6Network
 
 
-def made_for(names: SubjectAltNames) -> x509.NameConstraints:
-    """Constraints that permit what is local and these names, alone; a wildcard as what it is below.
+def permitting(names: SubjectAltNames) -> x509.NameConstraints:
+    """Constraints that permit what is local and these names alone.
 
-    An address that is not local is permitted by itself.
+    A wildcard is permitted as the name it is below, an address that is not local by itself.
     """
-    local = Limits(LOCAL_NAMES, tuple(map(ip_network, LOCAL_NETWORKS)))
+    local = NameLimits(LOCAL_NAMES, tuple(map(ip_network, LOCAL_NETWORKS)))
     dns = {name.removeprefix("*.") for name in names.dns}
-    more = sorted(name for name in dns if not local.hold(name))
-    alone = [ip_network(ip) for ip in names.ips if not local.hold(ip)]
-    subtrees: list[x509.GeneralName] = [x509.DNSName(name) for name in (*local.dns, *more)]
-    subtrees += [x509.IPAddress(network) for network in (*local.networks, *alone)]
+    other_dns = sorted(name for name in dns if not local.include(name))
+    other_ips = [ip_network(ip) for ip in names.ips if not local.include(ip)]
+    subtrees: list[x509.GeneralName] = [x509.DNSName(name) for name in (*local.dns, *other_dns)]
+    subtrees += [x509.IPAddress(network) for network in (*local.networks, *other_ips)]
     return x509.NameConstraints(permitted_subtrees=subtrees, excluded_subtrees=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class NameLimits:
     """Subtrees of a certificate's constraints: names with all below them, and networks."""
 
     dns: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
 
     @classmethod
-    def of(cls, subtrees: Iterable[x509.GeneralName] | None) -> Limits:
-        """Those of the kinds that stand in imgd's leaves."""
-        every = list(subtrees or ())
-        dns = (name.value.lower() for name in every if isinstance(name, x509.DNSName))
-        found = (name.value for name in every if isinstance(name, x509.IPAddress))
-        networks = (net for net in found if isinstance(net, IPv4Network | IPv6Network))
+    def from_subtrees(cls, subtrees: Iterable[x509.GeneralName] | None) -> NameLimits:
+        """The subtrees of the kinds that stand in imgd's leaves."""
+        general_names = list(subtrees or ())
+        dns = (name.value.lower() for name in general_names if isinstance(name, x509.DNSName))
+        ips = (name.value for name in general_names if isinstance(name, x509.IPAddress))
+        networks = (ip for ip in ips if isinstance(ip, IPv4Network | IPv6Network))
         return cls(tuple(dns), tuple(networks))
 
-    def hold(self, name: str) -> bool:
+    def include(self, name: str) -> bool:
         """Whether a name or an address lies inside."""
         if is_address(name):
             return any(ip_address(name) in network for network in self.networks)
         return any(name == top or name.endswith(f".{top.lstrip('.')}") for top in self.dns)
 
-    def know(self, name: str) -> bool:
-        """Whether there is any limit for names of this kind."""
+    def has_kind_of(self, name: str) -> bool:
+        """Whether there is a subtree of the name's kind, DNS name or address."""
         return bool(self.networks if is_address(name) else self.dns)
 
 
-def limits(ca: x509.Certificate) -> x509.NameConstraints | None:
-    """A CA's constraints; None where it may vouch for every name."""
+def constraints_of(ca: x509.Certificate) -> x509.NameConstraints | None:
+    """A CA's constraints; None if it may vouch for every name."""
     try:
         return ca.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
@@ -77,12 +77,17 @@ def limits(ca: x509.Certificate) -> x509.NameConstraints | None:
 
 
 def permitted(names: SubjectAltNames, ca: x509.Certificate) -> tuple[SubjectAltNames, list[str]]:
-    """Those of the names that may stand in the CA's leaves, and the others."""
-    constraints = limits(ca)
+    """Those of the names that may stand in the CA's leaves, and the others.
+
+    A kind of names without a permitted subtree is not limited (RFC 5280 section 4.2.1.10).
+    """
+    constraints = constraints_of(ca)
     if constraints is None:
         return names, []
-    inside = Limits.of(constraints.permitted_subtrees)
-    outside = Limits.of(constraints.excluded_subtrees)
-    return names.divided(
-        lambda name: (not inside.know(name) or inside.hold(name)) and not outside.hold(name)
-    )
+    inside = NameLimits.from_subtrees(constraints.permitted_subtrees)
+    outside = NameLimits.from_subtrees(constraints.excluded_subtrees)
+
+    def is_permitted(name: str) -> bool:
+        return not outside.include(name) and (inside.include(name) or not inside.has_kind_of(name))
+
+    return names.partition(is_permitted)

@@ -1,4 +1,6 @@
-"""The names and addresses that a leaf certificate must hold (RFC 6125: the common name is dead)."""
+"""The names and addresses that a leaf certificate must hold, in its subjectAltName: clients ignore
+the common name (RFC 9525 section 2).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ ALWAYS_NAMES: Final = (
     "host.containers.internal",
 )
 ALWAYS_ADDRESSES: Final = ("127.0.0.1", "::1")
-_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")  # the underscore: some hosts have it
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")  # some hosts have an underscore
 _MAX_NAME: Final = 253  # octets, RFC 1035 section 2.3.4 less the root's
 
 
@@ -37,61 +39,60 @@ class SubjectAltNames:
     given: frozenset[str] = field(default=frozenset(), compare=False)
 
     def general_names(self) -> list[x509.GeneralName]:
-        """As subjectAltName wants them."""
         return [
             *(x509.DNSName(name) for name in self.dns),
             *(x509.IPAddress(ip_address(ip)) for ip in self.ips),
         ]
 
-    def divided(self, fits: Callable[[str], bool]) -> tuple[SubjectAltNames, list[str]]:
+    def partition(self, fits: Callable[[str], bool]) -> tuple[SubjectAltNames, list[str]]:
         """Those that fit, and a list of the others."""
         dns, ips = tuple(filter(fits, self.dns)), tuple(filter(fits, self.ips))
         others = [name for name in (*self.dns, *self.ips) if name not in (*dns, *ips)]
         return replace(self, dns=dns, ips=ips), others
 
-    def apart(self) -> tuple[SubjectAltNames, SubjectAltNames]:
-        """All but wildcards right below the top, as ``*.localhost``, and those.
+    def split_wildcards(self) -> tuple[SubjectAltNames, SubjectAltNames]:
+        """All but top-level wildcards such as ``*.localhost``, and those.
 
         Under a CA with name constraints, Firefox 153 refuses a certificate that holds one of them,
         by whatever name it is reached. Go and Java take it for ``any.localhost``, others do not.
         """
-        others, _ = self.divided(lambda name: not _is_broad(name))
-        broad, _ = self.divided(_is_broad)
-        return others, broad
+        others, _ = self.partition(lambda name: not _is_top_level_wildcard(name))
+        wildcards, _ = self.partition(_is_top_level_wildcard)
+        return others, wildcards
 
     def missing_from(self, leaf: x509.Certificate) -> list[str]:
         """Those that the certificate does not hold; ValueError if its names cannot be read."""
         try:
-            held = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         except x509.ExtensionNotFound:
             return [*self.dns, *self.ips]
-        dns = set(held.get_values_for_type(x509.DNSName))
-        ips = {str(ip) for ip in held.get_values_for_type(x509.IPAddress)}
+        dns = set(extension.value.get_values_for_type(x509.DNSName))
+        ips = {str(ip) for ip in extension.value.get_values_for_type(x509.IPAddress)}
         return [*(n for n in self.dns if n not in dns), *(i for i in self.ips if i not in ips)]
 
 
-def names_wanted(host: str, tls_names: Iterable[str]) -> SubjectAltNames:
+def required_names(host: str, tls_names: Iterable[str]) -> SubjectAltNames:
     """The names for a daemon bound to ``host`` (0.0.0.0, :: and "" add none) on this machine.
 
     A ``host`` or one of ``tls_names`` that no certificate can hold is a ``StartError`` naming it.
     """
-    own = [*addresses.machine_names(), *addresses.machine_addresses()]
-    return collect(host, tls_names, own)
+    machine = [*addresses.machine_names(), *addresses.machine_addresses()]
+    return collect(host, tls_names, machine)
 
 
-def collect(host: str, tls_names: Iterable[str], own: Iterable[str]) -> SubjectAltNames:
-    """As :func:`names_wanted`, with the machine's ``own`` names; bad ones of those are dropped."""
-    given = {_required("--tls-name", name) for name in tls_names}
+def collect(host: str, tls_names: Iterable[str], machine: Iterable[str]) -> SubjectAltNames:
+    """As :func:`required_names`, with the machine's names; bad ones of those are dropped."""
+    given = {_canonical_or_error("--tls-name", name) for name in tls_names}
     if host:
-        given.add(_required("--host", host))
-    found = {*ALWAYS_NAMES, *ALWAYS_ADDRESSES, *filter(None, map(_canonical, own)), *given}
-    ips = set(filter(is_address, found))
-    dns = found - ips
+        given.add(_canonical_or_error("--host", host))
+    own = filter(None, map(_canonical, machine))
+    names = {*ALWAYS_NAMES, *ALWAYS_ADDRESSES, *own, *given}
+    ips = set(filter(is_address, names))
     specific = {ip for ip in ips if not ip_address(ip).is_unspecified}
-    return SubjectAltNames(tuple(sorted(dns)), tuple(sorted(specific)), frozenset(given))
+    return SubjectAltNames(tuple(sorted(names - ips)), tuple(sorted(specific)), frozenset(given))
 
 
-def _is_broad(name: str) -> bool:
+def _is_top_level_wildcard(name: str) -> bool:
     return name.startswith("*.") and name.count(".") == 1
 
 
@@ -100,7 +101,7 @@ def is_address(name: str) -> bool:
     return _address(name) is not None
 
 
-def _required(setting: str, text: str) -> str:
+def _canonical_or_error(setting: str, text: str) -> str:
     canonical = _canonical(text)
     if canonical is None:
         raise StartError(f"{setting} {text!r} is neither a host name nor an address")
@@ -113,7 +114,7 @@ def _canonical(text: str) -> str | None:
 
 
 def _address(text: str) -> str | None:
-    """An IP address, brackets and zone dropped: neither can stand in a certificate."""
+    """An IP address without brackets and zone: neither can stand in a certificate."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
         return str(ip_address(bare.partition("%")[0]))

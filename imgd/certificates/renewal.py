@@ -1,65 +1,49 @@
-"""The local certificate authority and the leaf certificates it signs: kept, judged, renewed.
+"""The local CA and its leaves in the state folder: made if missing, renewed if due.
 
-A client trusts ``ca.pem`` once; leaves come and go. There are two of the same names: RSA for every
-client, P-256 for those that can take it, whose handshake is twice as cheap; and one more for the
-broad wildcards that the two cannot hold (:meth:`Names.apart`).
+A client trusts ``ca.pem`` once; leaves come and go.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from imgd.certificates import authority, issuing, name_constraints
+from imgd.certificates import authority, issuing, leaf, name_constraints
 from imgd.certificates.authority import LocalAuthority
 from imgd.certificates.files import (
     MALFORMED,
     LoadedPair,
-    Pair,
+    PairPaths,
     Write,
-    check_pair,
     load,
-    read_chain,
     recover,
     replace,
 )
-from imgd.certificates.issuing import SigningKey
-from imgd.certificates.names import SubjectAltNames, names_wanted
+from imgd.certificates.names import SubjectAltNames
 from imgd.errors import StartError
 from imgd.host import atomic
 
-__all__ = ["CertificateFiles", "SubjectAltNames", "check_pair", "due", "ensure", "names_wanted"]
-
-_BROAD: Final = "server-wildcard"
-_LEAVES: Final[dict[str, Callable[[], SigningKey]]] = {
-    "server": issuing.rsa_key,
-    "server-ec": issuing.p256_key,
-    _BROAD: issuing.p256_key,
-}
+Keys = Mapping[str, Callable[[], issuing.SigningKey]]
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """Where the certificates lie, and what was done to them.
+    """The certificates in a state folder, and what was done to them.
 
-    ``ca`` is the CA's certificate, None where it cannot be read; ``pairs`` are certificate and key
-    of each leaf, for :func:`imgd.net.tls.build_context`, ``broad`` of the one for broad wildcards.
-    ``made`` says what was made anew and why, ``problems`` what could not be and what to do;
-    ``left_out`` are names that the CA does not permit. ``leaf_expires`` is aware, UTC.
+    ``ca`` is the CA's certificate, None if it cannot be read; ``pairs`` are the leaves,
+    ``wildcard`` is the one for top-level wildcards. ``made`` says what was made anew and why,
+    ``problems`` what could not be and what to do; ``left_out`` are names that the CA does not
+    permit. ``leaf_expires`` is aware, UTC.
     """
 
     folder: str
     ca: x509.Certificate | None
-    pairs: tuple[tuple[str, str], ...]
-    broad: tuple[str, str] | None
+    pairs: tuple[PairPaths, ...]
+    wildcard: PairPaths | None
     leaf_expires: datetime
     made: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -68,33 +52,18 @@ class CertificateFiles:
     @property
     def ca_pem(self) -> str:
         """The path of the CA's certificate."""
-        return Pair.in_folder(self.folder, "ca").certificate
-
-    @property
-    def server_pem(self) -> str:
-        """The path of the RSA leaf."""
-        return Pair.in_folder(self.folder, "server").certificate
-
-    @property
-    def server_key(self) -> str:
-        """The path of its key."""
-        return Pair.in_folder(self.folder, "server").key
-
-    @property
-    def server_ec_pem(self) -> str:
-        """The path of the P-256 leaf."""
-        return Pair.in_folder(self.folder, "server-ec").certificate
+        return PairPaths.in_folder(self.folder, "ca").certificate
 
     @property
     def ca_fingerprint(self) -> str:
-        """SHA-256, upper-case hex with colons; "" where the CA cannot be read."""
+        """SHA-256, upper-case hex with colons; "" if the CA cannot be read."""
         return "" if self.ca is None else self.ca.fingerprint(SHA256()).hex(":").upper()
 
     @property
     def is_unlimited(self) -> bool:
         """Whether the CA can vouch for every name in the world."""
         try:
-            return self.ca is not None and name_constraints.limits(self.ca) is None
+            return self.ca is not None and name_constraints.constraints_of(self.ca) is None
         except MALFORMED:  # such a CA vouches for nothing
             return False
 
@@ -106,163 +75,112 @@ def ensure(
     *,
     force_leaf: bool = False,
     starting: bool = True,
+    keys: Keys = issuing.KEYS,
     write: Write = atomic.write_file,
 ) -> CertificateFiles:
-    """CA and leaves for ``names`` in ``state_dir``, made or renewed where they must be.
+    """CA and leaves for ``names`` in ``state_dir``, made or renewed if they must be.
 
     ``now`` is aware. The folder and the CA are made only when ``starting``, and a CA that is there
-    is never replaced. Where something is due but cannot be made, what there is stays in use and
-    ``problems`` says so; ``StartError`` where there is nothing to stay with, or, when ``starting``,
-    where the CA does not permit a name that the operator gave. One process at a time.
+    is never replaced. If something is due but cannot be made, what is there stays in use and
+    ``problems`` says so. ``StartError`` if there is nothing to stay with, or, when ``starting``,
+    if the CA does not permit a name that the operator gave. One process at a time.
     """
+    folder = _StateFolder(state_dir, now.astimezone(UTC), keys, write)
     try:
-        folder = _Folder(state_dir, now.astimezone(UTC), write)
-        _tidy(folder, starting=starting)
+        folder.tidy(starting=starting)
         ca = authority.find(state_dir, folder.now)
         if ca is None:
-            ca = _make_ca(folder, names) if starting else LocalAuthority(None, authority.missing())
-        return _report(folder, ca, *_ensure_leaves(folder, ca, names, force_leaf, starting))
+            ca = folder.make_ca(names) if starting else authority.MISSING
+        if ca.problem:
+            folder.problems.append(ca.problem)
+        if ca.signer is None:
+            return folder.report(ca, folder.usable_leaves(ca.problem))
+        fit, left_out = name_constraints.permitted(names, ca.signer.certificate)
+        if starting and (not_permitted := sorted(names.given.intersection(left_out))):
+            raise authority.not_permitted(state_dir, not_permitted)
+        return folder.report(ca, folder.renew_leaves(ca.signer, fit, force_leaf), left_out)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StartError(f"Cannot keep certificates in {state_dir}: {reason}") from error
 
 
-def due(leaf_pem: str, names: SubjectAltNames, now: datetime) -> str | None:
-    """Why the leaf at this path must be renewed, or None: it is good, and covers ``names``."""
-    try:
-        return _leaf_due(read_chain(leaf_pem)[0], names, now)
-    except (OSError, ValueError):
-        return f"{os.path.basename(leaf_pem)} cannot be read"
+class _StateFolder:
+    """The folder during one :func:`ensure`: what was made in it, and what could not be."""
 
-
-class _Folder:
-    """The state folder during one :func:`ensure`, and what was done in it so far."""
-
-    def __init__(self, path: str, now: datetime, write: Write) -> None:
-        self.path, self.now, self._write = path, now, write
-        self.made: list[str] = []
+    def __init__(self, path: str, now: datetime, keys: Keys, write: Write) -> None:
+        self.now = now
         self.problems: list[str] = []
+        self._made: list[str] = []
+        self._path, self._keys, self._write = path, keys, write
 
-    def pair(self, stem: str) -> Pair:
-        return Pair.in_folder(self.path, stem)
+    def tidy(self, *, starting: bool) -> None:
+        """Undo or finish what a crash interrupted. While running, temporary files may be in use."""
+        if starting:
+            atomic.make_private_folder(self._path)
+            atomic.remove_leftovers(self._path)
+        for stem in ("ca", *leaf.STEMS):
+            recover(self._paths(stem))
 
-    def renew(self, stem: str, old: LoadedPair | str, new: LoadedPair, why: str) -> LoadedPair:
-        """Put ``new`` in place of ``old``, or stay with that where the disk does not take it."""
+    def make_ca(self, names: SubjectAltNames) -> LocalAuthority:
+        reason = "ca.pem is missing"
+        new = issuing.make_ca(self._keys["ca"](), names, self.now)
+        return LocalAuthority(new.certificate, self._replace("ca", reason, new, reason))
+
+    def usable_leaves(self, ca_problem: str) -> dict[str, LoadedPair]:
+        """The leaves that can serve as they are, by stem."""
+        pairs = {stem: load(self._paths(stem)) for stem in leaf.STEMS}
+        usable = {stem: pair for stem, pair in pairs.items() if isinstance(pair, LoadedPair)}
+        if not usable.keys() - {leaf.WILDCARD}:
+            raise StartError(f"There is no certificate to serve with, and {ca_problem}")
+        return usable
+
+    def renew_leaves(
+        self, ca: LoadedPair, names: SubjectAltNames, force: bool
+    ) -> dict[str, LoadedPair]:
+        """The leaves by stem: all are made anew if one of them must be."""
+        names_by_stem = leaf.names_by_stem(names)
+        current = {stem: load(self._paths(stem)) for stem in names_by_stem}
+        reasons = (
+            leaf.renewal_reason(current[stem], ca.certificate, held, self.now)
+            for stem, held in names_by_stem.items()
+        )
+        reason = "asked for" if force else next(filter(None, reasons), None)
+        leaves: dict[str, LoadedPair] = {}
+        for stem, held in names_by_stem.items():
+            pair = current[stem]
+            if isinstance(pair, str) or reason is not None:
+                new = issuing.make_leaf(ca, self._keys[stem](), held, self.now)
+                pair = self._replace(stem, pair, new, reason or str(pair))
+            leaves[stem] = pair
+        return leaves
+
+    def report(
+        self, ca: LocalAuthority, leaves: Mapping[str, LoadedPair], left_out: Sequence[str] = ()
+    ) -> CertificateFiles:
+        paths = {stem: self._paths(stem) for stem in leaves}
+        wildcard = paths.pop(leaf.WILDCARD, None)
+        return CertificateFiles(
+            folder=self._path,
+            ca=ca.certificate,
+            pairs=tuple(paths.values()),
+            wildcard=wildcard,
+            leaf_expires=min(pair.certificate.not_valid_after_utc for pair in leaves.values()),
+            made=tuple(self._made),
+            problems=tuple(self.problems),
+            left_out=tuple(left_out),
+        )
+
+    def _paths(self, stem: str) -> PairPaths:
+        return PairPaths.in_folder(self._path, stem)
+
+    def _replace(self, stem: str, old: LoadedPair | str, new: LoadedPair, why: str) -> LoadedPair:
+        """Put ``new`` in place of ``old``, or keep that if the disk does not take the new one."""
         try:
-            replace(self.pair(stem), *_pem(new), write=self._write)
+            replace(self._paths(stem), new, write=self._write)
         except OSError as error:
             if isinstance(old, str):
                 raise
             self.problems.append(f"{stem}.pem is not renewed ({why}): {error.strerror}")
             return old
-        self.made.append(f"{stem}.pem ({why})")
+        self._made.append(f"{stem}.pem ({why})")
         return new
-
-
-def _tidy(folder: _Folder, *, starting: bool) -> None:
-    """Undo or finish what a crash interrupted. While running, temporary files may be in use."""
-    if starting:
-        atomic.make_private_folder(folder.path)
-        atomic.remove_leftovers(folder.path)
-    for stem in ("ca", *_LEAVES):
-        recover(folder.pair(stem))
-
-
-def _make_ca(folder: _Folder, names: SubjectAltNames) -> LocalAuthority:
-    """Another CA, where there is none: its clients must trust it afresh."""
-    why = "ca.pem is missing"
-    return LocalAuthority(folder.renew("ca", why, issuing.make_ca(folder.now, names), why))
-
-
-def _ensure_leaves(
-    folder: _Folder, ca: LocalAuthority, names: SubjectAltNames, force: bool, starting: bool
-) -> tuple[dict[str, LoadedPair], list[str]]:
-    """The leaves that can serve, by stem, renewed together where one of them must be; and the names
-    that they leave out.
-    """
-    if ca.problem:
-        folder.problems.append(ca.problem)
-    old = {stem: load(folder.pair(stem)) for stem in _LEAVES}
-    if ca.signer is None:
-        kept = {stem: leaf for stem, leaf in old.items() if isinstance(leaf, LoadedPair)}
-        if not kept.keys() - {_BROAD}:
-            raise StartError(f"There is no certificate to serve with, and {ca.problem}")
-        return kept, []
-    fit, left_out = name_constraints.permitted(names, ca.signer.certificate)
-    if starting and (refused := sorted(names.given.intersection(left_out))):
-        raise StartError(authority.refusal(folder.path, refused))
-    return _renew(folder, ca.signer, old, fit, force), left_out
-
-
-def _renew(
-    folder: _Folder,
-    ca: LoadedPair,
-    old: dict[str, LoadedPair | str],
-    names: SubjectAltNames,
-    force: bool,
-) -> dict[str, LoadedPair]:
-    narrow, broad = names.apart()
-    wanted = {stem: broad if stem == _BROAD else narrow for stem in _LEAVES}
-    wanted = {stem: some for stem, some in wanted.items() if some.dns or some.ips}
-    reasons = [_leaf_reason(old[stem], ca, some, folder.now) for stem, some in wanted.items()]
-    why = next(filter(None, ["asked for" if force else None, *reasons]), None)
-    leaves: dict[str, LoadedPair] = {}
-    for stem, some in wanted.items():
-        leaf = old[stem]
-        if why is not None or isinstance(leaf, str):
-            new = issuing.make_leaf(ca, _LEAVES[stem](), some, folder.now)
-            leaf = folder.renew(stem, leaf, new, why or "missing")
-        leaves[stem] = leaf
-    return leaves
-
-
-def _leaf_reason(
-    leaf: LoadedPair | str, ca: LoadedPair, names: SubjectAltNames, now: datetime
-) -> str | None:
-    if isinstance(leaf, str):
-        return leaf
-    try:
-        leaf.certificate.verify_directly_issued_by(ca.certificate)
-        return _leaf_due(leaf.certificate, names, now, ca.certificate)
-    except (TypeError, InvalidSignature, *MALFORMED):
-        return "it is not signed by the present CA"
-
-
-def _leaf_due(
-    leaf: x509.Certificate,
-    names: SubjectAltNames,
-    now: datetime,
-    ca: x509.Certificate | None = None,
-) -> str | None:
-    """Why a leaf is to be renewed; not for its end, where another would live no longer."""
-    begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-    if now < begins:
-        return f"it is not valid before {begins:%Y-%m-%d}"
-    is_last = ca is not None and ends >= ca.not_valid_after_utc
-    if now >= begins + (ends - begins) * 2 / 3 and not is_last:
-        return f"it ends on {ends:%Y-%m-%d}"
-    missing = names.missing_from(leaf)
-    return f"it does not cover {', '.join(missing)}" if missing else None
-
-
-def _report(
-    folder: _Folder, ca: LocalAuthority, leaves: dict[str, LoadedPair], left_out: list[str]
-) -> CertificateFiles:
-    paths = {stem: (folder.pair(stem).certificate, folder.pair(stem).key) for stem in leaves}
-    broad = paths.pop(_BROAD, None)
-    return CertificateFiles(
-        folder=folder.path,
-        ca=ca.certificate,
-        pairs=tuple(paths.values()),
-        broad=broad,
-        leaf_expires=min(leaf.certificate.not_valid_after_utc for leaf in leaves.values()),
-        made=tuple(folder.made),
-        problems=tuple(folder.problems),
-        left_out=tuple(left_out),
-    )
-
-
-def _pem(pair: LoadedPair) -> tuple[bytes, bytes]:
-    """Certificate and key as files hold them."""
-    key = pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return pair.certificate.public_bytes(Encoding.PEM), key

@@ -9,6 +9,7 @@ matches nothing, and what raises refuses.
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 from cryptography import x509
 from OpenSSL import SSL
@@ -21,7 +22,6 @@ from service_identity.hazmat import (
     IPAddressPattern,
     verify_service_identity,
 )
-from twisted.internet._sslverify import IOpenSSLTrustRoot
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import optionsForClientTLS
@@ -62,7 +62,7 @@ def _patterns(certificate: x509.Certificate) -> list[CertificatePattern]:
 class StrictCreator:
     """Makes the TLS connections to one host: chain and name are verified, whatever happens."""
 
-    def __init__(self, host: str, trust_root: IOpenSSLTrustRoot) -> None:
+    def __init__(self, host: str, trust_root: Any) -> None:
         self._host = host
         self._inner = optionsForClientTLS(host, trust_root)
 
@@ -88,7 +88,7 @@ class StrictCreator:
 class StrictPolicy:
     """The TLS policy of every connection of the client, with one trust root."""
 
-    def __init__(self, trust_root: IOpenSSLTrustRoot) -> None:
+    def __init__(self, trust_root: Any) -> None:
         self._trust_root = trust_root
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> StrictCreator:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet import error
-from twisted.internet._sslverify import IOpenSSLTrustRoot
 from twisted.internet.defer import CancelledError
 from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertificates
 from twisted.python.failure import Failure
-from twisted.web._newclient import ParseError
 
 from imgd.client.errors import ClientError, Misbehaved, Unreachable, Untrusted
 from imgd.client.identity import StrictPolicy
@@ -22,18 +20,18 @@ from imgd.client.identity import StrictPolicy
 _NOT_TLS = ("wrong version number", "packet length too long", "http request")
 
 
-def trust_root(ca: bytes | None) -> IOpenSSLTrustRoot:
-    """Trust the certificates of this PEM and no other; without one, the system's store."""
+def trust_root(ca: bytes | None) -> Any:
+    """A trust root of Twisted for the certificates of this PEM and no other; without one, for the
+    system's store.
+    """
     if ca is None:
-        root: IOpenSSLTrustRoot = platformTrust()
-        return root
+        return platformTrust()
     try:
         found = x509.load_pem_x509_certificates(ca)
     except ValueError:
         raise Untrusted("The CA file holds no certificate: give a PEM file.") from None
     ders = [certificate.public_bytes(Encoding.DER) for certificate in found]
-    only: IOpenSSLTrustRoot = trustRootFromCertificates([Certificate.load(der) for der in ders])
-    return only
+    return trustRootFromCertificates([Certificate.load(der) for der in ders])
 
 
 def policy(ca: bytes | None) -> StrictPolicy:
@@ -56,6 +54,8 @@ def explain(failure: Failure) -> ClientError:
         raise CancelledError
     if failure.check(SSL.Error):
         return _tls(failure.value)
+    if type(failure.value).__name__ == "ParseError":  # twisted.web's, which has no public name
+        return Misbehaved("The server's answer is not HTTP.")
     for kinds, meaning in _MEANINGS.items():
         if failure.check(*kinds):
             return meaning()
@@ -75,7 +75,6 @@ _MEANINGS: Final[dict[tuple[type[Exception], ...], Callable[[], ClientError]]] =
     (error.ConnectError,): lambda: Unreachable(
         "Nothing answers there: is the server running, and the port right?"
     ),
-    (ParseError,): lambda: Misbehaved("The server's answer is not HTTP."),
     (OSError,): lambda: Unreachable("The connection failed."),
 }
 

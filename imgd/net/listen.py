@@ -1,4 +1,4 @@
-"""Listeners that fail loudly: a daemon that cannot listen does not live on deaf."""
+"""Listening ports: if one cannot be bound, the daemon does not start."""
 
 from __future__ import annotations
 
@@ -27,92 +27,90 @@ _TRIES: Final = 16
 
 
 class SwitchableFactory(ServerFactory):
-    """Stands at a port that was bound before what answers there was made.
+    """The factory of a port that is bound before the factory that it wraps can be made.
 
-    Ports are bound while the daemon may still have the privilege to; its files are made after it
-    gave that up. No connection is accepted in between, for the reactor does not run yet.
+    Ports are bound while the daemon may still have the privilege to do so; its files are made after
+    it gave that up. No connection is accepted in between, because the reactor does not run yet.
     """
 
     noisy = False
 
     def __init__(self) -> None:
-        self.behind: IProtocolFactory | None = None
-        self.admits: Callable[[IAddress | None], bool] = lambda _address: True
+        self.wrapped: IProtocolFactory | None = None
+        self.may_accept: Callable[[IAddress | None], bool] = lambda _address: True
         self.refusal: Callable[[], IProtocol | None] = lambda: None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """A protocol for a new connection, from the factory behind; where it may not come in, what
-        tells it so, or None to close it.
+        """The wrapped factory's protocol for a connection that may be accepted; for another, one
+        that answers with a refusal, or None to close it.
         """
-        if self.behind is None:
+        if self.wrapped is None:
             return None
-        if not self.admits(addr):
+        if not self.may_accept(addr):
             return self.refusal()
-        return self.behind.buildProtocol(cast(IAddress, addr))
+        return self.wrapped.buildProtocol(cast(IAddress, addr))
 
 
 def bind(
-    reactor: IReactorTCP, host: str, port: int, door: SwitchableFactory
+    reactor: IReactorTCP, host: str, port: int, factory: SwitchableFactory
 ) -> list[IListeningPort]:
     """Listen on every address of ``host``, all with one port number; StartError says why not.
 
-    ``localhost`` is 127.0.0.1, and ::1 where the machine has it. Port 0 takes a free one.
+    ``localhost`` is 127.0.0.1, and ::1 if the machine has it. Port 0 takes a free one.
     """
     if host.lower() != "localhost":
-        return [_bind_one(reactor, host, port, door)]
+        return [_bind_one(reactor, host, port, factory)]
     for tries_left in reversed(range(_TRIES)):
-        first = _bind_one(reactor, "127.0.0.1", port, door)
+        first = _bind_one(reactor, "127.0.0.1", port, factory)
         number = number_of(first)
         try:
-            return [first, reactor.listenTCP(number, door, BACKLOG, "::1")]
+            return [first, reactor.listenTCP(number, factory, BACKLOG, "::1")]
         except CannotListenError as error:
             if _errno(error) in _NO_SUCH_FAMILY:
                 return [first]
             first.stopListening()
             if port or not tries_left:
-                raise _explained(error, "::1", number) from None
+                raise _start_error(error, "::1", number) from None
     raise StartError("No port is free on both 127.0.0.1 and ::1.")
 
 
 def close(port: IListeningPort) -> Deferred[None]:
-    """Stop listening; who is waiting to be accepted, and would be reset, is let in first."""
+    """Stop listening. Connections that wait are accepted first: they would be reset."""
     cast(IReadDescriptor, port).doRead()
     return maybeDeferred(cast(Any, port.stopListening))
 
 
 def number_of(port: IListeningPort) -> int:
-    """The port's number, as the system gave it."""
     number: int = port.getHost().port  # type: ignore[attr-defined]  # of an IPv4 or IPv6Address
     return number
 
 
 def address_of(port: IListeningPort) -> str:
-    """The address that the port is bound to."""
     address: str = port.getHost().host  # type: ignore[attr-defined]
     return address
 
 
 def _bind_one(
-    reactor: IReactorTCP, address: str, port: int, door: SwitchableFactory
+    reactor: IReactorTCP, address: str, port: int, factory: SwitchableFactory
 ) -> IListeningPort:
     try:
-        return reactor.listenTCP(port, door, BACKLOG, address)
+        return reactor.listenTCP(port, factory, BACKLOG, address)
     except CannotListenError as error:
-        raise _explained(error, address, port) from None
+        raise _start_error(error, address, port) from None
 
 
 def _errno(error: CannotListenError) -> int | None:
     return getattr(error.socketError, "errno", None)
 
 
-def _explained(error: CannotListenError, address: str, port: int) -> StartError:
+def _start_error(error: CannotListenError, address: str, port: int) -> StartError:
     match _errno(error):
         case errno.EADDRINUSE:
-            what = "it is in use: stop what holds it, or choose another port"
+            reason = "it is in use: stop what holds it, or choose another port"
         case errno.EACCES:
-            what = "this user may not: choose a port from 1024 on"
+            reason = "this user may not: choose a port from 1024 on"
         case errno.EADDRNOTAVAIL:
-            what = "this machine has no such address"
+            reason = "this machine has no such address"
         case _:
-            what = str(error.socketError)
-    return StartError(f"Cannot listen on port {port} of {address}: {what}.")
+            reason = str(error.socketError)
+    return StartError(f"Cannot listen on port {port} of {address}: {reason}.")

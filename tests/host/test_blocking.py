@@ -16,7 +16,6 @@ from imgd.core import health
 from imgd.errors import NotFound, Unavailable
 from imgd.files.disk import Root
 from imgd.host.blocking import PROBE_EVERY, READERS, BlockingRunner
-from imgd.net.accept_errors import AcceptErrors
 from tests.host.test_workers import Loop, Stall
 
 ROW = StoredCollection("a", "/a", False, 1, 1.0, None, 0)
@@ -245,25 +244,3 @@ class CheckTests(Case):
         self.reactor.turn()
         ours = [t for t in threading.enumerate() if t.name == "imgd disk"]
         self.assertTrue(all(thread.daemon for thread in ours))
-
-
-class AcceptTests(SynchronousTestCase):
-    def test_silenced(self) -> None:
-        """What twisted says of a connection that it could not accept is counted and not logged;
-        everything else passes.
-        """
-        met: list[str] = []
-        observer = AcceptErrors(met.append)
-        for namespace, text, silenced in (
-            ("twisted.internet.tcp.Port", "EMFILE encountered; releasing ...", True),
-            ("twisted.internet.tcp.Port", "EMFILE recovery: Closed socket from {address}", True),
-            ("twisted.internet.tcp.Port", "Re-reserving EMFILE recovery file descriptor.", True),
-            ("twisted.internet.tcp.Port", "Could not accept new connection ({acceptError})", True),
-            ("imgd.service", "EMFILE encountered", False),
-            ("twisted.internet.tcp.Port", "Something else", False),
-        ):
-            event = {"log_namespace": namespace, "log_format": text, "acceptError": "ENFILE"}
-            observer(event)
-            self.assertEqual(event["log_format"] == "", silenced, text)
-        self.assertEqual(met, ["ENFILE"] * 4)
-        observer({"isError": 0})

@@ -1,4 +1,4 @@
-"""The bulk TLS transport: every byte in order, whatever the size, and bounded buffers."""
+"""TLS in bulk: every byte in order, whatever the size, and bounded buffers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import socket
 import ssl
-from typing import Any
+from typing import Any, cast
 
 from OpenSSL import SSL
 from twisted.internet import reactor
@@ -15,6 +15,7 @@ from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
     IPushProducer,
+    IReactorTime,
 )
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
@@ -25,16 +26,22 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from imgd.net import tcp
-from imgd.net.bulk_tls import BULK, LOOK_EVERY, tls_factory
+from imgd.net.bulk_tls import BULK, tls_factory
+from imgd.net.idle_buffers import CHECK_EVERY
 from imgd.net.tls import SwappableContext, build_context
-from tests.net.test_tls import TIMEOUT, client, connected, made
+from tests.net.tls_case import TIMEOUT, client, connected, listen, made
 
 BODY = os.urandom(1 << 20) * 3
 SIZES = (0, 1, 16384, 16385, BULK, BULK + 1, len(BODY))
 
 
 class Talk(Protocol):
-    """Answers ``N`` and a newline with that many bytes of the body, ``b`` with bad manners."""
+    """Answers the line ``N`` with that many bytes of the body, and obeys ``abort``, ``close`` and
+    ``produce``.
+    """
+
+    factory: TalkFactory
+    transport: Any
 
     def __init__(self) -> None:
         self.lost: Deferred[Any] = Deferred()
@@ -69,24 +76,24 @@ class Endless:
 
     def __init__(self, transport: Any) -> None:
         self.transport = transport
-        self.wanted = True
+        self.is_paused = False
         transport.registerProducer(self, True)
         self.resumeProducing()
 
     def resumeProducing(self) -> None:
-        self.wanted = True
-        while self.wanted:
+        self.is_paused = False
+        while not self.is_paused:
             if not self.transport.write_some(BODY):
                 self.transport.give_way()
 
     def pauseProducing(self) -> None:
-        self.wanted = False
+        self.is_paused = True
 
     def stopProducing(self) -> None:
-        self.wanted = False
+        self.is_paused = True
 
 
-class TalkFactory(Factory):
+class TalkFactory(Factory[Talk]):
     protocol = Talk
     noisy = False
 
@@ -96,22 +103,29 @@ class TalkFactory(Factory):
 
 
 def read(wrapped: ssl.SSLSocket, length: int) -> bytes:
-    found = bytearray()
-    while len(found) < length and (data := wrapped.recv(1 << 16)):
-        found += data
-    return bytes(found)
+    received = bytearray()
+    while len(received) < length and (data := wrapped.recv(1 << 16)):
+        received += data
+    return bytes(received)
+
+
+def read_to_end(port: int, request: bytes) -> bytes:
+    """The answer to its end, which must be TLS's own: a bare end of the TCP connection raises."""
+    with connected(port, client(), suppress_ragged_eofs=False) as wrapped:
+        wrapped.sendall(request)
+        return read(wrapped, len(BODY) + 1)
 
 
 class SocketTests(TestCase):
     timeout = 60
 
     def serve(self, greeting: bytes = b"") -> int:
+        return self.serve_with(cast(IReactorTime, reactor), greeting)
+
+    def serve_with(self, clock: IReactorTime, greeting: bytes = b"") -> int:
         self.context = SwappableContext(build_context(made().pairs))
         self.factory = TalkFactory(greeting)
-        wrapped = tls_factory(self.context, self.factory, reactor)
-        port = reactor.listenTCP(0, wrapped, interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        return port.getHost().port
+        return listen(self, tls_factory(self.context, self.factory, clock))
 
     @inlineCallbacks
     def test_sizes(self) -> Any:
@@ -140,7 +154,7 @@ class SocketTests(TestCase):
 
     @inlineCallbacks
     def test_many_records_in(self) -> Any:
-        """A long run of requests in many records is heard to its end."""
+        """A long run of requests in many records is read to its end."""
         port = self.serve()
 
         def ask() -> bytes:
@@ -152,42 +166,26 @@ class SocketTests(TestCase):
 
     @inlineCallbacks
     def test_close(self) -> Any:
-        """A close is told by TLS, after the last byte."""
+        """A close is announced by TLS, after the last byte."""
         port = self.serve()
-
-        def ask() -> bytes:
-            context = client()
-            with connected(port, context) as wrapped:
-                wrapped.suppress_ragged_eofs = False  # a bare end would be an error
-                wrapped.sendall(b"close\n")
-                return read(wrapped, 100)
-
-        self.assertEqual((yield deferToThread(ask)), b"bye")
+        self.assertEqual((yield deferToThread(read_to_end, port, b"close\n")), b"bye")
         yield self.factory.made[0].lost
 
     @inlineCallbacks
     def test_abort(self) -> Any:
         """An abort is no clean end."""
         port = self.serve()
-
-        def ask() -> bytes:
-            with connected(port, client()) as wrapped:
-                wrapped.suppress_ragged_eofs = False
-                wrapped.sendall(b"3000000\nabort\n")
-                return read(wrapped, len(BODY) + 1)
-
         with self.assertRaises(OSError):
-            yield deferToThread(ask)
+            yield deferToThread(read_to_end, port, b"3000000\nabort\n")
         yield self.factory.made[0].lost
 
     @inlineCallbacks
     def test_abort_while_idle(self) -> Any:
-        """Nor is one of a connection with nothing on its way: TLS says no farewell."""
+        """Nor is one of a connection with nothing on its way: TLS does not announce it."""
         port = self.serve()
 
         def ask() -> bytes:
-            with connected(port, client()) as wrapped:
-                wrapped.suppress_ragged_eofs = False
+            with connected(port, client(), suppress_ragged_eofs=False) as wrapped:
                 wrapped.sendall(b"3\n")
                 self.assertEqual(read(wrapped, 3), BODY[:3])
                 wrapped.sendall(b"abort\n")
@@ -201,23 +199,18 @@ class SocketTests(TestCase):
     def test_idle(self) -> Any:
         """A connection that gave its buffers back while it was idle goes on as before."""
         clock = Clock()
-        self.factory = TalkFactory()
-        context = SwappableContext(build_context(made().pairs))
-        port = reactor.listenTCP(
-            0, tls_factory(context, self.factory, clock), interface="127.0.0.1"
-        )
-        self.addCleanup(port.stopListening)
+        port = self.serve_with(clock)
 
         def ask(wrapped: ssl.SSLSocket, size: int) -> bool:
             wrapped.sendall(b"%d\n" % size)
             return read(wrapped, size) == BODY[:size]
 
-        raw = socket.create_connection(("127.0.0.1", port.getHost().port), timeout=TIMEOUT)
+        raw = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         wrapped = yield deferToThread(client().wrap_socket, raw, server_hostname="localhost")
         for size in (100_000, 5, 300_000, 20_000):
             self.assertTrue((yield deferToThread(ask, wrapped, size)))
             before = self.factory.made[0].transport.getHandle()._from_ssl
-            clock.pump([LOOK_EVERY] * 3)
+            clock.pump([CHECK_EVERY] * 3)
             after = self.factory.made[0].transport.getHandle()._from_ssl
             self.assertEqual(before != after, size > 1000)
             self.assertEqual(clock.getDelayedCalls(), [])
@@ -230,18 +223,13 @@ class SocketTests(TestCase):
     def test_first_answer(self) -> Any:
         """The first large write after a rest leaves no buffer behind, those that follow do."""
         clock = Clock()
-        self.factory = TalkFactory()
-        context = SwappableContext(build_context(made().pairs))
-        port = reactor.listenTCP(
-            0, tls_factory(context, self.factory, clock), interface="127.0.0.1"
-        )
-        self.addCleanup(port.stopListening)
+        port = self.serve_with(clock)
 
         def ask(wrapped: ssl.SSLSocket) -> bytes:
             wrapped.sendall(b"20000\n")
             return read(wrapped, 20_000)
 
-        raw = socket.create_connection(("127.0.0.1", port.getHost().port), timeout=TIMEOUT)
+        raw = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         wrapped = yield deferToThread(client().wrap_socket, raw, server_hostname="localhost")
         kept = []
         for _ in range(3):
@@ -249,7 +237,7 @@ class SocketTests(TestCase):
             kept.append(self.factory.made[0].transport.getHandle()._from_ssl)
         self.assertEqual(kept[1], kept[0])
         self.assertEqual(kept[2], kept[0])
-        clock.pump([LOOK_EVERY] * 3)
+        clock.pump([CHECK_EVERY] * 3)
         self.assertEqual((yield deferToThread(ask, wrapped)), BODY[:20_000])
         self.assertNotEqual(self.factory.made[0].transport.getHandle()._from_ssl, kept[0])
         wrapped.close()
@@ -269,7 +257,7 @@ class SocketTests(TestCase):
             yield self.turn()
         for _ in range(5):
             yield self.turn()
-        self.assertLess(tcp.waiting(talk.transport.transport), BULK * 1.01)
+        self.assertLess(float(tcp.waiting(talk.transport.transport)), BULK * 1.01)
         expected = hashlib.sha256(BODY).digest()
         received = yield deferToThread(read, wrapped, len(BODY))
         self.assertEqual(hashlib.sha256(received[: len(BODY)]).digest(), expected)
@@ -279,7 +267,7 @@ class SocketTests(TestCase):
     @staticmethod
     def turn() -> Deferred[None]:
         done: Deferred[None] = Deferred()
-        reactor.callLater(0, done.callback, None)
+        cast(IReactorTime, reactor).callLater(0, done.callback, None)
         return done
 
     @inlineCallbacks
@@ -288,11 +276,7 @@ class SocketTests(TestCase):
         port = self.serve()
 
         def ask(context: ssl.SSLContext, session: Any) -> tuple[bool, Any]:
-            raw = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
-            with (
-                raw,
-                context.wrap_socket(raw, server_hostname="localhost", session=session) as wrapped,
-            ):
+            with connected(port, context, session=session) as wrapped:
                 wrapped.sendall(b"3\n")
                 self.assertEqual(read(wrapped, 3), BODY[:3])
                 return bool(wrapped.session_reused), wrapped.session
@@ -323,13 +307,14 @@ class AnyTransportTests(SynchronousTestCase):
                 return SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
 
         class Asking(Protocol):
-            heard = b""
+            transport: Any
+            received = b""
 
             def connectionMade(self) -> None:
                 self.transport.write(b"300000\n")
 
             def dataReceived(self, data: bytes) -> None:
-                self.heard += data
+                self.received += data
 
         server = tls_factory(Server(), TalkFactory(), Clock()).buildProtocol(None)
         asking = Asking()
@@ -340,4 +325,4 @@ class AnyTransportTests(SynchronousTestCase):
         for _ in range(3):
             clock.advance(0)
             pump.flush()
-        self.assertEqual(asking.heard, BODY[:300_000])
+        self.assertEqual(asking.received, BODY[:300_000])

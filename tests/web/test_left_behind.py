@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from imgd.net.bulk_tls import tls_factory
 from imgd.net.tls import SwappableContext, build_context
 from tests.fakes import House, write
-from tests.net.test_tls import client, made
+from tests.net.tls_case import client, made
 
 POST = b"POST /unload HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -22,7 +22,7 @@ import tests
 from imgd.net.bulk_tls import tls_factory
 from imgd.net.tls import SwappableContext, build_context
 from tests.fakes import House, parse_answer, write
-from tests.net.test_tls import TIMEOUT, client, made
+from tests.net.tls_case import TIMEOUT, client, made
 
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(tests.__file__)))
 SIZE = 40 << 20  # bytes: more than the buffers of two sockets hold

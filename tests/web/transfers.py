@@ -22,7 +22,7 @@ from imgd.net import tcp  # noqa: E402
 from imgd.net.bulk_tls import tls_factory  # noqa: E402
 from imgd.net.tls import SwappableContext, build_context  # noqa: E402
 from tests.fakes import House, write  # noqa: E402
-from tests.net.test_tls import client, made  # noqa: E402
+from tests.net.tls_case import client, made  # noqa: E402
 
 BODY = os.urandom(1 << 20) * 20
 failures: list[str] = []
