@@ -1,4 +1,4 @@
-"""What the documents say holds: links, commands, options, examples."""
+"""What the documents say is true: links, commands, options, examples."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from typing import Any, NamedTuple
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import imgd
-from imgd.core import connections, http_rules, listing, media, messages, ranges, request_body
-from imgd.settings.table import TABLE
+from imgd.core import http_rules, listing, media, messages, ranges, request_body
+from imgd.settings.table import BY_FIELD, TABLE
 from imgd.tap import Options
 from imgd.web import response_headers, serializers, server
 from tests import samples
 from tests.daemons import CHECKOUT
 from tests.fakes import Answer, House
+from tools import documents as generated
 
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "docs/*.md")
-TOLD_DEADLINES = ("handshake", "header", "body", "stalled", "idle")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "benchmarks/README.md")
+DEADLINES = ("header_timeout", "body_timeout", "handshake_timeout", "idle_timeout", "stall_timeout")
 
 
 def documents() -> Iterator[tuple[str, str]]:
@@ -35,14 +36,21 @@ def documents() -> Iterator[tuple[str, str]]:
 
 
 def text(path: str) -> str:
-    """One document."""
     return (CHECKOUT / path).read_text("utf-8")
 
 
+def links(name: str, source: str) -> Iterator[tuple[Path, str]]:
+    """The relative links of a document: the file that each leads to, and its anchor or ""."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", source):
+        if not re.match(r"[a-z]+:", target):
+            path, _, anchor = target.partition("#")
+            yield ((CHECKOUT / name).parent / path if path else CHECKOUT / name), anchor
+
+
 def blocks(source: str, *languages: str) -> list[str]:
-    """The fenced blocks in these languages, with lines that go on joined."""
-    found = re.findall(r"^```(\w+)\n(.*?)^```", source, re.DOTALL | re.MULTILINE)
-    return [re.sub(r"\\\n\s*", "", body) for language, body in found if language in languages]
+    """The fenced blocks in these languages, with continued lines joined."""
+    fenced = re.findall(r"^```(\w+)\n(.*?)^```", source, re.DOTALL | re.MULTILINE)
+    return [re.sub(r"\\\n\s*", "", body) for language, body in fenced if language in languages]
 
 
 def anchors(source: str) -> set[str]:
@@ -53,26 +61,32 @@ def anchors(source: str) -> set[str]:
 
 
 class LinkTests(SynchronousTestCase):
-    """Whoever follows a link arrives."""
-
     def test_links(self) -> None:
-        """Every link between documents leads to a file that is there, and to a heading in it."""
+        """Every relative link leads to a file that exists, and to a heading in it."""
         for name, source in documents():
-            for target in re.findall(r"\]\(([^)\s]+)\)", source):
-                if re.match(r"[a-z]+:", target):
-                    continue
-                place, _, anchor = target.partition("#")
-                path = (CHECKOUT / name).parent / place if place else CHECKOUT / name
-                self.assertTrue(path.exists(), f"{name} links to {target}")
+            for path, anchor in links(name, source):
+                self.assertTrue(path.exists(), f"{name} links to {path}")
                 if anchor:
-                    self.assertIn(anchor, anchors(path.read_text("utf-8")), f"{name}: {target}")
+                    self.assertIn(anchor, anchors(path.read_text("utf-8")), f"{name}: {path}")
+
+    def test_every_document_is_linked(self) -> None:
+        """Every document, and every other file in docs/, is reached by links from README.md."""
+        reached = {CHECKOUT / "README.md"}
+        waiting = list(reached)
+        while waiting:
+            name = waiting.pop().relative_to(CHECKOUT).as_posix()
+            new = {path.resolve() for path, _ in links(name, text(name))} - reached
+            reached |= new
+            waiting += [path for path in new if path.suffix == ".md"]
+        files = {CHECKOUT / name for name, _ in documents()} | set((CHECKOUT / "docs").iterdir())
+        self.assertEqual({path.name for path in files - reached}, set())
 
 
 class CommandTests(SynchronousTestCase):
-    """Whoever copies a command runs it."""
+    """Commands can be copied and run."""
 
     def test_the_two_commands(self) -> None:
-        """The README's first block serves at port 8888; its second is what ``.ci/run`` runs."""
+        """The README's first block serves at port 8888; ``.ci/run`` runs its second."""
         first, second = blocks(text("README.md"), "sh")[:2]
         self.assertTrue(first.endswith("twistd -n imgd --port 8888\n"))
         self.assertIn("pip install .", first)
@@ -86,7 +100,7 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(shown.stdout.decode(), second)
 
     def test_twistd_lines(self) -> None:
-        """Every ``twistd … imgd …`` in a block of a document has options that there are."""
+        """Every ``twistd … imgd …`` in a block of a document has options that exist."""
         count = 0
         for name, source in documents():
             for block in blocks(source, "sh", "ini", "dockerfile"):
@@ -101,16 +115,16 @@ class CommandTests(SynchronousTestCase):
                         self.fail(f"{name}: twistd imgd {line}: {error}")
         self.assertGreater(count, 8)
 
-    def test_options_and_keys(self) -> None:
-        """An option or a key of the environment that a document names is one of imgd's."""
-        options = {f"--{option}" for setting in TABLE for option in setting.options}
-        keys = {variable.name for setting in TABLE for variable in setting.variables}
+    def test_options_and_variables(self) -> None:
+        """An option or a variable of the environment that a document names is one of imgd's."""
+        options = {f"--{option}" for spec in TABLE for option in spec.options}
+        variables = {variable.name for spec in TABLE for variable in spec.variables}
         for name in ("README.md", "docs/http.md", "docs/architecture.md"):
             spans = re.findall(r"`(--[a-z-]+)[^`]*`", re.sub(r"(?ms)^```.*?^```", "", text(name)))
             others = {"--cacert", "--pidfile", "--help", "--network", "--add-host"}
             self.assertEqual(set(spans) - options - others, set(), name)
             named = set(re.findall(r"\b(?:IMGD|IMAGE_SERVER)_[A-Z_]+\b", text(name)))
-            self.assertEqual(named - keys, set(), name)
+            self.assertEqual(named - variables, set(), name)
 
     def test_version(self) -> None:
         """The changelog knows the version that the code has."""
@@ -118,31 +132,41 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("## [Unreleased]", text("CHANGELOG.md"))
 
 
-class ArchitectureTests(SynchronousTestCase):
-    """The picture of the house is of this house."""
+class GeneratedTests(SynchronousTestCase):
+    """What ``python -m tools.documents`` makes."""
 
-    def test_rooms(self) -> None:
-        """Every room is in the picture, and every file in the picture is there."""
-        [picture, *_] = re.findall(r"(?ms)^```\n(.*?)^```", text("docs/architecture.md"))
-        for line in picture.partition("imgd/\n")[2].partition("\ntests/")[0].splitlines():
-            if not line.strip():
-                continue
-            if match := re.match(r"  (\w+/|\w+\.py)", line):
-                room = CHECKOUT / "imgd" / match[1]
-                self.assertTrue(room.exists(), line)
-            else:
-                for named in re.findall(r"\w+\.py|templates/|assets/", line):
-                    self.assertTrue((room / named).exists(), line)
-        for path in (CHECKOUT / "imgd").iterdir():
-            if path.name != "__init__.py" and (
-                path.suffix == ".py" or (path / "__init__.py").exists()
-            ):
-                told = re.search(rf"(?m)^  {re.escape(path.name)}", picture)
-                self.assertTrue(told, f"{path.name} is not in docs/architecture.md")
+    def test_current(self) -> None:
+        """Each document is as the command makes it."""
+        for name, make in generated.DOCUMENTS.items():
+            document = text(name)
+            self.assertTrue(document == make(document), f"{name}: run {generated.COMMAND}")
+
+    def test_edited(self) -> None:
+        """A made part that somebody edited is made anew; lost markers are an error."""
+        for name, old, new in (
+            ("docs/configuration.md", "| 8888 |", "| 9999 |"),
+            ("docs/architecture.md", " tap.py ", " tip.py "),
+            (".env.example", "#IMAGE_SERVER_PORT=8888", "#IMAGE_SERVER_PORT=9999"),
+        ):
+            edited = text(name).replace(old, new)
+            self.assertNotEqual(edited, text(name))
+            self.assertEqual(generated.DOCUMENTS[name](edited), text(name))
+        with self.assertRaises(ValueError):
+            generated.DOCUMENTS["docs/configuration.md"]("no markers")
+
+    def test_map(self) -> None:
+        """The map of docs/architecture.md names every module of imgd with what it is for."""
+        package = CHECKOUT / "imgd"
+        lines = [line.split() for line in text("docs/architecture.md").splitlines()]
+        described = {words[0] for words in lines if len(words) > 3}
+        for path in package.rglob("*.py"):
+            name = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
+            if path.parent != package or path.name != "__init__.py":
+                self.assertIn(name, described)
 
 
 class Example(NamedTuple):
-    """A request of the HTTP reference, and what it says comes back."""
+    """A request of the HTTP reference, and the answer that it shows."""
 
     method: str
     path: str
@@ -197,7 +221,7 @@ def shape(value: Any) -> Any:
 
 
 class ReferenceTests(SynchronousTestCase):
-    """docs/http.md is of this server."""
+    """docs/http.md describes this server."""
 
     def setUp(self) -> None:
         self.reference = text("docs/http.md")
@@ -230,10 +254,10 @@ class ReferenceTests(SynchronousTestCase):
                 shown = json.loads(
                     example.shown[0].replace('"collections":[…]', '"collections":[]')
                 )
-                got = answer.json
+                given = answer.json
                 if shown.get("collections") == []:
-                    got = {**got, "collections": []}
-                self.assertEqual(shape(got), shape(shown), example.path)
+                    given = {**given, "collections": []}
+                self.assertEqual(shape(given), shape(shown), example.path)
         self.assertGreater(count, 10)
 
     def check_head(self, example: Example, answer: Answer) -> None:
@@ -242,48 +266,48 @@ class ReferenceTests(SynchronousTestCase):
         varying = ("date", "etag", "last-modified")
         for line in fields:
             name, _, value = line.partition(": ")
-            got = answer.headers.get(name.lower())
-            self.assertIsNotNone(got, (example, name))
+            given = answer.headers.get(name.lower())
+            self.assertIsNotNone(given, (example, name))
             if name.lower() not in varying:
-                self.assertEqual(got, value, example)
+                self.assertEqual(given, value, example)
 
     def test_paths(self) -> None:
-        """Every name that imgd takes from the document root is told, in both places."""
+        """Every name that imgd takes from the document root is named, in both places."""
         for name in server.RESERVED:
-            self.assertTrue(f"`/{name}" in self.reference, f"/{name} is not told")
-            self.assertTrue(f"`{name}`" in self.reference, f"{name} is not told to be reserved")
+            self.assertTrue(f"`/{name}" in self.reference, f"/{name} is not named")
+            self.assertTrue(f"`{name}`" in self.reference, f"{name} is not named as reserved")
 
     def test_headers(self) -> None:
-        """Every header that each answer or each preflight carries is told, with its value."""
-        told = " ".join(self.reference.split())
+        """Every header that each answer or each preflight carries is given with its value."""
+        reference = " ".join(self.reference.split())
         for name, value in (
             *response_headers.EVERY_ANSWER,
             *response_headers.SHARED,
             *response_headers.NOT_SHARED,
             *response_headers.PREFLIGHT,
         ):
-            self.assertIn(name.decode(), told)
-            self.assertIn(value.decode(), told)
+            self.assertIn(name.decode(), reference)
+            self.assertIn(value.decode(), reference)
 
     def test_suffixes(self) -> None:
-        """Every suffix of an image is told."""
+        """Every suffix of an image is named."""
         for suffix in (*media.RASTER, *media.MEDICAL, *media.ACTIVE_SUFFIXES):
             self.assertRegex(self.reference, rf"`[^`]*\{suffix}\b")
 
     def test_limits(self) -> None:
-        """The limits told are those of the code."""
+        """The limits are those of the code."""
         for limit in (
             *(f"{request_body.MAX_BODY // 1024} KiB", f"up to {ranges.MAX_RANGES}"),
             *(f"{listing.PAGE_SIZE:,}", f"{listing.MAX_PAGE_SIZE:,}"),
             *(f"{serializers.MAX_STATUS_NAMES:,}", f"{messages.MAX_MINUTES:,} minutes"),
             *(f"{http_rules.MAX_LINE:,} bytes", f"{http_rules.MAX_FIELDS} headers"),
             f"{http_rules.MAX_SECTION // 1024} KiB",
-            *(f"{getattr(connections.Deadlines(), name)} seconds" for name in TOLD_DEADLINES),
+            *(f"{BY_FIELD[name].default} seconds" for name in DEADLINES),
         ):
-            self.assertTrue(limit in self.reference, f"{limit} is not told")
+            self.assertTrue(limit in self.reference, f"{limit} is not in docs/http.md")
 
     def test_fields(self) -> None:
-        """Every field that a control request may have, and every key of a listing, is told."""
+        """Every field of a control request, and every key of a listing, is named."""
         for kind in (messages.LoadRequest, messages.LinkRequest):
             for field in kind.__struct_fields__:
                 self.assertIn(f"`{field}`", self.reference)

@@ -1,23 +1,13 @@
-"""``python -m tools.settings_documents`` writes what documents say of settings, from the table of
-``imgd/settings/table.py``: the table in docs/configuration.md, and all of .env.example.
-"""
+"""What documents say of settings, made from the table of ``imgd/settings/table.py``."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from textwrap import wrap
 from typing import Final
 
 from imgd.settings.spec import SettingSpec, Variable
 from imgd.settings.table import SECTIONS, TABLE
-
-CHECKOUT: Final = Path(__file__).resolve().parent.parent
-CONFIGURATION: Final = CHECKOUT / "docs" / "configuration.md"
-EXAMPLE: Final = CHECKOUT / ".env.example"
-COMMAND: Final = "python -m tools.settings_documents"
-BEGIN: Final = f"<!-- made by {COMMAND} -->\n"
-END: Final = "\n<!-- end -->"
 
 INTRODUCTION: Final = (
     "Settings of imgd. Copy this file to .env in the folder that twistd is started in (or name it "
@@ -25,17 +15,8 @@ INTRODUCTION: Final = (
     "environment come before this file. A line shows the default, or nothing if there is none; an "
     "empty value counts as unset. The file and its folder must be yours alone: if others could "
     "write them, imgd does not start. docs/configuration.md tells more. "
-    f"(This file is made by {COMMAND}.)"
+    "(This file is made by: python -m tools.documents)"
 )
-
-
-def configuration(document: str) -> str:
-    """docs/configuration.md with the table between its markers made anew."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"docs/configuration.md has lost its markers {BEGIN!r} and {END!r}")
-    return before + begin + markdown_table() + end + after
 
 
 def markdown_table() -> str:
@@ -103,13 +84,3 @@ def _default(spec: SettingSpec) -> str:
 def _comment(text: str) -> str:
     lines = wrap(text, 98, break_long_words=False, break_on_hyphens=False)
     return "\n".join(f"# {line}" for line in lines)
-
-
-def main() -> None:
-    """Write both documents."""
-    CONFIGURATION.write_text(configuration(CONFIGURATION.read_text("utf-8")), "utf-8")
-    EXAMPLE.write_text(env_example(), "utf-8")
-
-
-if __name__ == "__main__":
-    main()

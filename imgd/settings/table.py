@@ -1,5 +1,5 @@
 """The table of settings. Each option, variable, default and meaning is written here and nowhere
-else; ``python -m tools.settings_documents`` makes the documents from it.
+else; ``python -m tools.documents`` makes the documents from it.
 """
 
 from __future__ import annotations
