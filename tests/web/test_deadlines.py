@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.connections import Deadlines
 from imgd.errors import Unavailable
-from tests.fakes import House, Transport, parse_answer, write
+from tests.fakes import House, Transport, parse_answer, record_log, write
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 ASK = HEAD + b"\r\n"
@@ -153,16 +153,14 @@ class DeadlineTests(Case):
 
     def test_told_together(self) -> None:
         """Slow clients are told of together, once a minute, and idle ones not at all."""
-        told: list[LogEvent] = []
-        globalLogPublisher.addObserver(told.append)
-        self.addCleanup(globalLogPublisher.removeObserver, told.append)
+        events = record_log(self)
         self.send(self.house.connect(), ASK)
         for number in range(90):
             transport = self.house.connect()
             self.send(transport, HEAD if number % 2 else POST)
             self.wait(1)
         self.wait(60)
-        lines = [formatEvent(e) for e in told if "too slow" in str(e["log_format"])]
+        lines = [formatEvent(e) for e in events if "too slow" in str(e["log_format"])]
         self.assertEqual(len(lines), 3, lines)
         self.assertIn("with the head of a request", lines[0])
         self.assertIn("with the body of a request", lines[1])
@@ -182,9 +180,7 @@ class SlowReaderTests(Case):
         limits = {"max_connections": 16, "max_per_client": 4, "deadlines": Deadlines(stalled=6000)}
         self.house = self.make(**limits)
         write(os.path.join(self.house.documents, "big.bin"), bytes(30_000_000))
-        self.told: list[LogEvent] = []
-        globalLogPublisher.addObserver(self.told.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.told.append)
+        self.events = record_log(self)
 
     def connect(self, peer: str) -> FullTransport | None:
         """A connection, where there is room for it."""
@@ -216,7 +212,7 @@ class SlowReaderTests(Case):
         return served
 
     def lines(self) -> list[str]:
-        return [formatEvent(e) for e in self.told if "too slow" in str(e["log_format"])]
+        return [formatEvent(e) for e in self.events if "too slow" in str(e["log_format"])]
 
     def test_four_addresses(self) -> None:
         """Four addresses that hold every place with slow readers, and come again at once when one
