@@ -1,7 +1,7 @@
 """imgd's tests, to be run with warnings as errors.
 
-``PYTHONWARNINGS=error python -m twisted.trial -j3 tests`` runs them in three processes: ``-W error``
-does not reach the processes that ``-j`` starts.
+``PYTHONWARNINGS=error python -m twisted.trial -j3 tests`` runs them in three processes, which
+``-W error`` would not reach.
 """
 
 import warnings
