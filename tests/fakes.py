@@ -1,4 +1,4 @@
-"""A whole site in memory: real files and the real URL map; no sockets, threads or waiting."""
+"""A whole site in memory: real files and real routes; no sockets, threads or waiting."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from imgd.web.server import RESERVED, Parts, Site
 from imgd.web.signed_links import Links
 
 TOKEN = "a-token-for-the-tests"
-WALL = 1_800_000_000.0  # the wall clock's start, seconds since the epoch
+WALL = 1_800_000_000.0  # at which the wall clock starts, in seconds since the epoch
 
 
 class MemoryStore:
-    """What ``imgd.collections.store.Store`` does, in a dict. ``fail`` is raised by changes."""
+    """The methods of ``imgd.collections.store.Store``, over a dict; changes raise ``fail``."""
 
     def __init__(self) -> None:
         self.rows: dict[str, StoredCollection] = {}
@@ -70,7 +70,7 @@ class MemoryStore:
 
 
 class Wall:
-    """A wall clock that goes with a monotonic one, and can be set like any wall clock."""
+    """A wall clock that follows a monotonic one, and can be set by ``offset``."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -81,7 +81,7 @@ class Wall:
 
 
 class Blocking:
-    """Runs blocking work at once, or, while ``held``, when it is let go."""
+    """Runs blocking work at once, or, while ``held``, when ``step`` or ``release`` is called."""
 
     def __init__(self) -> None:
         self.held = False
@@ -98,7 +98,7 @@ class Blocking:
         self._waiting = [waiting for waiting in self._waiting if waiting[0] is not done]
 
     def step(self) -> None:
-        """Do the next piece of what waits."""
+        """Do the next piece of work that waits."""
         done, work = self._waiting.pop(0)
         work().chainDeferred(done)
 
@@ -108,7 +108,7 @@ class Blocking:
         done.errback(error)
 
     def release(self) -> None:
-        """Do what waits now, in order."""
+        """Do all the work that waits now, in order."""
         waiting, self._waiting = self._waiting, []
         for done, work in waiting:
             work().chainDeferred(done)
@@ -120,7 +120,7 @@ class Blocking:
 
 
 class Transport(StringTransport):
-    """A connection in memory, which notes how it ended and can be slow."""
+    """A connection in memory that keeps whether it was aborted."""
 
     aborted = False
     protocol: Any = None
@@ -139,7 +139,7 @@ class Transport(StringTransport):
             protocol.connectionLost(Failure(ConnectionAborted()))
 
     def lose(self) -> None:
-        """The client goes."""
+        """The client closes the connection."""
         if self.protocol is not None:
             protocol, self.protocol = self.protocol, None
             protocol.connectionLost(Failure(ConnectionDone()))
@@ -150,7 +150,7 @@ class Transport(StringTransport):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: ``headers`` by lower-case name, repeated ones joined by commas."""
+    """An answer: ``headers`` by lower-case name, repeated ones joined by commas."""
 
     status: int
     headers: Mapping[str, str]
@@ -159,7 +159,6 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body as JSON."""
         return json.loads(self.body)
 
 
@@ -172,7 +171,7 @@ class _Socket:
 
 
 def parse_answer(raw: bytes, method: str = "GET", *, aborted: bool = False) -> Answer:
-    """The first answer in what a server sent."""
+    """The first answer in the bytes that a server sent."""
     response = http.client.HTTPResponse(_Socket(raw), method=method)  # type: ignore[arg-type]
     response.begin()
     headers: dict[str, str] = {}
@@ -187,7 +186,7 @@ def parse_answer(raw: bytes, method: str = "GET", *, aborted: bool = False) -> A
 
 
 class House:
-    """A site over a document root and a keeper, with every clock in the test's hands."""
+    """A site with a document root and collections, whose clocks the test advances."""
 
     def __init__(
         self,
@@ -253,7 +252,7 @@ class House:
             health_monitor=HealthMonitor(self.clock.seconds),
             **(more or {}),
         )
-        self.site = Site(parts, self.clock, self.access_lines.append)  # type: ignore[arg-type]
+        self.site = Site(parts, self.clock, self.access_lines.append)
 
     def connect(self, peer: str = "127.0.0.1") -> Transport:
         """A new connection: write to its protocol with ``transport.protocol.dataReceived``."""
@@ -273,17 +272,17 @@ class House:
     ) -> Answer:
         """One request over a new connection, to its end."""
         target = path if isinstance(path, bytes) else path.encode("ascii")
-        given = {"Host": "localhost:8888", **(headers or {})}
+        sent = {"Host": "localhost:8888", **(headers or {})}
         if body:
-            given.setdefault("Content-Length", str(len(body)))
+            sent.setdefault("Content-Length", str(len(body)))
         lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), target)]
-        lines += [f"{name}: {value}".encode("latin-1") for name, value in given.items()]
+        lines += [f"{name}: {value}".encode("latin-1") for name, value in sent.items()]
         transport = self.connect(peer)
         transport.protocol.dataReceived(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         return parse_answer(transport.value(), method, aborted=transport.aborted)
 
     def post(self, path: str, message: object = None, **more: Any) -> Answer:
-        """A control request, with this JSON."""
+        """A control request with this JSON."""
         headers = {"Content-Type": "application/json", **more.pop("headers", {})}
         body = b"" if message is None else json.dumps(message).encode("ascii")
         return self.ask(path, "POST", headers, body, **more)
@@ -297,7 +296,7 @@ class House:
 
 
 def write(path: str, data: bytes = b"data") -> str:
-    """A file, with the folders on its way."""
+    """Write a file, and make the folders above it; returns the path."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
         file.write(data)

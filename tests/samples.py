@@ -1,4 +1,4 @@
-"""Real input: volumes and DICOM files out of packages, and pictures made when asked for."""
+"""Real input: volumes and DICOM files from installed packages, and pictures that are drawn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydicom.data import get_testdata_file
 
 VOLUMES = ("example4d.nii.gz", "anatomical.nii")
 DICOM = ("CT_small.dcm", "MR_small.dcm")
-# Names that mean something to a shell, a browser, a path or a reader; all are files on POSIX.
+# Names with a meaning to a shell, a browser, a path or a reader; POSIX allows them all.
 HOSTILE_NAMES = (
     "a\"b'c<d>&e.png",
     "<img src=x onerror=alert(1)>.png",
@@ -30,17 +30,17 @@ HOSTILE_NAMES = (
 
 
 def volume(name: str) -> Path:
-    """One of nibabel's volumes. Not through nibabel.testing, which wants pytest."""
+    """One of nibabel's volumes. Not through nibabel.testing, which needs pytest."""
     return Path(str(resources.files("nibabel").joinpath("tests", "data", name)))
 
 
 def dicom(name: str) -> Path:
-    """One of pydicom's files, from its package: nothing is downloaded."""
+    """One of the files in pydicom's package; nothing is downloaded."""
     return Path(str(get_testdata_file(name, download=False)))
 
 
 def picture(path: Path, number: int = 0, size: tuple[int, int] = (320, 240)) -> Path:
-    """A picture in the format that the suffix says, another one for each number."""
+    """Draw a picture in the format of the suffix, a different one for each number."""
     width, height = size
     image = Image.linear_gradient("L").resize(size).convert("RGB")
     draw = ImageDraw.Draw(image)
@@ -52,7 +52,7 @@ def picture(path: Path, number: int = 0, size: tuple[int, int] = (320, 240)) -> 
 
 
 def frames(folder: Path, count: int = 12) -> Path:
-    """A folder of video frames as server B's users have them."""
+    """Make a folder of video frames as server B's users have them."""
     folder.mkdir(parents=True)
     for number in range(count):
         picture(folder / f"frame_{number:04}.jpg", number)
@@ -62,7 +62,7 @@ def frames(folder: Path, count: int = 12) -> Path:
 
 
 def studies(folder: Path) -> Path:
-    """A document root: volumes, DICOM files, pictures, and a report in a folder."""
+    """Fill a document root with volumes, DICOM files, pictures, and a report in a folder."""
     (folder / "patient 1").mkdir(parents=True)
     for name in VOLUMES:
         shutil.copyfile(volume(name), folder / name)

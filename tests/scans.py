@@ -1,4 +1,4 @@
-"""How often folders are read: the interpreter's own audit events tell."""
+"""How often folders are read, counted by the interpreter's audit events."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import sys
 from collections import Counter
 from typing import Any
 
-_read: Counter[str] = Counter()
+_counts: Counter[str] = Counter()
 
 
-def _hear(event: str, args: tuple[Any, ...]) -> None:
+def _count(event: str, args: tuple[Any, ...]) -> None:
     if event == "os.scandir":
-        _read[str(args[0])] += 1
+        _counts[str(args[0])] += 1
 
 
-sys.addaudithook(_hear)  # which cannot be taken away again
+sys.addaudithook(_count)  # which cannot be removed
 
 
 class Scans:
-    """How often a folder was read since this was made."""
+    """Counts how often a folder is read from now on."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._before = _read[folder]
+        self._before = _counts[folder]
 
     @property
     def count(self) -> int:
-        """So often."""
-        return _read[self._folder] - self._before
+        return _counts[self._folder] - self._before

@@ -19,6 +19,7 @@ from imgd.net.listen import SwitchableFactory
 from imgd.net.tls import SwappableContext, build_context
 from tests.daemons import PATIENCE, Daemon, DaemonCase, port_of
 from tests.fakes import House, write
+from tests.listening import listen
 from tests.net.tls_case import client, made
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
@@ -134,9 +135,7 @@ class SlowReaderTests(TestCase):
         factory.may_accept = site.limiter.may_accept
         context = SwappableContext(build_context(made().pairs))
         factory.wrapped = tls_factory(context, site, reactor) if tls else site
-        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        self.port = port.getHost().port
+        self.port = listen(self, factory)
 
     def connect(self, tls: bool) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE)

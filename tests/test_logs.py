@@ -1,12 +1,21 @@
-"""The log: one line for each event, whatever is in it."""
+"""The log: one line for each event, whatever it contains."""
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn, cast
 
 from twisted.internet.task import Clock
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    LogPublisher,
+    eventAsJSON,
+    formatEvent,
+    textFileLogObserver,
+)
 from twisted.logger import Logger as TwistedLogger
-from twisted.logger import LogPublisher, eventAsJSON, formatEvent, textFileLogObserver
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,31 +24,36 @@ from imgd.logs import Logger, SeldomFailures, escape, one_line
 FORGERY = "scan\n2026-01-01T00:00:00+0000 [imgd#info] Unloaded everything"
 
 
-class Nasty:
-    """An object of another package, in an event."""
+def observer(function: Callable[[LogEvent], None]) -> ILogObserver:
+    """A function provides ILogObserver; the type checker cannot see it."""
+    return cast(ILogObserver, function)
 
-    def __str__(self):
+
+class Nasty:
+    """An object of another package."""
+
+    def __str__(self) -> str:
         return "first\nsecond"
 
 
 class Declaring:
     """A class that declares its logger as Twisted's documentation does."""
 
-    events: list = []
-    log = Logger(observer=events.append)
+    events: list[LogEvent] = []
+    log = Logger(observer=observer(events.append))
 
 
 class TextLogTests(SynchronousTestCase):
-    """What twistd's log file gets."""
+    """The text of twistd's log."""
 
     def setUp(self) -> None:
         self.file = io.StringIO()
-        self.events = []
-        self.publisher = LogPublisher(textFileLogObserver(self.file), self.events.append)
+        self.events: list[LogEvent] = []
+        self.publisher = LogPublisher(textFileLogObserver(self.file), observer(self.events.append))
         self.log = Logger(observer=self.publisher)
 
-    def line(self):
-        """The log's text, which is one line with its end."""
+    def line(self) -> str:
+        """The text of the log, which must be one whole line."""
         text = self.file.getvalue()
         self.assertEqual(text.count("\n"), 1)
         self.assertTrue(text.endswith("\n"))
@@ -47,7 +61,7 @@ class TextLogTests(SynchronousTestCase):
         return text.strip()
 
     def test_forgery(self) -> None:
-        """A newline in a value does not begin a line."""
+        """A newline in a value does not begin a new line."""
         self.log.info("Loaded {name}", name=FORGERY)
         self.assertIn("Loaded scan\\n2026-01-01", self.line())
 
@@ -67,7 +81,7 @@ class TextLogTests(SynchronousTestCase):
         )
 
     def test_undecodable_name(self) -> None:
-        """A file name that is not UTF-8 is told, and the line can be written as UTF-8."""
+        """A line with a file name that is not UTF-8 can be written as UTF-8."""
         self.log.info("{name}", name=os.fsdecode(b"caf\xe9"))
         self.line().encode("utf-8")
         self.assertIn("caf\\udce9", self.line())
@@ -78,13 +92,13 @@ class TextLogTests(SynchronousTestCase):
         self.assertIn("one\\ntwo", self.line())
 
     def test_numbers_keep_their_type(self) -> None:
-        """A number can be given a format, and is a number in structured logs."""
+        """A number can be formatted, and is a number in structured logs."""
         self.log.info("{seconds:.1f} s, {count:,}", seconds=1.25, count=10000)
         self.assertIn("1.2 s, 10,000", self.line())
         self.assertIn('"count": 10000', eventAsJSON(self.events[0]))
 
     def test_failure(self) -> None:
-        """An exception in flight is logged with its traceback on the same line."""
+        """The exception being handled is logged with its traceback on the same line."""
         try:
             raise ValueError(FORGERY)  # noqa: TRY301
         except ValueError:
@@ -93,10 +107,14 @@ class TextLogTests(SynchronousTestCase):
         self.assertIn("#critical] While loading a\\n: Traceback (most recent call last):\\n", line)
         self.assertIn("Unloaded everything", line)
 
-    def test_failure_by_hand(self) -> None:
-        """A Failure that is given is logged, also by Twisted's context managers."""
-        with self.log.failuresHandled("Trying") as operation:
+    def test_given_failure(self) -> None:
+        """A Failure that is passed is logged, also by Twisted's context managers."""
+
+        def fail() -> None:
             raise KeyError("x")
+
+        with self.log.failuresHandled("Trying") as operation:
+            fail()
         self.assertTrue(operation.failed)
         self.assertIn("Trying: Traceback", self.line())
 
@@ -104,7 +122,7 @@ class TextLogTests(SynchronousTestCase):
         """An exception whose own text raises does not stop the log."""
 
         class MuteError(Exception):
-            def __str__(self) -> None:
+            def __str__(self) -> NoReturn:
                 raise RuntimeError
 
         self.log.failure("Odd", Failure(MuteError()))
@@ -112,7 +130,7 @@ class TextLogTests(SynchronousTestCase):
 
     def test_other_packages(self) -> None:
         """With ``one_line`` added first, events of other packages are one line each."""
-        publisher = LogPublisher(one_line, textFileLogObserver(self.file))
+        publisher = LogPublisher(observer(one_line), textFileLogObserver(self.file))
         TwistedLogger(observer=publisher).failure(
             "From {who}", Failure(ValueError("a\nb")), who=FORGERY
         )
@@ -120,12 +138,14 @@ class TextLogTests(SynchronousTestCase):
         self.assertIn("a\\nb", self.line())
 
     def test_other_packages_failures(self) -> None:
-        """Tracebacks of other packages are told once a second, with how many were not; nothing else
-        is silenced.
+        """Tracebacks of other packages are logged once a second, with the number of those left out;
+        nothing else is left out.
         """
         clock = Clock()
         publisher = LogPublisher(
-            SeldomFailures(clock.seconds), one_line, textFileLogObserver(self.file)
+            observer(SeldomFailures(clock.seconds)),
+            observer(one_line),
+            textFileLogObserver(self.file),
         )
         twisted = TwistedLogger(observer=publisher)
         for _ in range(3):
@@ -148,8 +168,8 @@ class TextLogTests(SynchronousTestCase):
             ],
         )
 
-    def test_one_line_leaves_the_rest(self) -> None:
-        """An event that is one line already says the same after ``one_line``."""
+    def test_one_line_already(self) -> None:
+        """``one_line`` does not change the text of an event that is one line already."""
         self.log.info("{count} {name}", count=3, name="a\nb")
         before = formatEvent(self.events[0])
         one_line(self.events[0])
@@ -161,11 +181,11 @@ class LoggerTests(SynchronousTestCase):
     """The logger as an attribute, and in tests."""
 
     def test_module(self) -> None:
-        """A logger made in a module bears its name."""
+        """A logger made in a module has the module's name."""
         self.assertEqual(Logger().namespace, __name__)
 
     def test_class_attribute(self) -> None:
-        """A logger declared on a class bears the class's name and the instance."""
+        """A logger declared on a class has the class's name, and the instance as its source."""
         declaring = Declaring()
         declaring.log.info("Hello {name}", name="a\nb")
         event = Declaring.events.pop()
@@ -174,13 +194,13 @@ class LoggerTests(SynchronousTestCase):
         self.assertIsInstance(declaring.log, Logger)
         self.assertEqual(formatEvent(event), "Hello a\\nb")
 
-    def test_unexpected_errors_fail_tests(self) -> None:
-        """A failure that is logged comes to trial's ``flushLoggedErrors``, with its type."""
+    def test_failures_fail_tests(self) -> None:
+        """A logged failure reaches trial's ``flushLoggedErrors``, with its type."""
         Logger().failure("Unexpected", Failure(ZeroDivisionError("x")))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    def test_errors_that_were_handled_do_not(self) -> None:
-        """``error`` tells of what was handled: no failure for trial."""
+    def test_errors_do_not_fail_tests(self) -> None:
+        """``error`` reports an error that was handled, which is no failure for trial."""
         Logger().error("The disk is full")
         self.assertEqual(self.flushLoggedErrors(), [])
 
@@ -189,7 +209,7 @@ class EscapeTests(SynchronousTestCase):
     """What is escaped and what is not."""
 
     def test_unsafe(self) -> None:
-        """Controls, separators, marks of direction and lone surrogates become escapes."""
+        """Controls, separators, direction marks and lone surrogates are escaped."""
         cases = {
             "\0\t\n\x1b\x7f": "\\x00\\t\\n\\x1b\\x7f",
             "\x80\x85\x9f": "\\x80\\x85\\x9f",
@@ -202,6 +222,6 @@ class EscapeTests(SynchronousTestCase):
             self.assertEqual(escape(escaped), escaped)
 
     def test_safe(self) -> None:
-        """Text in any script, emoji and backslashes stay as they are."""
+        """Text in any script, emoji and backslashes are not changed."""
         for text in ("Gehirn é 脳 мозг दिमाग", "\U0001f9e0", "C:\\scans", '"quoted"'):
             self.assertEqual(escape(text), text)

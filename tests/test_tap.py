@@ -1,4 +1,4 @@
-"""The options of ``twistd imgd``, and how a start that cannot be ends."""
+"""The options of ``twistd imgd``, and how a start that fails ends."""
 
 import io
 import os
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,6 +18,10 @@ from imgd.settings.table import TABLE
 from imgd.tap import Options, makeService, one_line_excepthook
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+def unexpected(*_: object) -> NoReturn:
+    raise AssertionError("the hook before was called")
 
 
 def parse(*words: str) -> Options:
@@ -38,12 +43,12 @@ class ParsingOptions(SynchronousTestCase):
                     self.assertTrue(parse(f"--{option}")[option])
                     self.assertFalse(parse()[option])
                 else:
-                    given = parse(f"--{option}", "x")[option]
-                    self.assertEqual(given, ["x"] if setting.many else "x")
+                    value = parse(f"--{option}", "x")[option]
+                    self.assertEqual(value, ["x"] if setting.many else "x")
                     self.assertIsNone(parse().get(option))
 
     def test_to_settings(self) -> None:
-        """Options as they are typed become settings."""
+        """Options on a command line become settings."""
         os.mkdir(os.path.join(self.cwd, "images"))
         words = "-p 0 -d images --tls-name a.example --no-tls --tls-name b.example --timeout=0"
         settings = load(parse(*words.split()), {}, self.cwd)
@@ -53,23 +58,23 @@ class ParsingOptions(SynchronousTestCase):
         self.assertEqual((settings.tls, settings.timeout_minutes), (False, 0))
 
     def test_nothing_given(self) -> None:
-        """Without options, the environment and defaults speak."""
+        """Without options, the environment and the defaults count."""
         settings = load(parse(), {"IMAGE_SERVER_PORT": "1"}, self.cwd)
         self.assertEqual((settings.port, settings.tls, settings.timeout_minutes), (1, True, 30))
 
-    def test_repeated_options_are_each_ones_own(self) -> None:
-        """What one command line repeats is not there in the next."""
+    def test_repeated_options(self) -> None:
+        """An option that one command line repeats is not in the next one."""
         parse("--allow-host", "a")
         self.assertEqual(parse("--allow-host", "b")["allow-host"], ["b"])
 
     def test_usage_errors(self) -> None:
-        """Unknown options, missing values and stray words are refused."""
+        """Unknown options, missing values and extra words are refused."""
         for words in (["--ports", "1"], ["--port"], ["folder"]):
             with self.assertRaises(UsageError):
                 parse(*words)
 
     def test_help(self) -> None:
-        """The help shows each option with its default and its keys, how to call, and examples."""
+        """The help shows each option with its default and keys, the usage, and examples."""
         text = str(Options())
         self.assertTrue(text.startswith("Usage: twistd [twistd options] imgd [options]\n"))
         flat = " ".join(text.split())
@@ -82,7 +87,7 @@ class ParsingOptions(SynchronousTestCase):
         self.assertIn("\nExamples:\n  twistd -n imgd ", text)
 
     def test_version(self) -> None:
-        """--version shows imgd's version, and ends well."""
+        """--version shows imgd's version, and exits with status 0."""
         out = io.StringIO()
         self.patch(sys, "stdout", out)
         with self.assertRaises(SystemExit) as caught:
@@ -107,7 +112,7 @@ class Starting(SynchronousTestCase):
         return self.err.getvalue().splitlines()
 
     def test_problems(self) -> None:
-        """Problems are told on stderr, one line each, and the status is 1."""
+        """Problems are reported on stderr, one line each, and the status is 1."""
         self.assertEqual(
             self.refuse("--port", "x", "--images-dir", "gone"),
             [
@@ -118,41 +123,43 @@ class Starting(SynchronousTestCase):
         )
 
     def test_a_problem(self) -> None:
-        """One problem is counted as one."""
+        """The headline of a single problem is in the singular."""
         self.assertEqual(self.refuse("--timeout", "x")[0], "imgd: 1 problem in the settings:")
 
-    def test_certificates_are_read_with_the_rest(self) -> None:
-        """A certificate that cannot be used is told together with other problems."""
+    def test_certificates(self) -> None:
+        """A certificate that cannot be used is reported together with other problems."""
         for name in ("cert.pem", "key.pem"):
             Path(name).write_text("nothing")
         lines = self.refuse("--cert", "cert.pem", "--key", "key.pem", "--timeout", "x")
         self.assertEqual(len(lines), 3)
         self.assertTrue(lines[2].startswith("  --cert, --key: "), lines)
 
-    def test_the_excepthook_tells_a_start_error(self) -> None:
+    def test_excepthook(self) -> None:
         """An uncaught StartError is one printable line on stderr."""
         error = StartError("Port 1 is taken\nby \x1b[31manother")
-        one_line_excepthook(self.fail)(StartError, error, None)
+        one_line_excepthook(unexpected)(StartError, error, None)
         self.assertEqual(self.err.getvalue(), "imgd: Port 1 is taken\\nby \\x1b[31manother\n")
 
-    def test_the_excepthook_tells_the_terminal_as_well(self) -> None:
-        """Who logs to a file is told on the terminal, too, and once where both are one."""
+    def test_excepthook_terminal(self) -> None:
+        """With a log file the line goes to the terminal too, but only once if both are the same."""
         terminal = io.StringIO()
-        one_line_excepthook(self.fail, terminal)(StartError, StartError("Taken"), None)
+        one_line_excepthook(unexpected, terminal)(StartError, StartError("Taken"), None)
         self.assertEqual((self.err.getvalue(), terminal.getvalue()), ("imgd: Taken\n",) * 2)
-        one_line_excepthook(self.fail, self.err)(StartError, StartError("Again"), None)
+        one_line_excepthook(unexpected, self.err)(StartError, StartError("Again"), None)
         self.assertEqual(self.err.getvalue(), "imgd: Taken\nimgd: Again\n")
 
-    def test_the_excepthook_leaves_others(self) -> None:
-        """Other exceptions go to the hook that was there before."""
-        seen: list[BaseException] = []
+    def test_excepthook_others(self) -> None:
+        """Other exceptions go to the previous hook."""
+        errors: list[BaseException] = []
 
-        def before(_kind: type[BaseException], e: BaseException, _t: TracebackType | None) -> None:
-            seen.append(e)
+        def previous(
+            _: type[BaseException], error: BaseException, __: TracebackType | None
+        ) -> None:
+            errors.append(error)
 
         error = NotFound()
-        one_line_excepthook(before)(NotFound, error, None)
-        self.assertEqual((seen, self.err.getvalue()), ([error], ""))
+        one_line_excepthook(previous)(NotFound, error, None)
+        self.assertEqual((errors, self.err.getvalue()), ([error], ""))
 
 
 class Importing(SynchronousTestCase):
@@ -162,7 +169,7 @@ class Importing(SynchronousTestCase):
             "import sys, imgd.tap; str(imgd.tap.Options());"
             "print('twisted.internet.reactor' in sys.modules)"
         )
-        ran = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True
         )
-        self.assertEqual((ran.stdout, ran.stderr), ("False\n", ""))
+        self.assertEqual((process.stdout, process.stderr), ("False\n", ""))

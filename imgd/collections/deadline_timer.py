@@ -21,7 +21,7 @@ class Clock(Protocol):
     def seconds(self) -> float:
         """Seconds since some moment that never changes."""
 
-    def callLater(self, delay: float, f: Callable[..., object]) -> IDelayedCall:
+    def callLater(self, delay: float, f: Callable[..., object], /) -> IDelayedCall:
         """Call ``f`` on the reactor's thread in ``delay`` seconds."""
 
 

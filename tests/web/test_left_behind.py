@@ -1,4 +1,4 @@
-"""Nothing of a connection outlives it, at whatever stage it ends: no circle keeps its bytes."""
+"""Nothing of a connection outlives it, at whatever phase it ends: no reference cycle keeps it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from imgd.net.bulk_tls import tls_factory
 from imgd.net.tls import SwappableContext, build_context
 from tests.fakes import House, write
+from tests.listening import listen
 from tests.net.tls_case import client, made
 
 POST = b"POST /unload HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -29,8 +30,8 @@ GET = b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SLOW = b"GET /?format=json HTTP/1.1\r\nHost: localhost\r\n\r\n"
 NOISE = b"n" * 800
 
-# What came before the connection ended, by what it was in the midst of.
-STAGES = {
+# What was sent before the connection ended, by the phase that it was in.
+PHASES = {
     "nothing": b"",
     "head": b"GET /" + NOISE,
     "fields": GET[:-2] + b"X: " + NOISE,
@@ -54,7 +55,7 @@ STAGES = {
 
 @contextmanager
 def no_collector() -> Iterator[None]:
-    """Without the collector, what is in a circle stays."""
+    """Without the collector, objects in a reference cycle stay."""
     gc.collect()
     gc.disable()
     try:
@@ -69,41 +70,43 @@ class LeftBehindTests(SynchronousTestCase):
         write(os.path.join(self.house.documents, "a.txt"), b"text of a")
         self.house.blocking.held = True
 
-    def visit(self, data: bytes, size: int) -> list[weakref.ref[Any]]:
-        """A connection that was sent this and ended: its channel, requests and reader."""
+    def run_connection(self, data: bytes, size: int) -> list[weakref.ref[Any]]:
+        """Send this in pieces and end the connection; returns its channel and requests."""
         transport = self.house.connect()
         for start in range(0, len(data), size):
             if not transport.disconnecting:
                 transport.protocol.dataReceived(data[start : start + size])
         channel, transport.protocol = transport.protocol, None
         transport.producer = None  # as a socket's transport does it
-        left = [weakref.ref(channel), *map(weakref.ref, channel.requests)]
+        refs = [weakref.ref(channel), *map(weakref.ref, channel.requests)]
         channel.connectionLost(Failure(ConnectionDone()))
         self.house.blocking.release()
-        return left
+        return refs
 
-    def test_stages(self) -> None:
-        """With its connection gone, everything of a channel is freed at once."""
-        self.visit(SLOW + GET, 100)  # what is made once
-        for phase, data in STAGES.items():
-            for size in (len(data) or 1, 1000):
-                with self.subTest(phase=phase, size=size), no_collector():
-                    left = self.visit(data, size)
-                    self.assertEqual([ref() for ref in left], [None] * len(left))
+    def test_phases(self) -> None:
+        """Once its connection is gone, everything of a channel is freed at once."""
+        self.run_connection(SLOW + GET, 100)  # what is made only once
+        with no_collector():
+            for phase, data in PHASES.items():
+                for size in (len(data) or 1, 1000):
+                    with self.subTest(phase=phase, size=size):
+                        refs = self.run_connection(data, size)
+                        self.assertEqual([ref() for ref in refs], [None] * len(refs))
 
     def test_bytes(self) -> None:
-        """A hundred of each stage leave no more objects than one."""
-        for phase, data in STAGES.items():
-            with self.subTest(phase=phase), no_collector():
-                self.visit(data, 1000)
-                before = len(gc.get_objects())
-                for _ in range(100):
-                    self.visit(data, 1000)
-                self.assertLess(len(gc.get_objects()) - before, 100)
+        """A hundred connections in each phase leave no more objects than one."""
+        with no_collector():
+            for phase, data in PHASES.items():
+                with self.subTest(phase=phase):
+                    self.run_connection(data, 1000)
+                    before = len(gc.get_objects())
+                    for _ in range(100):
+                        self.run_connection(data, 1000)
+                    self.assertLess(len(gc.get_objects()) - before, 100)
 
 
 class Watching(WrappingFactory):
-    """Fires a Deferred for each channel of a site when it is freed."""
+    """Fires a Deferred when a channel of the site is freed."""
 
     def __init__(self, site: Any) -> None:
         super().__init__(site)
@@ -111,7 +114,6 @@ class Watching(WrappingFactory):
         self._refs: list[weakref.ref[Any]] = []
 
     def buildProtocol(self, addr: Any) -> Any:
-        """The site's own channel."""
         channel, freed = self.wrappedFactory.buildProtocol(addr), Deferred[None]()
         self._refs.append(weakref.ref(channel, lambda _: freed.callback(None)))
         self.freed.append(freed)
@@ -123,24 +125,22 @@ class SocketTests(TestCase):
 
     @inlineCallbacks
     def test_sockets(self) -> Any:
-        """So it is over sockets, plain and TLS, where the client leaves."""
+        """So it is over sockets, plain and TLS, when the client leaves."""
         house = House(os.path.realpath(self.mktemp()))
         write(os.path.join(house.documents, "a.txt"), b"text of a")
         context = SwappableContext(build_context(made().pairs))
         for is_tls in (False, True):
             watching = Watching(house.site)
             served = tls_factory(context, watching, reactor) if is_tls else watching
-            port = reactor.listenTCP(0, served, interface="127.0.0.1")
-            self.addCleanup(port.stopListening)
-            number = port.getHost().port
+            port = listen(self, served)
             with no_collector():
-                for data in STAGES.values():
-                    yield deferToThread(leave, number, data, is_tls=is_tls)
+                for data in PHASES.values():
+                    yield deferToThread(leave, port, data, is_tls=is_tls)
                     yield watching.freed.pop()
 
 
 def leave(port: int, data: bytes, *, is_tls: bool) -> None:
-    """A client that sends this, and ends."""
+    """Be a client that sends this and closes the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as raw:
         if not is_tls:
             raw.sendall(data)

@@ -22,6 +22,7 @@ import tests
 from imgd.net.bulk_tls import tls_factory
 from imgd.net.tls import SwappableContext, build_context
 from tests.fakes import House, parse_answer, write
+from tests.listening import listen
 from tests.net.tls_case import TIMEOUT, client, made
 
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(tests.__file__)))
@@ -38,22 +39,14 @@ class SendTests(TestCase):
         self.path = write(os.path.join(self.house.documents, "v.nii"), os.urandom(SIZE))
         write(os.path.join(self.house.documents, "a.jpg"), b"small")
         context = SwappableContext(build_context(made().pairs))
-        self.ports = {
-            tls: reactor.listenTCP(
-                0,
-                tls_factory(context, self.house.site, reactor) if tls else self.house.site,
-                interface="127.0.0.1",
-            )
-            for tls in (False, True)
-        }
-        for port in self.ports.values():
-            self.addCleanup(port.stopListening)
+        tls = tls_factory(context, self.house.site, reactor)
+        self.ports = {False: listen(self, self.house.site), True: listen(self, tls)}
 
     @contextlib.contextmanager
     def connected(self, tls: bool) -> Iterator[socket.socket]:
         """Called in a thread."""
-        number = self.ports[tls].getHost().port
-        with socket.create_connection(("127.0.0.1", number), timeout=TIMEOUT) as raw:
+        address = ("127.0.0.1", self.ports[tls])
+        with socket.create_connection(address, timeout=TIMEOUT) as raw:
             if not tls:
                 yield raw
                 return
@@ -61,15 +54,15 @@ class SendTests(TestCase):
                 yield wrapped
 
     def read_around(self, tls: bool, act: Any, headers: bytes = b"") -> bytes:
-        """What comes in all where ``act`` happens after the first bytes."""
+        """The whole answer if ``act`` is called after its first bytes."""
         with self.connected(tls) as wrapped:
             wrapped.sendall(ASK + headers + b"Connection: close\r\n\r\n")
-            found = bytearray(wrapped.recv(1 << 16))
+            received = bytearray(wrapped.recv(1 << 16))
             act()
             with contextlib.suppress(OSError):
                 while data := wrapped.recv(1 << 20):
-                    found += data
-            return bytes(found)
+                    received += data
+            return bytes(received)
 
     def contents(self) -> bytes:
         with open(self.path, "rb") as file:
@@ -77,7 +70,7 @@ class SendTests(TestCase):
 
     @inlineCallbacks
     def test_whole(self) -> Any:
-        """A large file, and several large ranges of it, arrive as they are."""
+        """A large file, and several large ranges of it, arrive unchanged."""
         body = self.contents()
         for tls in (False, True):
             raw = yield deferToThread(self.read_around, tls, lambda: None)
@@ -99,11 +92,11 @@ class SendTests(TestCase):
             self.assertLess(len(body), SIZE)
 
     def test_truncated(self) -> Any:
-        """A file that shrinks on its way is cut off, not filled up."""
+        """The answer is cut off, not filled up, if the file shrinks meanwhile."""
         return self.check_cut_off(lambda: os.truncate(self.path, SECOND))
 
     def test_changed(self) -> Any:
-        """So is one that is written to, though its size stays."""
+        """So it is if the file is written to, even with its size unchanged."""
 
         def change() -> None:
             with open(self.path, "r+b") as file:
@@ -114,7 +107,7 @@ class SendTests(TestCase):
 
     @inlineCallbacks
     def test_replaced(self) -> Any:
-        """A file that is replaced by another goes on as the one that was begun."""
+        """If the file is replaced by another, the answer goes on with the first."""
         for tls in (False, True):
             body = self.contents()
             other = write(self.path + ".new", os.urandom(SIZE))
@@ -145,15 +138,15 @@ class SendTests(TestCase):
         def ask(tls: bool) -> bytes:
             with self.connected(tls) as slow:
                 slow.sendall(ASK + b"\r\n")
-                found = bytearray(slow.recv(100))
+                received = bytearray(slow.recv(100))
                 with self.connected(tls) as other:
                     other.sendall(b"GET /a.jpg HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
                     response = http.client.HTTPResponse(other)
                     response.begin()
                     self.assertEqual(response.read(), b"small")
-                while len(found) < SIZE and (data := slow.recv(1 << 20)):
-                    found += data
-                return bytes(found)
+                while len(received) < SIZE and (data := slow.recv(1 << 20)):
+                    received += data
+                return bytes(received)
 
         for tls in (False, True):
             raw = yield deferToThread(ask, tls)
@@ -162,11 +155,11 @@ class SendTests(TestCase):
 
 def open_files() -> list[str]:
     """The paths that this process has open."""
-    found = []
+    paths = []
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
-            found.append(os.readlink(f"/proc/self/fd/{fd}"))
-    return found
+            paths.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return paths
 
 
 class PortableTests(TestCase):

@@ -1,6 +1,7 @@
-"""One server and its clients in one process: run with a reactor's name, and ``without-sendfile``.
+"""A server and its clients in one process.
 
-Prints ``ok`` where large and small files came whole, over plain TCP and over TLS.
+``python -m tests.web.transfers REACTOR FOLDER [without-sendfile]`` prints ``ok`` if large and small
+files came whole, over plain TCP and over TLS.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import ssl
 import sys
 import tempfile
 from importlib import import_module
+from typing import cast
 
 if "without-sendfile" in sys.argv and hasattr(os, "sendfile"):
     del os.sendfile  # as on a platform that has none, before anything looks for it
 import_module(f"twisted.internet.{sys.argv[1]}").install()
 
 from twisted.internet import reactor, threads  # noqa: E402
+from twisted.internet.address import IPv4Address  # noqa: E402
+from twisted.internet.interfaces import IProtocolFactory  # noqa: E402
+from twisted.internet.protocol import ServerFactory  # noqa: E402
 
 from imgd.net import tcp  # noqa: E402
 from imgd.net.bulk_tls import tls_factory  # noqa: E402
@@ -35,17 +40,22 @@ def ask(port: int, tls: bool) -> None:
         if tls
         else http.client.HTTPConnection("localhost", port, timeout=30)
     )
-    for path, wanted, body in (
+    for path, byte_range, body in (
         ("/large.nii", None, BODY),
         ("/small.jpg", None, BODY[:20_000]),
         ("/large.nii", "bytes=1000000-9000000", BODY[1_000_000:9_000_001]),
         ("/large.nii", "bytes=-70000", BODY[-70_000:]),
         ("/small.jpg", None, BODY[:20_000]),
     ):
-        connection.request("GET", path, headers={"Range": wanted} if wanted else {})
+        connection.request("GET", path, headers={"Range": byte_range} if byte_range else {})
         if connection.getresponse().read() != body:
-            failures.append(f"{path} {wanted} tls={tls}")
+            failures.append(f"{path} {byte_range} tls={tls}")
     connection.close()
+
+
+def listen(factory: IProtocolFactory) -> int:
+    port = reactor.listenTCP(0, cast(ServerFactory, factory), interface="127.0.0.1")
+    return cast(IPv4Address, port.getHost()).port
 
 
 def main() -> None:
@@ -53,13 +63,13 @@ def main() -> None:
     house = House(tempfile.mkdtemp(dir=sys.argv[2]))
     write(os.path.join(house.documents, "large.nii"), BODY)
     write(os.path.join(house.documents, "small.jpg"), BODY[:20_000])
-    plain = reactor.listenTCP(0, house.site, interface="127.0.0.1")
     context = SwappableContext(build_context(made().pairs))
-    tls = reactor.listenTCP(0, tls_factory(context, house.site, reactor), interface="127.0.0.1")
+    plain = listen(house.site)
+    tls = listen(tls_factory(context, house.site, reactor))
 
     def both() -> None:
-        ask(plain.getHost().port, False)
-        ask(tls.getHost().port, True)
+        ask(plain, False)
+        ask(tls, True)
 
     def done(failure: object) -> None:
         sys.stdout.write(f"{failure or failures or 'ok'}\n")

@@ -1,0 +1,182 @@
+"""Each module of imgd has its tests: those of ``imgd/ROOM/x.py`` are in ``tests/ROOM/test_x.py``.
+
+Tests of the whole daemon are at the root of ``tests/``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.daemons import CHECKOUT
+
+# Modules without tests of their own, and the file that tests each: names without test_ and .py.
+TESTED_IN = {
+    "certificates/files": "certificates/authority",
+    "certificates/issuing": "certificates/authority",
+    "certificates/name_constraints": "certificates/authority",
+    "certificates/names": "certificates/renewal",
+    "client/agents": "client/trust",
+    "client/asking": "client/api",
+    "client/bodies": "client/faults",
+    "client/cli": "client/commands",
+    "client/connecting": "client/end_to_end",
+    "client/deadline": "client/faults",
+    "client/demo": "client/samples",
+    "client/desk": "client/commands",
+    "client/errors": "client/faults",
+    "client/identity": "client/trust",
+    "client/jobs": "client/loading",
+    "client/line": "client/faults",
+    "client/loader": "client/loading",
+    "client/manifest": "client/loading",
+    "client/options_common": "client/options",
+    "client/options_link": "client/options",
+    "client/options_load": "client/options",
+    "client/urls": "client/discovery",
+    "client/verify": "client/faults",
+    "collections/deadline_timer": "collections/manager",
+    "collections/registry": "collections/manager_restore",
+    "collections/store_file": "collections/store",
+    "collections/stored_rows": "collections/store",
+    "core/client_counts": "core/connections",
+    "core/folder_json": "core/listing",
+    "errors": "tap",
+    "host/addresses": "certificates/renewal",
+    "host/descriptors": "host/os_errors",
+    "host/health_monitor": "certificates/watch_health",
+    "host/secret_file": "host/signing_key",
+    "host/write_check": "host/os_errors",
+    "net/accept_errors": "host/blocking",
+    "net/listen_urls": "daemon",
+    "net/tcp": "net/bulk_tls",
+    "service": "daemon",
+    "settings/sources": "settings_file",
+    "settings/table": "settings",
+    "settings/values": "settings_values",
+    "settings/writers": "settings_file",
+    "web/backpressure": "web/lists",
+    "web/bodies": "web/send",
+    "web/collection_endpoints": "web/lists",
+    "web/connection_limiter": "web/deadlines",
+    "web/connection_state": "web/deadlines",
+    "web/discard": "web/judged_bodies",
+    "web/early_errors": "web/bad_requests",
+    "web/endpoint": "web/bad_requests",
+    "web/escape": "web/pages",
+    "web/folder_listings": "web/lists",
+    "web/image_lists": "web/lists",
+    "web/memory_admission": "web/file_cache",
+    "web/own_hosts": "web/hostile",
+    "web/request": "web/bad_requests",
+    "web/request_headers": "web/fast_path",
+    "web/response_headers": "web/fast_path",
+    "web/serializers": "web/lists",
+    "web/server": "web/hostile",
+}
+# Files of tests that belong to no one module, and what they test.
+OTHERS = {
+    "certificates/watch_health": "what the watch reports to the health monitor",
+    "client/docs": "the documents of the client",
+    "client/end_to_end": "the commands against a real daemon",
+    "client/faults": "the commands against a faulty server",
+    "client/process": "the commands as processes",
+    "collections/manager_random": "the manager, by random sequences of changes",
+    "collections/manager_restore": "the manager and the registry after a restart",
+    "files/disk_races": "a disk that changes during a request",
+    "web/bad_requests": "requests that HTTP forbids",
+    "web/deadlines": "the limits of connections",
+    "web/hostile": "requests that attack",
+    "web/judged_bodies": "bodies of requests that are refused",
+    "web/left_behind": "what a connection leaves in memory",
+    "web/lists": "listings of folders and of images",
+}
+
+
+def problems(
+    modules: set[str], tests: set[str], tested_in: Mapping[str, str], others: Mapping[str, str]
+) -> Iterator[str]:
+    """What is out of place among these modules and files of tests, by names as above."""
+    for module in sorted(modules - tests - tested_in.keys()):
+        yield f"imgd/{module}.py has no tests/{test_file(module)}, nor an exception"
+    for module, name in sorted(tested_in.items()):
+        if module not in modules or module in tests:
+            yield f"imgd/{module}.py needs no exception any more"
+        elif name not in tests:
+            yield f"imgd/{module}.py is to be tested in tests/{test_file(name)}, which is gone"
+    for name in sorted(name for name in tests - modules - others.keys() if "/" in name):
+        yield f"tests/{test_file(name)} has no imgd/{name}.py, nor an exception"
+    for name in sorted(others.keys() - (tests - modules)):
+        yield f"tests/{test_file(name)} needs no exception any more"
+
+
+def test_file(name: str) -> str:
+    folder, _, stem = name.rpartition("/")
+    return f"{folder}/test_{stem}.py".removeprefix("/")
+
+
+def has_tests(source: str) -> bool:
+    functions = ast.FunctionDef | ast.AsyncFunctionDef
+    nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, functions))
+    return any(node.name.startswith("test_") for node in nodes)
+
+
+def names(folder: str, pattern: str) -> dict[str, str]:
+    """The source of each file of this folder of the checkout, by its name as above."""
+    root = CHECKOUT / folder
+    paths = {path: path.relative_to(root) for path in root.rglob(pattern)}
+    return {
+        name.with_name(name.stem.removeprefix("test_")).as_posix(): path.read_text("utf-8")
+        for path, name in paths.items()
+        if name.stem != "__init__"
+    }
+
+
+class CheckoutTests(SynchronousTestCase):
+    def test_mirror(self) -> None:
+        """Each module and each file of tests is in its place, or an exception."""
+        modules, tests = set(names("imgd", "*.py")), set(names("tests", "test_*.py"))
+        self.assertIn("core/paths", modules & tests)
+        self.assertEqual(list(problems(modules, tests, TESTED_IN, OTHERS)), [])
+
+    def test_no_empty_file(self) -> None:
+        """Each file of tests has a test."""
+        tests = names("tests", "test_*.py")
+        self.assertEqual([name for name, source in tests.items() if not has_tests(source)], [])
+
+
+class CheckerTests(SynchronousTestCase):
+    def problem(self, modules: set[str], tested_in: dict[str, str], others: dict[str, str]) -> str:
+        """The one problem of these modules beside the only file of tests, of ``core/a``."""
+        [problem] = problems(modules, {"core/a", "daemon"}, tested_in, others)
+        return problem
+
+    def test_sound(self) -> None:
+        """An exception for each module without tests, and tests without a module, will do."""
+        sound = problems({"core/b"}, {"core/a", "daemon"}, {"core/b": "daemon"}, {"core/a": "why"})
+        self.assertEqual(list(sound), [])
+
+    def test_missing(self) -> None:
+        """A module without tests, and tests without a module, are found."""
+        for modules, problem in (
+            ({"core/a", "core/b"}, "imgd/core/b.py has no tests/core/test_b.py"),
+            ({"core/a", "tap"}, "imgd/tap.py has no tests/test_tap.py"),
+            (set[str](), "tests/core/test_a.py has no imgd/core/a.py"),
+        ):
+            self.assertIn(problem, self.problem(modules, {}, {}))
+
+    def test_exceptions(self) -> None:
+        """An exception that is needed no more, or names what is gone, is found."""
+        self.assertIn("needs no", self.problem({"core/a"}, {"core/a": "daemon"}, {}))
+        self.assertIn("needs no", self.problem({"core/a"}, {"core/b": "core/a"}, {}))
+        self.assertIn("is gone", self.problem({"core/a", "core/b"}, {"core/b": "core/c"}, {}))
+        self.assertIn("needs no", self.problem({"core/a"}, {}, {"core/a": "why"}))
+        self.assertIn("needs no", self.problem({"core/a"}, {}, {"core/b": "why"}))
+
+    def test_empty(self) -> None:
+        """A file without a test is told from one with."""
+        self.assertFalse(has_tests("import os\nclass Case:\n    def check(self): ..."))
+        for keyword in ("def", "async def"):
+            self.assertTrue(has_tests(f"class Case:\n    {keyword} test_a(self): ..."))
