@@ -257,9 +257,9 @@ class IdleTests(SynchronousTestCase):
             connections += self.add("192.0.2.9")
             self.table.note_idle(connections[-1], 1)
         self.assertEqual(ended[:3], [4, 1, 5])
-        left = [connection.ended for connection in connections[:8]]
-        self.assertEqual(left.count([]), 5)
-        self.assertEqual(left[0], [])
+        endings = [connection.ended for connection in connections[:8]]
+        self.assertEqual(endings.count([]), 5)
+        self.assertEqual(endings[0], [])
 
 
 class SlowReaderTests(SynchronousTestCase):

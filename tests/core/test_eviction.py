@@ -12,9 +12,9 @@ from imgd.core.eviction import IdleQueue
 class IdleQueueTests(SynchronousTestCase):
     def drained(self, queue: IdleQueue[str], held: Counter[str]) -> list[str]:
         order = []
-        while (found := queue.pop()) is not None:
-            order.append(found)
-            held[found[0]] -= 1
+        while (name := queue.pop()) is not None:
+            order.append(name)
+            held[name[0]] -= 1
         return order
 
     def test_order(self) -> None:

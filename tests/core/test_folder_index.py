@@ -35,16 +35,16 @@ class Stopped(Exception):
 class IndexTests(SynchronousTestCase):
     @given(entries, st.lists(queries, min_size=1, max_size=12))
     @cheap
-    def test_asked_again(self, found: list[Entry], asked: list[Query]) -> None:
+    def test_asked_again(self, contents: list[Entry], earlier: list[Query]) -> None:
         """Whatever was asked before, a page is the one of an index that was just made."""
-        index = FolderIndex(found)
-        for query in asked:
-            self.assertEqual(index.page(query), FolderIndex(found).page(query))
+        index = FolderIndex(contents)
+        for query in earlier:
+            self.assertEqual(index.page(query), FolderIndex(contents).page(query))
 
     def test_many(self) -> None:
         """A folder of many pieces is sorted as a whole, by every column, filtered or not."""
-        found = list(many())
-        index = FolderIndex(found)
+        contents = list(many())
+        index = FolderIndex(contents)
         columns: dict[Sort, Callable[[Entry], object]] = {
             Sort.NAME: lambda entry: 0,
             Sort.SIZE: lambda entry: entry.size,
@@ -53,7 +53,7 @@ class IndexTests(SynchronousTestCase):
         }
         for sort, column in columns.items():
             for contains in ("", "77"):
-                matching = [entry for entry in found if contains in entry.name]
+                matching = [entry for entry in contents if contains in entry.name]
                 query = Query(sort=sort, contains=contains, limit=10_000)
                 page = index.page(query)
                 behind = index.page(at(query, after=page.next)).entries if page.next else []
@@ -72,10 +72,10 @@ class IndexTests(SynchronousTestCase):
             kept, most = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        wanted = 50_000 * (len("frame-000000.jpg/") + 25)
-        self.assertLess(abs(index.bytes_kept - wanted), wanted / 50)
-        self.assertLess(kept, 1.25 * wanted)
-        self.assertLess(most, 2.5 * wanted)
+        expected = 50_000 * (len("frame-000000.jpg/") + 25)
+        self.assertLess(abs(index.bytes_kept - expected), expected / 50)
+        self.assertLess(kept, 1.25 * expected)
+        self.assertLess(most, 2.5 * expected)
 
     def test_told_as_they_are(self) -> None:
         """With a look, entries are told as they are now, in the order in which they were."""

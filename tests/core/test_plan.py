@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email import message_from_bytes
 from email.message import Message
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -199,13 +200,16 @@ class PropertyTests(SynchronousTestCase):
     )
     def test_multipart(self, content: bytes, starts: list[int]) -> None:
         """Another implementation reads the right bytes, and their places, out of the parts."""
-        wanted = [(first, first + first % 2) for first in starts]
-        header = b"bytes=" + b",".join(b"%d-%d" % pair for pair in wanted)
+        byte_ranges = [(first, first + first % 2) for first in starts]
+        header = b"bytes=" + b",".join(b"%d-%d" % pair for pair in byte_ranges)
         message = parse(plan(represent(len(content)), {b"range": header}, NOW), content)
         self.assertEqual(message.get_content_type(), "multipart/byteranges")
-        parts = message.get_payload()
+        parts = cast(list[Message], message.get_payload())
         self.assertEqual(message.defects, [])
         self.assertEqual(
             [(p["Content-Range"], p.get_content_type(), p.get_payload(decode=True)) for p in parts],
-            [(f"bytes {a}-{b}/{len(content)}", "image/png", content[a : b + 1]) for a, b in wanted],
+            [
+                (f"bytes {a}-{b}/{len(content)}", "image/png", content[a : b + 1])
+                for a, b in byte_ranges
+            ],
         )

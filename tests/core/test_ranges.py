@@ -146,8 +146,8 @@ class PropertyTests(SynchronousTestCase):
         """Every list of ranges asks for the bytes that the model says."""
         written = ("-".join("" if n is None else str(n) for n in spec) for spec in specs)
         slices = ranges.parse(b"bytes=" + ",".join(written).encode(), len(content))
-        found = None if slices is None else [content[s.offset :][: s.length] for s in slices]
-        self.assertEqual(found, model(specs, content))
+        pieces = None if slices is None else [content[s.offset :][: s.length] for s in slices]
+        self.assertEqual(pieces, model(specs, content))
 
     @PROPERTY
     @given(st.text("0123456789-, \t=x").map(str.encode) | st.binary(), st.integers(0, 50))

@@ -25,19 +25,19 @@ class WaitLimitTests(SynchronousTestCase):
 
     def test_key(self) -> None:
         """So many for one key, whoever they are."""
-        asked = [self.take("/a", f"192.0.2.{number}") for number in range(3)]
-        self.assertEqual(asked, [True, True, False])
+        taken = [self.take("/a", f"192.0.2.{number}") for number in range(3)]
+        self.assertEqual(taken, [True, True, False])
         self.assertTrue(self.take("/ab", "192.0.2.9"))
 
     def test_client(self) -> None:
         """So many of one client, for whatever; all of loopback are one."""
-        asked = [
+        taken = [
             self.take(f"/{number}", address)
             for number, address in enumerate(
                 ("127.0.0.1", "::1", "127.0.0.2", "::ffff:127.0.0.1", "192.0.2.1")
             )
         ]
-        self.assertEqual(asked, [True, True, True, False, True])
+        self.assertEqual(taken, [True, True, True, False, True])
 
     def test_leave(self) -> None:
         """Who leaves makes room, however it ends; nothing is kept of them."""

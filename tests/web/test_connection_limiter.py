@@ -8,7 +8,7 @@ from twisted.logger import formatEvent
 
 from imgd.core.connections import Deadlines
 from tests.fakes import Transport, parse_answer, record_log, write
-from tests.web.connection_case import ASK, HEAD, ConnectionCase, FullTransport
+from tests.web.connection_case import ASK, HEAD, ConnectionCase, FullTransport, connect
 
 
 class SlowReaderTests(ConnectionCase):
@@ -25,8 +25,7 @@ class SlowReaderTests(ConnectionCase):
         if not self.house.site.limiter.may_accept(Transport(peer).getPeer()):
             return None
         transport = FullTransport(peer)
-        transport.protocol = self.house.site.buildProtocol(transport.getPeer())
-        transport.protocol.makeConnection(transport)
+        connect(self.house, transport)
         return transport
 
     def reader(self, peer: str) -> FullTransport | None:
@@ -37,8 +36,8 @@ class SlowReaderTests(ConnectionCase):
         return transport
 
     def readers(self, count: int) -> list[FullTransport]:
-        found = [self.reader(f"192.0.2.{number % 4}") for number in range(count)]
-        return [transport for transport in found if transport is not None]
+        readers = [self.reader(f"192.0.2.{number % 4}") for number in range(count)]
+        return [transport for transport in readers if transport is not None]
 
     def is_served(self, peer: str) -> bool:
         transport = self.connect(peer)
@@ -64,10 +63,10 @@ class SlowReaderTests(ConnectionCase):
             self.readers(8)
             self.wait(30)
         self.wait(60)
-        said = "to read an answer while others waited to come in"
+        description = "to read an answer while others waited to come in"
         self.assertTrue(self.lines())
         for line in self.lines():
-            self.assertRegex(line, f"^Closed connections that were too slow: [0-9]+ {said}$")
+            self.assertRegex(line, f"^Closed connections that were too slow: [0-9]+ {description}$")
 
     def test_enough_places(self) -> None:
         """Below three quarters nobody is ended for being slow, from there on they are."""
@@ -135,9 +134,9 @@ class LimitTests(ConnectionCase):
         self.send(last, HEAD)
         self.assertFalse(self.may_accept("192.0.2.10"))
         self.send(last, b"\r\n")
-        told = parse_answer(last.value()).json
-        self.assertEqual(told["status"], "degraded")
-        self.assertEqual(told["reasons"], ["There are as many connections as there may be."])
+        health = parse_answer(last.value()).json
+        self.assertEqual(health["status"], "degraded")
+        self.assertEqual(health["reasons"], ["There are as many connections as there may be."])
 
     def test_idle_a_moment_ago(self) -> None:
         """A connection makes room as soon as its answer is given, by the lane or by the tree."""
@@ -217,12 +216,12 @@ class DrainTests(ConnectionCase):
         """A request of which some has come is awaited, and answered."""
         write(os.path.join(self.house.documents, "a.jpg"), b"a" * 10)
         transport = self.house.connect()
-        asked = ASK.replace(b"/health", b"/a.jpg")
-        self.send(transport, asked[:20])
+        request = ASK.replace(b"/health", b"/a.jpg")
+        self.send(transport, request[:20])
         done = self.drain()
         self.house.clock.pump([0.1] * 10)
         self.assertEqual(done, [])
-        self.send(transport, asked[20:])
+        self.send(transport, request[20:])
         answer = parse_answer(transport.value())
         self.assertEqual((answer.body, answer.headers["connection"]), (b"a" * 10, "close"))
         self.house.clock.pump([0.1] * 2)

@@ -8,7 +8,7 @@ from twisted.logger import formatEvent
 
 from imgd.core.connections import Deadlines
 from tests.fakes import parse_answer, record_log, write
-from tests.web.connection_case import ASK, HEAD, POST, ConnectionCase, FullTransport
+from tests.web.connection_case import ASK, HEAD, POST, ConnectionCase, FullTransport, connect
 
 
 class DeadlineTests(ConnectionCase):
@@ -96,8 +96,7 @@ class DeadlineTests(ConnectionCase):
         write(os.path.join(self.house.documents, "big.bin"), bytes(3_000_000))
         for takes in (False, True):
             transport = FullTransport("127.0.0.1")
-            transport.protocol = self.house.site.buildProtocol(transport.getPeer())
-            transport.protocol.makeConnection(transport)
+            connect(self.house, transport)
             self.send(transport, ASK.replace(b"/health", b"/big.bin"))
             for second in range(1, 201):
                 self.wait(1)

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.paths import encode
 from imgd.errors import Unavailable
-from tests.fakes import TOKEN, House, write
+from tests.fakes import TOKEN, Answer, House, write
+from tests.web.connection_case import FullTransport, connect
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 FAR = "203.0.113.9"  # RFC 5737: documentation
@@ -25,7 +26,7 @@ class HouseCase(SynchronousTestCase):
         write(os.path.join(self.frames, "notes.txt"))
         write(os.path.join(self.frames, "deep", "c.nii.gz"), b"volume")
 
-    def assert_detail(self, answer, status: int, *words: str) -> None:
+    def assert_detail(self, answer: Answer, status: int, *words: str) -> None:
         """The answer is an error in one JSON sentence that holds these words."""
         self.assertEqual((answer.status, list(answer.json)), (status, ["detail"]), answer.body)
         self.assertEqual(answer.headers["content-type"], "application/json")
@@ -39,18 +40,18 @@ class LoadTests(HouseCase):
         """A load answers with what was loaded, and when it will be unloaded."""
         answer = self.house.post("/load-directory", {"directory": self.frames})
         self.assertEqual(answer.status, 200)
-        told = answer.json
-        self.assertEqual(told["status"], "success")
-        self.assertEqual(told["directory"], self.frames)
-        self.assertEqual(told["image_count"], 2)
-        self.assertEqual(told["message"], f"Loaded 2 images from {self.frames}")
+        result = answer.json
+        self.assertEqual(result["status"], "success")
+        self.assertEqual(result["directory"], self.frames)
+        self.assertEqual(result["image_count"], 2)
+        self.assertEqual(result["message"], f"Loaded 2 images from {self.frames}")
         self.assertRegex(
-            told["timeout"],
+            result["timeout"],
             r"^Directory will be automatically unloaded at "
             r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(30 minutes\)$",
         )
         self.assertEqual(
-            told["collection"],
+            result["collection"],
             {
                 "name": "current",
                 "directory": self.frames,
@@ -70,15 +71,15 @@ class LoadTests(HouseCase):
 
     def test_never(self) -> None:
         """0 minutes: no timer."""
-        order = {"directory": self.frames, "timeout_minutes": 0}
-        told = self.house.post("/load-directory", order).json
-        self.assertEqual(told["timeout"], "No auto-unload timeout set")
-        self.assertIsNone(told["collection"]["expires_at"])
+        body = {"directory": self.frames, "timeout_minutes": 0}
+        result = self.house.post("/load-directory", body).json
+        self.assertEqual(result["timeout"], "No auto-unload timeout set")
+        self.assertIsNone(result["collection"]["expires_at"])
 
     def test_recursive(self) -> None:
         """A recursive load takes folders along, and names have slashes."""
-        order = {"directory": self.frames, "recursive": True}
-        self.assertEqual(self.house.post("/load-directory", order).json["image_count"], 3)
+        body = {"directory": self.frames, "recursive": True}
+        self.assertEqual(self.house.post("/load-directory", body).json["image_count"], 3)
         self.assertEqual(self.house.ask("/images/deep/c.nii.gz").body, b"volume")
 
     def test_not_recursive(self) -> None:
@@ -94,12 +95,12 @@ class LoadTests(HouseCase):
     def test_named(self) -> None:
         """A named collection stands beside the current one, and is replaced by its name."""
         self.house.load(self.frames)
-        order = {"directory": os.path.join(self.frames, "deep"), "name": "Deep-1.x"}
-        self.assertEqual(self.house.post("/load-directory", order).status, 200)
+        body = {"directory": os.path.join(self.frames, "deep"), "name": "Deep-1.x"}
+        self.assertEqual(self.house.post("/load-directory", body).status, 200)
         self.assertEqual(self.house.ask("/images/a.jpg").body, b"jpeg")
         self.assertEqual(self.house.ask("/collections/Deep-1.x/files/c.nii.gz").body, b"volume")
-        order["directory"] = self.frames
-        self.house.post("/load-directory", order)
+        body["directory"] = self.frames
+        self.house.post("/load-directory", body)
         self.assertEqual(self.house.ask("/collections/Deep-1.x/files/c.nii.gz").status, 404)
         self.assertEqual(self.house.ask("/collections/Deep-1.x/files/a.jpg").body, b"jpeg")
 
@@ -186,13 +187,13 @@ class LoadTests(HouseCase):
         for path in ("/", os.path.dirname(self.folder)):
             answer = self.house.post("/load-directory", {"directory": path, "recursive": True})
             self.assert_detail(answer, 403, path, "recursively", "--allow-root")
-        order = {"directory": self.folder, "recursive": True}
-        self.assertEqual(self.house.post("/load-directory", order).status, 200)
+        body = {"directory": self.folder, "recursive": True}
+        self.assertEqual(self.house.post("/load-directory", body).status, 200)
         deeper = os.path.join(self.folder, "h")
-        answer = House(deeper).post("/load-directory", order)
+        answer = House(deeper).post("/load-directory", body)
         self.assert_detail(answer, 403, "--allow-root")
         allowing = House(deeper, allowed=(self.folder,))
-        self.assertEqual(allowing.post("/load-directory", order).status, 200)
+        self.assertEqual(allowing.post("/load-directory", body).status, 200)
 
     def test_too_large(self) -> None:
         """A body over 64 KiB is refused before it is read, announced or in chunks."""
@@ -269,18 +270,8 @@ class UnloadTests(HouseCase):
         body = os.urandom(3_000_000)
         write(os.path.join(self.frames, "big.nii"), body)
         self.house.load(self.frames)
-        transport = self.house.connect()
-        transport.registerProducer = lambda producer, streaming: setattr(
-            transport, "producer", producer
-        )
-        sent = transport.write
-
-        def slow(data: bytes) -> None:
-            sent(data)
-            transport.protocol.pauseProducing()
-
-        transport.write = slow
-        transport.protocol.makeConnection(transport)
+        transport = FullTransport("127.0.0.1")
+        connect(self.house, transport)
         transport.protocol.dataReceived(b"GET /images/big.nii HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.house.post("/unload")
         for _ in range(100):

@@ -63,11 +63,11 @@ class KeptTests(ListCase):
 
     def test_links(self) -> None:
         """A link that leads somewhere at last is listed soon, though its folder stands."""
-        place = os.path.join(self.house.documents, "later.png")
-        os.symlink(place, os.path.join(self.big, "link.png"))
+        target = os.path.join(self.house.documents, "later.png")
+        os.symlink(target, os.path.join(self.big, "link.png"))
         os.utime(self.big, LONG_AGO)
         self.assertNotIn("link.png", self.names())
-        write(place)
+        write(target)
         self.house.clock.advance(6)
         self.assertIn("link.png", self.names())
 

@@ -15,10 +15,10 @@ class StatusTests(ListCase):
         self.house.load(self.big)
         self.assertEqual(self.house.ask("/").json["image_list"], ["a.png", "b.png", "c.png"])
         write(os.path.join(self.big, "\udcff.png"))
-        told = self.house.ask("/").json
-        self.assertEqual((told["image_list"][3], told["image_count"]), ("\ufffd.png", 4))
-        self.assertFalse(told["image_list_truncated"])
-        self.assertEqual(told["collections"][0]["image_count"], 4)
+        status = self.house.ask("/").json
+        self.assertEqual((status["image_list"][3], status["image_count"]), ("\ufffd.png", 4))
+        self.assertFalse(status["image_list_truncated"])
+        self.assertEqual(status["collections"][0]["image_count"], 4)
 
 
 class LateTests(ListCase):
@@ -35,9 +35,9 @@ class LateTests(ListCase):
         self.assertEqual(first.value(), b"")
         self.house.clock.advance(SOON)
         second = self.begin("/")
-        for told in (self.answer(first).json, self.answer(second).json):
-            self.assertEqual(told["image_list"], ["a.png", "b.png", "c.png"])
-            self.assertFalse(told["collections"][0]["available"])
+        for status in (self.answer(first).json, self.answer(second).json):
+            self.assertEqual(status["image_list"], ["a.png", "b.png", "c.png"])
+            self.assertFalse(status["collections"][0]["available"])
         self.house.blocking.held = False
         self.house.blocking.release()
         self.assertTrue(self.house.ask("/").json["collections"][0]["available"])
@@ -48,11 +48,11 @@ class LateTests(ListCase):
         self.house.blocking.held = False
         self.house.load("other", name="other")
         self.house.blocking.held = True
-        asked = self.begin("/collections")
+        transport = self.begin("/collections")
         self.house.blocking.step()
         self.house.clock.advance(SOON)
-        told = {c["name"]: c["available"] for c in self.answer(asked).json["collections"]}
-        self.assertEqual(told, {"current": True, "other": False})
+        status = {c["name"]: c["available"] for c in self.answer(transport).json["collections"]}
+        self.assertEqual(status, {"current": True, "other": False})
 
     def test_never_read(self) -> None:
         """Of a directory that was not read since the start, the count is told that was stored."""
@@ -62,6 +62,6 @@ class LateTests(ListCase):
         transport = again.connect()
         transport.protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         again.clock.advance(SOON)
-        told = self.answer(transport).json
-        self.assertEqual((told["image_count"], told["image_list"]), (3, []))
-        self.assertTrue(told["image_list_truncated"])
+        status = self.answer(transport).json
+        self.assertEqual((status["image_count"], status["image_list"]), (3, []))
+        self.assertTrue(status["image_list_truncated"])
