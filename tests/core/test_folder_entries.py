@@ -46,7 +46,7 @@ class FolderEntriesTests(SynchronousTestCase):
         self.assertEqual(refreshed, [file("a", 9, 2**80), file("b", 0, 0)])
 
     def test_too_many(self) -> None:
-        """Names that are too long together are refused in a sentence."""
+        """Names that are too long together are Unavailable."""
         entries = FolderEntries(most=3)
         entries.add(file("ab"))
         self.assertRaises(Unavailable, entries.add, file("c"))

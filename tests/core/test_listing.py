@@ -54,7 +54,7 @@ def over_the_wire(query: Query) -> Query:
 
 
 def in_order(contents: list[Entry], query: Query) -> list[Entry]:
-    """The whole of what should be listed, the simple way: three stable sorts."""
+    """All entries that match, in order, made by three stable sorts."""
     column = {
         Sort.NAME: lambda e: e.name.casefold(),
         Sort.SIZE: lambda e: e.size,
@@ -121,7 +121,7 @@ class PagingTests(SynchronousTestCase):
         self.assertEqual(seen, expected)
 
     def test_the_entry_of_a_cursor_may_go(self) -> None:
-        """A page begins behind its cursor's place, whether or not its entry is still there."""
+        """A page begins after its cursor, whether or not the cursor's entry is still there."""
         contents = [file(name) for name in "abcdef"]
         first = select(contents, Query(limit=2))
         del contents[1]
@@ -131,13 +131,13 @@ class PagingTests(SynchronousTestCase):
         self.assertEqual(second.start, 2)
 
     def test_everything_after_a_cursor_may_go(self) -> None:
-        """A page behind the last entry is empty, and leads nowhere."""
+        """A page after the last entry is empty, and has no next page."""
         after = select([file("a"), file("b")], Query(limit=1)).next
         page = select([file("a")], Query(after=after))
         self.assertEqual((page.entries, page.start, page.next, page.previous), ([], 1, "", ""))
 
     def test_everything_before_a_cursor_may_go(self) -> None:
-        """A page ahead of the first entry is empty, and leads nowhere."""
+        """A page before the first entry is empty, and has no previous page."""
         before = select([file("a"), file("b")], Query(limit=1, after="f0.a")).previous
         page = select([file("b"), file("c")], Query(before=before))
         self.assertEqual((page.entries, page.start, page.next, page.previous), ([], 0, "", ""))
@@ -153,7 +153,7 @@ class OrderTests(SynchronousTestCase):
     )
 
     def test_each_column_both_ways(self) -> None:
-        """Folders come first in every order; names ignore case; ties go by the name."""
+        """Folders come first in every order; names ignore case; equal values are sorted by name."""
         for sort, descending, expected in [
             (Sort.NAME, False, "Y z A.nii b.png c.dcm"),
             (Sort.NAME, True, "z Y c.dcm b.png A.nii"),
@@ -168,7 +168,7 @@ class OrderTests(SynchronousTestCase):
             self.assertEqual(" ".join(named(page)), expected, (sort, descending))
 
     def test_names_that_differ_in_case_alone(self) -> None:
-        """They stand side by side, each once, over every page."""
+        """Names that differ only in case stand side by side, each once, on any page."""
         contents = [file(name) for name in ("a", "A", "b", "B")]
         self.assertEqual(named(select(contents, Query(limit=3))), ["A", "a", "B"])
         self.assertEqual(
@@ -207,7 +207,7 @@ class FilterTests(SynchronousTestCase):
             )
 
     def test_a_costly_glob_is_cheap(self) -> None:
-        """A glob made to backtrack is answered, and not in the age of the universe."""
+        """A glob that would make a naive matcher backtrack is matched at once."""
         page = select([file("a" * 250)], Query(contains="*a" * 120 + "*b"))
         self.assertEqual(page.matching, 0)
 
@@ -229,7 +229,7 @@ class QueryTests(SynchronousTestCase):
         self.assertEqual(parse_query({"before": "d-5.a"}).before, "d-5.a")
 
     def test_wrong_values(self) -> None:
-        """A value that cannot be meant is a BadRequest that names its key."""
+        """A wrong value is a BadRequest that names its key."""
         for key, value in [
             ("sort", "colour"),
             ("sort", "NAME"),
@@ -251,7 +251,7 @@ class QueryTests(SynchronousTestCase):
             self.assertIn(f"'{key}'", error.detail)
 
     def test_two_cursors(self) -> None:
-        """A page cannot lie behind one cursor and ahead of another."""
+        """A page cannot be after one cursor and before another."""
         error = self.assertRaises(BadRequest, parse_query, {"after": "f0.a", "before": "f0.b"})
         self.assertIn("'after' or 'before'", error.detail)
 
@@ -273,7 +273,7 @@ class QueryTests(SynchronousTestCase):
     @given(names, names, st.sampled_from(Sort))
     @cheap
     def test_cursors_survive_a_url(self, one: str, other: str, sort: Sort) -> None:
-        """A cursor is ASCII, whatever the name, and the next page begins right behind it."""
+        """A cursor is ASCII, whatever the name, and the next page begins right after it."""
         if one == other:
             return
         query = Query(sort, limit=1)
@@ -284,7 +284,7 @@ class QueryTests(SynchronousTestCase):
         self.assertEqual(named(page) + named(following), [one, other])
 
     def test_default_query_string(self) -> None:
-        """What has its default is not written; more keys may follow."""
+        """Defaults are not written; more keys may follow."""
         self.assertEqual(query_string(Query()), "")
         self.assertEqual(
             query_string(Query(Sort.KIND, contains="a b&c", limit=5), format="json"),
@@ -292,7 +292,7 @@ class QueryTests(SynchronousTestCase):
         )
 
     def test_a_column_turns_round(self) -> None:
-        """The sorted column turns its order round, another begins ascending, both at page one."""
+        """The sorted column is reversed, another starts ascending, both at page one."""
         query = Query(contains="x", after="f0.a", limit=7)
         turned = listing.sorted_by(query, Sort.NAME)
         self.assertEqual(turned, Query(descending=True, contains="x", limit=7))
@@ -304,12 +304,12 @@ class QueryTests(SynchronousTestCase):
 
 class EntryTests(SynchronousTestCase):
     def test_any_suffix(self) -> None:
-        """A suffix is a kind of its own only where it can be shown."""
+        """A suffix is a kind of its own only if it is printable."""
         for name, expected in [("a.xyz", "XYZ"), ("a.\udcff", "File"), ("a.\u202e", "File")]:
             self.assertEqual(listing.kind(file(name)), expected)
 
     def test_any_time(self) -> None:
-        """Times that no date can say become the nearest that one can."""
+        """A time that no date can say becomes the nearest one that a date can."""
         for nanoseconds, expected in [
             (-1, "1969-12-31T23:59:59Z"),
             (-(2**80), "0001-01-01T00:00:00Z"),

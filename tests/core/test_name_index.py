@@ -22,7 +22,7 @@ class NamesTests(SynchronousTestCase):
     """A sequence of names."""
 
     def test_empty(self) -> None:
-        """Nothing is a sequence, too."""
+        """An index may be empty."""
         for empty in (NameIndex(), NameIndex([]), NameIndex(iter(()))):
             self.assertEqual((len(empty), list(empty), empty.page(0, 10)), (0, [], []))
             self.assertEqual(empty.index_after(""), 0)
@@ -59,7 +59,7 @@ class NamesTests(SynchronousTestCase):
                 self.assertEqual(names.page(start, limit), expected)
 
     def test_index_after(self) -> None:
-        """The next page begins after a name, be that name here, gone, or never there."""
+        """The next page begins after a name, whether that name is in the index or not."""
         names = NameIndex(["b", "d", "f"])
         for name, index in [
             ("", 0),
@@ -75,7 +75,7 @@ class NamesTests(SynchronousTestCase):
 
     @given(st.lists(file_names), st.integers(1, 7), file_names)
     def test_any(self, given_names: list[str], limit: int, other: str) -> None:
-        """Any names come back, each as it was, sorted; pages joined are the whole."""
+        """Any names come back unchanged and sorted; all pages together are the whole."""
         expected = sorted(given_names, key=raw)
         names = NameIndex(given_names)
         self.assertEqual((list(names), len(names)), (expected, len(expected)))
@@ -86,7 +86,7 @@ class NamesTests(SynchronousTestCase):
         self.assertTrue(all(raw(name) > raw(other) for name in expected[index:]))
 
     def test_many(self) -> None:
-        """More names than are read at once, in the memory that was promised."""
+        """Many chunks of names take the memory that the class documents."""
         count = 20_000
         tracemalloc.start()
         try:

@@ -70,7 +70,7 @@ class ParseTests(SynchronousTestCase):
         )
 
     def test_unsatisfiable(self) -> None:
-        """Where every range lies beyond the end, nothing is left, which is a 416."""
+        """If every range lies beyond the end, no slice is left, which is a 416."""
         self.check(
             10,
             {
@@ -84,7 +84,7 @@ class ParseTests(SynchronousTestCase):
         )
 
     def test_whole(self) -> None:
-        """What is malformed, of another unit or asks for more than the file counts for nothing."""
+        """A header that is malformed, of another unit or asks for more than the file is ignored."""
         for header in (
             *(b"", b"bytes", b"bytes=", b"bytes=,", b"bytes= , ", b"=0-0", b"bytes:0-0", b"0-0"),
             *(b"items=0-0", b"bytes=-", b"bytes=--1", b"bytes=0", b"bytes=a-b", b"bytes=0x0-1"),
@@ -103,7 +103,7 @@ class ParseTests(SynchronousTestCase):
             self.assertIsNone(ranges.parse(header + b"," + spec, 100), header)
 
     def test_empty_file(self) -> None:
-        """Of an empty file no byte can be had; its end, which no header can name, is the whole."""
+        """No range of an empty file can be satisfied; its last bytes are the whole file."""
         self.check(
             0,
             {

@@ -9,7 +9,7 @@ from imgd.web.escape import escape_html, escape_text, human_size
 
 class EscapeTests(SynchronousTestCase):
     def test_invisible_characters(self) -> None:
-        """Controls, direction marks and bytes that are not UTF-8 are written out, and stand out."""
+        """Controls, direction marks and bytes that are not UTF-8 are escaped, in HTML in a span."""
         self.assertEqual(escape_text("a\nb\u202ec\udcff\x7f"), "a\\nb\\u202ec\\xff\\x7f")
         self.assertEqual(escape_html("<\u202e"), '&lt;<span class="unseen">\\u202e</span>')
         self.assertEqual(escape_text("\U000e0041"), "\\U000e0041")
@@ -21,7 +21,7 @@ class EscapeTests(SynchronousTestCase):
             self.assertEqual(escape_html(name), name)
 
     def test_sizes(self) -> None:
-        """Sizes are in powers of 1000, with no more figures than say something."""
+        """Sizes are in powers of 1000, with at most one decimal."""
         for size, expected in [
             (0, "0 B"),
             (999, "999 B"),

@@ -26,7 +26,7 @@ class HealthTests(ConnectionCase):
         self.assertEqual(self.house.ask("/health").json["status"], "healthy")
 
     def test_unavailable(self) -> None:
-        """What the machine cannot do now is a 503 with Retry-After, which names its fault."""
+        """An error of the machine is a 503 with Retry-After, and its fault is in /health."""
         self.house.store.fail = Unavailable("The disk is full.", "state")
         os.makedirs(os.path.join(self.house.documents, "frames"))
         frames = os.path.join(self.house.documents, "frames")

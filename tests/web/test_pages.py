@@ -138,11 +138,11 @@ class HostileNameTests(SynchronousTestCase):
     @given(names)
     @settings(deadline=None, max_examples=60)
     def test_any_name(self, name: str) -> None:
-        """So it is with any name at all."""
+        """Any name is treated like this."""
         self.check(name)
 
     def test_a_hostile_filter(self) -> None:
-        """What was asked for is shown in the form and the message, as text."""
+        """The filter is shown in the form and in the message, as text."""
         page = render([file("a")], Query(contains='"><script>\udcff'))
         fields = [field for field in page.all("input") if field["name"] == "filter"]
         self.assertEqual(fields[0]["value"], '"><script>\\xff')
@@ -167,7 +167,7 @@ class LinkTests(SynchronousTestCase):
             self.assertIn(f"/prefix{location}f", contents)
 
     def test_breadcrumbs(self) -> None:
-        """Each crumb leads to its folder; the last is where one is."""
+        """Each breadcrumb leads to its folder; the last is this one."""
         page = render([], names=("x", "y"), base="/collections/c/files/")
         crumbs = [urljoin("/collections/c/files/x/y/", href) for href in page.hrefs()[:3]]
         self.assertEqual(crumbs, ["/", "/collections/c/files/", "/collections/c/files/x/"])
@@ -234,7 +234,9 @@ class ListTests(SynchronousTestCase):
         self.assertIn({"class": "icon folder"}, render([Entry("a", True, 0, 0)]).all("td"))
 
     def test_sorting(self) -> None:
-        """The sorted column says so and turns round; others begin ascending; the filter stays."""
+        """The sorted column is marked, and a click reverses it; others start ascending; the filter
+        stays.
+        """
         page = render([file("a")], Query(Sort.SIZE, contains="a", after="f0.%00"))
         heads = {attrs["class"]: attrs.get("aria-sort") for attrs in page.all("th")[:6]}
         self.assertEqual(heads["size"], "ascending")
@@ -257,7 +259,7 @@ class ListTests(SynchronousTestCase):
         self.assertIn("?sort=kind&order=desc&limit=5", page.hrefs())
 
     def test_pages(self) -> None:
-        """A page of many says which, and leads to the first, the one before and the next."""
+        """A page of several says which it is, and leads to the first, the previous and the next."""
         contents = [file(f"{number:04}") for number in range(2_500)]
         first = render(contents)
         self.assertIn("1\u20131,000 of 2,500", first.text())
@@ -277,7 +279,7 @@ class ListTests(SynchronousTestCase):
         self.assertNotIn(" of ", render([file("a")]).text())
 
     def test_empty(self) -> None:
-        """An empty folder, a filter that nothing fits and a page that is gone each say so."""
+        """An empty folder, a filter without matches and a page that is gone each say so."""
         self.assertIn("This folder is empty.", render([]).text())
         page = render([file("a"), file("b")], Query(contains="z"))
         self.assertIn("Show all 2 items", page.text())
@@ -294,7 +296,7 @@ class ListTests(SynchronousTestCase):
 
 class CollectionTests(SynchronousTestCase):
     def test_collections(self) -> None:
-        """The front page tells of what is loaded, until when, and leads there."""
+        """The front page says what is loaded and until when, and leads there."""
         page = render(
             [],
             collections=[
@@ -308,13 +310,13 @@ class CollectionTests(SynchronousTestCase):
             self.assertIn(text, page.text())
 
     def test_not_available(self) -> None:
-        """A collection whose directory is away says so, and leads nowhere."""
+        """A collection whose directory is missing says so, and has no link."""
         page = render([], collections=[loaded_collection("gone", available=False)])
         self.assertIn("not available", page.text())
         self.assertNotIn("./collections/gone/files/", page.hrefs())
 
     def test_none(self) -> None:
-        """Nothing loaded, no such section; and no path of the host in any."""
+        """Without collections there is no such section; none shows a path of the host."""
         self.assertNotIn("Loaded collections", render([]).text())
         page = render([], collections=[loaded_collection("a", directory="/home/secret")])
         self.assertNotIn("secret", page.text())
@@ -333,7 +335,7 @@ class ErrorPageTests(SynchronousTestCase):
         )
 
     def test_not_found(self) -> None:
-        """A detail that says no more than the status is put in words."""
+        """A detail that says no more than the status is replaced by a sentence."""
         page = Reader(pages.error_page(404, "Not found"))
         self.assertIn(("title", "404 Not found \u2013 imgd"), page.texts)
         self.assertIn("Nothing is here by that name.", page.text())
@@ -356,7 +358,7 @@ class PolicyTests(SynchronousTestCase):
             self.assertEqual(page.all("html"), [{"lang": "en"}])
 
     def test_assets(self) -> None:
-        """What the pages and the style name is there, with its type, and needs nothing else."""
+        """The assets that the pages and the style name are there, with their types."""
         style_type, style = pages.ASSETS["style.css"]
         self.assertEqual(style_type, "text/css; charset=utf-8")
         self.assertEqual(pages.ASSETS["favicon.svg"][0], "image/svg+xml")

@@ -1,4 +1,4 @@
-"""Clients behind a trusted proxy are counted by their own address; nobody else's word counts."""
+"""Clients behind a trusted proxy are counted by their own address, and others by theirs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Case(SynchronousTestCase):
     def ask(
         self, client: str | None, request: str = LISTING, *, over: Transport | None = None
     ) -> Transport:
-        """A request that a proxy says is of this client: over a new connection, or this one."""
+        """A request that a proxy forwards for this client, over a new connection or this one."""
         transport = over or self.house.connect(PROXY)
         forwarded_for = "" if client is None else f"X-Forwarded-For: {client}\r\n"
         transport.clear()
@@ -63,13 +63,15 @@ class BoundTests(Case):
         self.assertEqual(self.status(self.ask("198.51.100.1", SMALL)), 200)
 
     def test_at_its_head(self) -> None:
-        """A request counts from its head on, while its body is awaited."""
+        """A request counts from its head on, before its body has come."""
         for _ in range(2):
             self.assertEqual(self.status(self.ask("198.51.100.1", STUCK)), 0)
         self.assertEqual(self.status(self.ask("198.51.100.1")), 503)
 
     def test_many_clients_on_one_connection(self) -> None:
-        """A connection counts for the client whose request it carries, and for nobody between."""
+        """A connection counts for the client whose request it carries, and between requests for
+        none.
+        """
         pool = [self.house.connect(PROXY) for _ in range(10)]
         for request in (SMALL, "GET /health HTTP/1.1\r\nHost: localhost\r\n"):
             for number in range(30):
@@ -87,7 +89,7 @@ class BoundTests(Case):
             self.house.connect("192.0.2.16")
 
     def test_own_address(self) -> None:
-        """Where a proxy names nobody, or nonsense, it is asked by itself."""
+        """If a proxy names no client, or nonsense, the request counts for the proxy."""
         for forwarded_for in (None, "nonsense"):
             for number in range(3):
                 transport = self.house.connect("192.0.2.5")
@@ -98,7 +100,7 @@ class BoundTests(Case):
             self.assertEqual(self.status(self.ask(None)), 0)  # loopback itself has no bound
 
     def test_piecemeal(self) -> None:
-        """However a head arrives, its client counts, on the lane and on the tree."""
+        """However a head arrives, its client counts, on the fast path and in the resource tree."""
         for request in (LISTING, SMALL):
             transport = self.house.connect(PROXY)
             for byte in f"\r\n{request}X-Forwarded-For: 198.51.100.7\r\n\r\n".encode():
@@ -108,7 +110,7 @@ class BoundTests(Case):
         self.assertEqual([line.split()[0] for line in lines], ["198.51.100.7"] * 2)
 
     def test_bad_requests(self) -> None:
-        """What is no request is refused as anybody's is."""
+        """Bad requests through a proxy are refused like any others."""
         self.assertEqual(self.status(self.ask("198.51.100.1", "GET /a.jpg HTTP/1.1\r\n")), 400)
         self.assertEqual(self.status(self.ask("198.51.100.1", "GET / HTTP/9.9\r\n")), 505)
 
@@ -128,7 +130,7 @@ class BoundTests(Case):
 
 class LogTests(Case):
     def test_access_log(self) -> None:
-        """The access log shows the client, from the lane and from the tree, IPv6 too."""
+        """The access log shows the client, by the fast path and by the resource tree, IPv6 too."""
         for client in ("198.51.100.1", "2001:db8:9::1", "192.0.2.4"):
             for request in (SMALL, "GET /health HTTP/1.1\r\nHost: localhost\r\n"):
                 self.ask(client, request)
@@ -138,7 +140,7 @@ class LogTests(Case):
 
 class TrustTests(Case):
     def test_nobody_else(self) -> None:
-        """The header of anyone else changes nothing: neither the count nor the log."""
+        """The header of a client that is no proxy changes neither the count nor the log."""
         transport = self.house.connect("203.0.113.9")
         self.ask("198.51.100.1", SMALL, over=transport)
         self.assertIn("203.0.113.9 ", self.house.access_lines[0])
@@ -147,7 +149,7 @@ class TrustTests(Case):
         self.assertEqual(self.status(self.ask("198.51.100.1", SMALL)), 200)
 
     def test_none_by_default(self) -> None:
-        """Without the setting nobody is a proxy, on this machine neither."""
+        """Without the setting no client is a proxy, not even one on this machine."""
         self.house = self.make()
         for _ in range(5):
             self.assertEqual(self.status(self.ask("198.51.100.1")), 0)

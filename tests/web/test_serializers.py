@@ -1,4 +1,4 @@
-"""What clients are told of collections, be their directories slow or fast."""
+"""The messages about collections, if their directories answer in time and if not."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class LateTests(ListCase):
         self.house.blocking.held = True
 
     def test_status(self) -> None:
-        """A directory that does not answer keeps the status for a second: it tells what was known,
-        then at once, until it answers.
+        """The status waits a second for a directory that does not answer, and has what was known;
+        later ones have it at once, until the directory answers.
         """
         first = self.begin("/")
         self.assertEqual(first.value(), b"")
@@ -43,7 +43,7 @@ class LateTests(ListCase):
         self.assertTrue(self.house.ask("/").json["collections"][0]["available"])
 
     def test_collections(self) -> None:
-        """So it is with the collections; and the one that answers is told as there."""
+        """The list of collections waits as long; a directory that answers is available."""
         write(os.path.join(self.folder, "other", "a.png"))
         self.house.blocking.held = False
         self.house.load("other", name="other")
@@ -55,7 +55,7 @@ class LateTests(ListCase):
         self.assertEqual(status, {"current": True, "other": False})
 
     def test_never_read(self) -> None:
-        """Of a directory that was not read since the start, the count is told that was stored."""
+        """If a directory was not read since the start, the status has the count that was stored."""
         again = House(self.folder, store=self.house.store)
         again.manager.restore()
         again.blocking.held = True
