@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -113,6 +115,25 @@ def problems(sources: Sources) -> Iterator[str]:
         yield "a circle: " + " -> ".join(error.args[1])
 
 
+def doubles(sources: Sources) -> Iterator[str]:
+    """Every class whose name another class has."""
+    modules: dict[str, list[str]] = defaultdict(list)
+    for module, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef):
+                modules[node.name].append(module)
+    for name, defined_in in modules.items():
+        if len(defined_in) > 1:
+            yield f"{name} is a class of {' and of '.join(defined_in)}"
+
+
+def shadows(sources: Sources) -> Iterator[str]:
+    """Every module or package whose name one of the standard library's has."""
+    for module in sources:
+        if module.rpartition(".")[2] in sys.stdlib_module_names:
+            yield f"{module} has the name of a standard library module"
+
+
 def read(package: Path) -> dict[str, str]:
     """The source of every module below a package, by the module's full name."""
     files = {p: p.relative_to(package.parent).with_suffix("").parts for p in package.rglob("*.py")}
@@ -130,6 +151,34 @@ class LayerTests(SynchronousTestCase):
         sources = read(Path(imgd.__file__).parent)
         self.assertIn("imgd.core.paths", sources)
         self.assertEqual(list(problems(sources)), [])
+
+
+class NameTests(SynchronousTestCase):
+    """A name means one thing."""
+
+    def test_classes(self) -> None:
+        """No two classes of imgd have one name."""
+        self.assertEqual(list(doubles(read(Path(imgd.__file__).parent))), [])
+
+    def test_modules(self) -> None:
+        """No module of imgd has the name of one of the standard library's; imgd.collections alone
+        has, because it is the word of the product.
+        """
+        names = list(shadows(read(Path(imgd.__file__).parent)))
+        self.assertEqual(names, ["imgd.collections has the name of a standard library module"])
+
+    def test_checkers(self) -> None:
+        """Both are found, in whatever module and at whatever depth."""
+        sources = {
+            "imgd.a": "class Same: ...",
+            "imgd.b.token": "class Other:\n    class Same: ...",
+            "imgd.c": "def f():\n    class Third: ...",
+        }
+        self.assertEqual(list(doubles(sources)), ["Same is a class of imgd.a and of imgd.b.token"])
+        self.assertEqual(
+            list(shadows(sources)), ["imgd.b.token has the name of a standard library module"]
+        )
+        self.assertTrue(list(doubles({"imgd.a": "class A: ...\nclass A: ..."})))
 
 
 HOUSE = {

@@ -26,7 +26,7 @@ from imgd.core.messages import (
     PublicUrlRequest,
     PublicUrlResult,
     RevokeResult,
-    Status,
+    StatusInfo,
     TimeoutInfo,
     TimeoutResult,
     UnloadRequest,
@@ -67,9 +67,9 @@ class Client:
         close = getattr(self._asking.treq, "close", None)
         return succeed(None) if close is None else close()
 
-    def status(self) -> Deferred[Status]:
+    def status(self) -> Deferred[StatusInfo]:
         """``GET /``: what is loaded, and until when."""
-        return self._get("/", Status)
+        return self._get("/", StatusInfo)
 
     def health(self) -> Deferred[Health]:
         """``GET /health``."""

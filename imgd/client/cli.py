@@ -20,7 +20,7 @@ from imgd.client.discovery import Server, find_server
 from imgd.client.jobs import FOLDER, jobs, resumed
 from imgd.client.loading import Loading, LoadOptions
 from imgd.client.options import parse
-from imgd.client.options_common import Options
+from imgd.client.options_common import CommandOptions
 from imgd.client.trust import policy
 from imgd.errors import ImgdError
 from imgd.host.manifest_file import read_manifest
@@ -87,7 +87,7 @@ async def guarded(desk: Desk, command: Coroutine[Any, Any, int]) -> int:
     return 1
 
 
-async def perform(desk: Desk, options: Options) -> int:
+async def perform(desk: Desk, options: CommandOptions) -> int:
     """Do what the options ask for."""
     if options.command == "demo":
         return await demo.demo(desk, webbrowser.open_new_tab if options.browser else None)
@@ -106,7 +106,9 @@ async def perform(desk: Desk, options: Options) -> int:
     return await _tunnel(desk, server, options)
 
 
-def _server(desk: Desk, options: Options, url: str | None, public_url: str | None = None) -> Server:
+def _server(
+    desk: Desk, options: CommandOptions, url: str | None, public_url: str | None = None
+) -> Server:
     return find_server(
         desk.environ,
         url=url,
@@ -117,7 +119,7 @@ def _server(desk: Desk, options: Options, url: str | None, public_url: str | Non
     )
 
 
-async def _load(desk: Desk, options: Options) -> int:
+async def _load(desk: Desk, options: CommandOptions) -> int:
     if options.resume is not None:
         manifest, done = read_manifest(options.resume)
         server = _server(desk, options, options.server or manifest.server, options.public_url)
@@ -129,7 +131,7 @@ async def _load(desk: Desk, options: Options) -> int:
     return await Loading(desk, server, LoadOptions(**chosen)).run(wanted)
 
 
-async def _link(desk: Desk, server: Server, options: Options) -> int:
+async def _link(desk: Desk, server: Server, options: CommandOptions) -> int:
     if options.place is None:
         return await commands.revoke_links(desk, server)
     return await commands.link(
@@ -137,7 +139,7 @@ async def _link(desk: Desk, server: Server, options: Options) -> int:
     )
 
 
-async def _tunnel(desk: Desk, server: Server, options: Options) -> int:
+async def _tunnel(desk: Desk, server: Server, options: CommandOptions) -> int:
     client = desk.client(server)
     if options.clear:
         desk.tell((await client.set_public_url(None)).message)

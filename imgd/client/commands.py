@@ -9,7 +9,7 @@ from imgd.client.api import LINK_SECONDS
 from imgd.client.desk import Desk
 from imgd.client.discovery import Server
 from imgd.core import messages
-from imgd.core.messages import CollectionInfo, Status
+from imgd.core.messages import CollectionInfo, StatusInfo
 from imgd.logs import escape, escape_json
 
 _HEAD: Final = ("NAME", "IMAGES", "UNLOADS AT", "DIRECTORY")
@@ -55,7 +55,7 @@ async def revoke_links(desk: Desk, server: Server) -> int:
     return 0
 
 
-def table(url: str, found: Status) -> Iterable[str]:
+def table(url: str, found: StatusInfo) -> Iterable[str]:
     """A status for a person to read."""
     yield f"imgd {escape(found.version)} at {url}"
     if not found.collections:

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, DeferredLock, FirstError, gatherRes
 from imgd.client.api import Client
 from imgd.client.errors import ClientError, Misbehaved, Unreachable
 from imgd.client.manifest import failure
-from imgd.client.signed import Signed, shown
+from imgd.client.signed import SignedUrls, shown
 from imgd.client.verify import Outcome
 from imgd.core.messages import Image, ImagePage
 from imgd.host.manifest_file import SortedLines
@@ -68,7 +68,7 @@ class Source:
     """
 
     def __init__(
-        self, client: Client, name: str, batch_size: int, signed: Signed | None = None
+        self, client: Client, name: str, batch_size: int, signed: SignedUrls | None = None
     ) -> None:
         self._signed = signed
         self._client = client

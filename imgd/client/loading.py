@@ -18,7 +18,7 @@ from imgd.client.jobs import Job
 from imgd.client.loader import Check, Found, Source, Verification
 from imgd.client.manifest import Manifest, Timer
 from imgd.client.progress import Progress, View
-from imgd.client.signed import Signed, lifetime, shown, sign
+from imgd.client.signed import SignedUrls, lifetime, shown, sign
 from imgd.core import messages
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import CollectionInfo
@@ -122,7 +122,7 @@ class Loading:
             return loaded.collection, wanted.timeout
         return loaded.collection, (await self.client.timeout()).timeout_minutes
 
-    async def _signed(self, collection: CollectionInfo) -> Signed | None:
+    async def _signed(self, collection: CollectionInfo) -> SignedUrls | None:
         """The link that URLs are to bear, where they are."""
         if not self.options.signed:
             return None
@@ -150,7 +150,7 @@ class Loading:
         return None
 
     async def _verify(
-        self, job: Job, collection: CollectionInfo, found: Found, signed: Signed | None
+        self, job: Job, collection: CollectionInfo, found: Found, signed: SignedUrls | None
     ) -> str | None:
         """Check its images; what ended the run before its end, if anything did."""
         wanted = self.options

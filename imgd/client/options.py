@@ -9,8 +9,8 @@ from typing import Final
 
 from imgd import __version__
 from imgd.client.options_common import (
+    CommandOptions,
     Commands,
-    Options,
     add_command,
     add_where,
     minutes,
@@ -21,10 +21,10 @@ from imgd.client.options_load import add_load, check_load
 from imgd.client.tunnel import AGENT
 
 
-def parse(arguments: Sequence[str]) -> Options:
+def parse(arguments: Sequence[str]) -> CommandOptions:
     """The options; exits with status 2 where they make no sense, and 0 after ``--help``."""
     parser = build()
-    options = parser.parse_args(arguments, Options(deadline=0.0))
+    options = parser.parse_args(arguments, CommandOptions(deadline=0.0))
     if options.command == "load":
         check_load(parser, options)
     if options.command == "link":

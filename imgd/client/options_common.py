@@ -13,7 +13,7 @@ from imgd.errors import BadRequest
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-class Options(argparse.Namespace):
+class CommandOptions(argparse.Namespace):
     """What was typed."""
 
     command: str

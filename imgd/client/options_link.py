@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from imgd.client.options_common import Commands, Options, add_command, add_where, lifespan
+from imgd.client.options_common import CommandOptions, Commands, add_command, add_where, lifespan
 
 
 def add_link(commands: Commands) -> None:
@@ -41,7 +41,7 @@ def add_link(commands: Commands) -> None:
     add_where(parser)
 
 
-def check_link(parser: argparse.ArgumentParser, options: Options) -> None:
+def check_link(parser: argparse.ArgumentParser, options: CommandOptions) -> None:
     """Exit with status 2 where the options of a link make no sense together."""
     if options.revoke_all and (options.place or options.expires or options.prefix):
         parser.error("--revoke-all is about every link: give it alone")

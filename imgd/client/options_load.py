@@ -6,8 +6,8 @@ import argparse
 
 from imgd.client.jobs import is_file
 from imgd.client.options_common import (
+    CommandOptions,
     Commands,
-    Options,
     add_command,
     add_where,
     lifespan,
@@ -131,7 +131,7 @@ def _load_output(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def check_load(parser: argparse.ArgumentParser, options: Options) -> None:
+def check_load(parser: argparse.ArgumentParser, options: CommandOptions) -> None:
     """Exit with status 2 where the options of a load make no sense together."""
     if options.resume is not None and (options.directories or options.name):
         parser.error("--resume goes on with the manifest's directory: give no DIR and no --name")

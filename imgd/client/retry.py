@@ -19,7 +19,7 @@ Told = Callable[[ClientError, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RetryPolicy:
     """How often to try and how long to wait between; times in seconds.
 
     ``longest_wait`` bounds what a server may ask for in ``Retry-After``: longer is a failure,
@@ -68,7 +68,7 @@ class Patience:
     """A policy at work, on this clock. ``told`` hears of every failure that is tried again."""
 
     clock: IReactorTime
-    policy: Policy = Policy()
+    policy: RetryPolicy = RetryPolicy()
     chance: Callable[[], float] = random.random
     told: Told = untold
 

@@ -19,7 +19,7 @@ SHORTEST: Final = 60  # seconds; the server's clock may differ from ours
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class SignedUrls:
     """A link to a collection: what URLs begin with, and what they begin with signed.
 
     ``expires_at`` is RFC 3339, UTC.
@@ -50,7 +50,7 @@ def lifetime(collection: CollectionInfo, now: float) -> int:
     return min(max(left, SHORTEST), links.MAX_SECONDS)
 
 
-async def sign(client: Client, collection: str, seconds: int) -> Signed:
+async def sign(client: Client, collection: str, seconds: int) -> SignedUrls:
     """A link to every image of this collection, for so many seconds."""
     name = quote(collection, safe="")
     place = "/images/" if collection == CURRENT else f"/collections/{name}/files/"
@@ -59,7 +59,7 @@ async def sign(client: Client, collection: str, seconds: int) -> Signed:
     _, slash, path = rest.partition("/")
     if not mount or slash + path != place:
         raise Misbehaved("The server's link is not for what it was asked for.")
-    return Signed(base + place, made.url, made.expires_at)
+    return SignedUrls(base + place, made.url, made.expires_at)
 
 
 def shown(url: str) -> str:

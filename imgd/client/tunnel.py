@@ -19,7 +19,7 @@ from imgd.client.api import Client
 from imgd.client.asking import Asking
 from imgd.client.desk import Desk
 from imgd.client.errors import ClientError, TimedOut, Unreachable
-from imgd.client.retry import Patience, Policy
+from imgd.client.retry import Patience, RetryPolicy
 from imgd.client.urls import Origin, base_of, origin_of
 
 AGENT: Final = "http://127.0.0.1:4040"
@@ -53,7 +53,7 @@ class Agent:
     """An ngrok agent's local API, through anything that has treq's ``request``."""
 
     def __init__(self, treq: Any, url: str, clock: IReactorTime) -> None:
-        once = Patience(clock, Policy(tries=1))
+        once = Patience(clock, RetryPolicy(tries=1))
         self._asking = Asking(treq, base_of(url), once, None)
 
     def tunnels(self) -> Deferred[Tunnels]:

@@ -55,7 +55,7 @@ class ImagePage(Struct, kw_only=True):
     next: str | None
 
 
-class Status(Struct, kw_only=True):
+class StatusInfo(Struct, kw_only=True):
     """``GET /``. Dates are ``YYYY-mm-dd HH:MM:SS`` in the server's local time, or null."""
 
     current_directory: str | None
@@ -70,8 +70,8 @@ class Status(Struct, kw_only=True):
     version: str
 
 
-class EncodedStatus(Status, kw_only=True):
-    """Status as the daemon sends it: the list was made JSON when the directory was read."""
+class EncodedStatus(StatusInfo, kw_only=True):
+    """StatusInfo as the daemon sends it: the list was made JSON when the directory was read."""
 
     image_list: msgspec.Raw  # type: ignore[assignment]
 

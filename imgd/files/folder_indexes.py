@@ -31,7 +31,7 @@ FACTS_SHARE: Final = 4.0
 Folder = tuple[Root, tuple[str, ...]]
 
 
-class Stamp(NamedTuple):
+class FolderStamp(NamedTuple):
     """A version of a folder: another has other times (ns), or is another folder."""
 
     mtime: int
@@ -43,7 +43,7 @@ class Stamp(NamedTuple):
 @dataclass(slots=True)
 class _Kept:
     index: FolderIndex
-    stamp: Stamp
+    stamp: FolderStamp
     is_settled: bool  # any later change shows in the stamp
     has_links: bool  # which may lead elsewhere without a change of the folder
     begun: int  # read after all who asked before this number
@@ -165,9 +165,9 @@ class FolderIndexes:
                 size -= self._kept.pop(oldest).index.bytes_kept
 
 
-def _stamp(path: str) -> Stamp:
+def _stamp(path: str) -> FolderStamp:
     try:
         st = os.stat(path)
     except OSError as error:
         raise os_errors.told(error, NotFound()) from error
-    return Stamp(st.st_mtime_ns, st.st_ctime_ns, st.st_ino, st.st_dev)
+    return FolderStamp(st.st_mtime_ns, st.st_ctime_ns, st.st_ino, st.st_dev)

@@ -16,7 +16,7 @@ from imgd.client import discovery
 from imgd.client.agents import treq_client
 from imgd.client.api import Client
 from imgd.client.line import Line, endpoints
-from imgd.client.retry import Patience, Policy
+from imgd.client.retry import Patience, RetryPolicy
 from imgd.client.trust import policy
 from imgd.client.verify import Checker
 from imgd.core.messages import Image
@@ -149,7 +149,7 @@ def endless(head: bytes, data: bytes = b"x" * CHUNK) -> Deed:
     return deed
 
 
-def hurried(clock: Clock, policy_: Policy | None = None) -> tuple[Patience, list[str]]:
+def hurried(clock: Clock, policy_: RetryPolicy | None = None) -> tuple[Patience, list[str]]:
     """A patience whose pauses pass at once, and what it was told."""
     told: list[str] = []
 
@@ -157,7 +157,7 @@ def hurried(clock: Clock, policy_: Policy | None = None) -> tuple[Patience, list
         told.append(f"{pause:g} {error.detail}")
         reactor.callLater(0, clock.advance, pause)
 
-    return Patience(clock, policy_ or Policy(), chance=lambda: 1.0, told=hear), told
+    return Patience(clock, policy_ or RetryPolicy(), chance=lambda: 1.0, told=hear), told
 
 
 def client_of(

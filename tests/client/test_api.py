@@ -25,7 +25,7 @@ from imgd.core.messages import (
     LoadResult,
     PublicUrlResult,
     RevokeResult,
-    Status,
+    StatusInfo,
     TimeoutInfo,
     TimeoutResult,
     UnloadResult,
@@ -92,7 +92,7 @@ class Api(SynchronousTestCase):
     def test_reading(self) -> None:
         """Each thing that can be read comes out as its message."""
         page = ImagePage(images=[image("a")], count=1, next=None)
-        status = Status(
+        status = StatusInfo(
             current_directory=None,
             image_count=0,
             image_list=[],

@@ -5,13 +5,13 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.client.errors import Misbehaved, Refused, TimedOut, Unreachable, Untrusted
-from imgd.client.retry import Policy, retry_after
+from imgd.client.retry import RetryPolicy, retry_after
 
 
 class Policies(SynchronousTestCase):
     def test_backoff(self) -> None:
         """Pauses double up to a longest one, each between half and whole by chance."""
-        policy = Policy(tries=9)
+        policy = RetryPolicy(tries=9)
         error = Unreachable("")
         whole = [policy.pause(n, error, 1.0) for n in range(1, 9)]
         half = [policy.pause(n, error, 0.0) for n in range(1, 9)]
@@ -22,17 +22,17 @@ class Policies(SynchronousTestCase):
     def test_what_is_fleeting(self) -> None:
         """Lost connections, 429, 502, 503 and 504 are tried again, and nothing else."""
         for status in (429, 502, 503, 504):
-            self.assertIsNotNone(Policy().pause(1, Refused(status, ""), 1.0))
+            self.assertIsNotNone(RetryPolicy().pause(1, Refused(status, ""), 1.0))
         finals = [Refused(status, "") for status in (400, 401, 403, 404, 405, 408, 413, 500, 501)]
         for error in (*finals, Untrusted(""), TimedOut(""), Misbehaved("")):
-            self.assertIsNone(Policy().pause(1, error, 1.0), error)
+            self.assertIsNone(RetryPolicy().pause(1, error, 1.0), error)
 
     def test_asked_to_wait(self) -> None:
         """What a server asks for is added to the jitter; more than a minute is a failure."""
-        self.assertEqual(Policy().pause(1, Refused(503, "", 3.0), 1.0), 3.25)
-        self.assertEqual(Policy().pause(1, Refused(503, "", 0.0), 0.0), 0.125)
-        self.assertEqual(Policy().pause(1, Refused(429, "", 60.0), 1.0), 60.25)
-        self.assertIsNone(Policy().pause(1, Refused(429, "", 60.5), 1.0))
+        self.assertEqual(RetryPolicy().pause(1, Refused(503, "", 3.0), 1.0), 3.25)
+        self.assertEqual(RetryPolicy().pause(1, Refused(503, "", 0.0), 0.0), 0.125)
+        self.assertEqual(RetryPolicy().pause(1, Refused(429, "", 60.0), 1.0), 60.25)
+        self.assertIsNone(RetryPolicy().pause(1, Refused(429, "", 60.5), 1.0))
 
 
 class RetryAfter(SynchronousTestCase):

@@ -22,7 +22,7 @@ from imgd.client.errors import Misbehaved, Refused
 from imgd.client.jobs import resumed
 from imgd.client.loading import Loading, LoadOptions
 from imgd.client.retry import Patience
-from imgd.client.signed import LASTING, SHORTEST, Signed, lifetime, shown, sign
+from imgd.client.signed import LASTING, SHORTEST, SignedUrls, lifetime, shown, sign
 from imgd.core import links, messages
 from imgd.core.messages import CollectionInfo, LinkResult
 from imgd.host.manifest_file import read_manifest
@@ -73,7 +73,7 @@ class InMemory(SynchronousTestCase):
     def result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return self.successResultOf(Deferred.fromCoroutine(coroutine))
 
-    def signed(self, name: str, seconds: int = 3600) -> tuple[Signed, list[str]]:
+    def signed(self, name: str, seconds: int = 3600) -> tuple[SignedUrls, list[str]]:
         """A collection's link, and its images' URLs."""
         page = self.successResultOf(self.client.images_page(name))
         return self.result(sign(self.client, name, seconds)), [image.url for image in page.images]

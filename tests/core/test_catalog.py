@@ -36,7 +36,7 @@ class CollectionTests(SynchronousTestCase):
         self.assertEqual(replace(stopped, timeout_minutes=0, deadline=None), BASE)
 
     def test_time_left(self) -> None:
-        """What is left of a stored timer is never more than its whole length."""
+        """A stored timer never has more left than its whole length."""
         for expires_at, wall_now, minutes, left in [
             (1_000.0, 900.0, 30, 100.0),
             (1_000.0, 1_000.0, 30, 0.0),
@@ -55,7 +55,7 @@ class CatalogTests(SynchronousTestCase):
     """Collections by name."""
 
     def test_empty(self) -> None:
-        """An empty catalog has nothing, and no deadline."""
+        """An empty catalog has no collection, and no deadline."""
         empty = Catalog()
         self.assertEqual(list(empty), [])
         self.assertIsNone(empty.get(CURRENT))
@@ -71,14 +71,14 @@ class CatalogTests(SynchronousTestCase):
         self.assertEqual(made.get("b"), collection("b", 5.0))
 
     def test_remove(self) -> None:
-        """Removing gives what was there, once."""
+        """Removing returns the collection, once."""
         made = catalog(collection("a"), collection("b"))
         self.assertEqual(made.remove("a"), collection("a"))
         self.assertIsNone(made.remove("a"))
         self.assertEqual(list(made), [collection("b")])
 
     def test_deadlines(self) -> None:
-        """At its deadline a collection is taken, and one that is due a moment later is not."""
+        """A collection is taken at its deadline, and not a moment earlier."""
         made = catalog(
             collection("never"), collection("b", 10.0), collection("a", 10.0), collection("c", 10.5)
         )
@@ -102,7 +102,7 @@ class CatalogTests(SynchronousTestCase):
         st.floats(0, 100),
     )
     def test_no_other(self, deadlines: dict[str, float | None], now: float) -> None:
-        """Whatever is loaded: what has expired is taken, all of it, and no other."""
+        """Of any collections, exactly those are taken that have expired."""
         made = catalog(*(collection(name, deadline) for name, deadline in deadlines.items()))
         due = {name for name, at in deadlines.items() if at is not None and at <= now}
         self.assertEqual({c.name for c in made.take_expired(now)}, due)

@@ -57,7 +57,7 @@ class DateTests(SynchronousTestCase):
             self.assertEqual(conditional.parse_date(date), MODIFIED, date)
 
     def test_no_dates(self) -> None:
-        """What no calendar or clock has, other zones and lists of dates are None."""
+        """Impossible dates and times, other zones and lists of dates are None."""
         for date in NO_DATES:
             self.assertIsNone(conditional.parse_date(date), date)
 
@@ -136,7 +136,7 @@ class EvaluateTests(SynchronousTestCase):
             self.check((({b"if-none-match": value}, expected),))
 
     def test_dates(self) -> None:
-        """A file is unmodified since its own second, and what is no date is no condition."""
+        """A file is unmodified since its own second; a value that is no date is ignored."""
         self.check(
             (
                 ({b"if-modified-since": BEFORE}, 200),

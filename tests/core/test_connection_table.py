@@ -85,7 +85,7 @@ class DeadlineTests(SynchronousTestCase):
         self.assertEqual(connection.ended, [])
 
     def test_held_up(self) -> None:
-        """Time during which the process stood still counts for nobody, and is told."""
+        """Time in which the process was held up counts against nobody, and is returned."""
         connection = FakeConnection(Phase.HEAD)
         self.table.add(connection, "192.0.2.1", 0)
         self.sweep_until(10)
@@ -99,7 +99,7 @@ class DeadlineTests(SynchronousTestCase):
         self.assertEqual(self.table.sweep(3622 + LATE - 0.1)[1], 0)
 
     def test_counted(self) -> None:
-        """A sweep says how many it ended in which phase."""
+        """A sweep returns how many it ended in each phase."""
         for phase in (Phase.HEAD, Phase.HEAD, Phase.HANDSHAKE):
             self.table.add(FakeConnection(phase), "192.0.2.1", 0)
         self.table.sweep(1)
@@ -113,7 +113,7 @@ class DeadlineTests(SynchronousTestCase):
 
 class RoomTests(SynchronousTestCase):
     def test_oldest_idle_makes_room(self) -> None:
-        """Where there are as many as may be, the one that is idle longest is closed for another."""
+        """If there are as many as may be, the one that is idle longest is closed for another."""
         table = ConnectionTable(Deadlines(), 3, 0)
         busy, old, young = FakeConnection(Phase.ANSWER), FakeConnection(), FakeConnection()
         for second, connection in enumerate((busy, old, young)):
@@ -126,7 +126,7 @@ class RoomTests(SynchronousTestCase):
         self.assertEqual(len(table), 2)
 
     def test_no_room(self) -> None:
-        """Where nobody is idle, there is no room, until one is gone."""
+        """If none is idle, there is no room until one is removed."""
         table = ConnectionTable(Deadlines(), 1, 0)
         busy = FakeConnection(Phase.ANSWER)
         table.add(busy, "192.0.2.1", 0)
@@ -136,7 +136,7 @@ class RoomTests(SynchronousTestCase):
         self.assertTrue(table.may_accept("192.0.2.2"))
 
     def test_no_longer_idle(self) -> None:
-        """One that was idle when it was looked for, and is not any more, is left alone."""
+        """One that was idle when the queue was made, and is not any more, is left alone."""
         table = ConnectionTable(Deadlines(), 2, 0)
         first, second = FakeConnection(), FakeConnection()
         table.add(first, "192.0.2.1", 0)
@@ -148,7 +148,7 @@ class RoomTests(SynchronousTestCase):
         self.assertEqual(second.ended, [])
 
     def test_per_client(self) -> None:
-        """An address has its share; another has its own, and loopback has no bound."""
+        """Each address has its own bound, and loopback has none."""
         table = ConnectionTable(Deadlines(), 100, 2)
         for _ in range(2):
             table.add(FakeConnection(), "192.0.2.1", 0)
@@ -171,7 +171,7 @@ class IdleTests(SynchronousTestCase):
         return connections
 
     def test_idle_a_moment_ago(self) -> None:
-        """One that became idle after idle ones were looked for makes room before the next sweep."""
+        """One that becomes idle after the queue was made makes room before the next sweep."""
         idle, *busy = self.add(*["192.0.2.1"] * 4)
         for connection in busy:
             connection.now = (Phase.ANSWER, 0)
@@ -190,7 +190,7 @@ class IdleTests(SynchronousTestCase):
 
     def test_looked_at_once(self) -> None:
         """However many are refused, each connection is looked at once, and again when it is noted:
-        a table of thousands does not make each refusal cost thousands of looks.
+        with thousands of connections a refusal does not cost thousands of looks.
         """
         looks = []
 
@@ -210,7 +210,7 @@ class IdleTests(SynchronousTestCase):
         self.assertLessEqual(len(looks), 1000 + 5000)
 
     def test_gone(self) -> None:
-        """One that is gone makes no room, nor does one that was never there."""
+        """One that was removed makes no room, nor does one that was never added."""
         first, second, *_ = self.add(*["192.0.2.1"] * 4)
         self.assertTrue(self.table.may_accept("192.0.2.9"))
         self.table.remove(second)
@@ -220,7 +220,7 @@ class IdleTests(SynchronousTestCase):
         self.assertEqual((first.ended, second.ended), (["closed"], []))
 
     def test_taking_its_last_bytes(self) -> None:
-        """One whose answer is given but not taken yet is passed over, and makes room after."""
+        """One whose answer is not wholly taken yet is passed over, and makes room later."""
         taking, *_ = self.add(*["192.0.2.1"] * 4, phase=Phase.STALLED)
         self.assertFalse(self.table.may_accept("192.0.2.9"))
         self.table.note_idle(taking, 0)
@@ -229,7 +229,7 @@ class IdleTests(SynchronousTestCase):
         self.assertTrue(self.table.may_accept("192.0.2.9"))
 
     def test_many_taking(self) -> None:
-        """Only a few are passed over for one new connection, and others for the next."""
+        """Only a few are passed over for one new connection, and other ones for the next."""
         self.table = ConnectionTable(Deadlines(), 40, 0)
         taking = self.add(*["192.0.2.1"] * 40, phase=Phase.STALLED)
         self.assertFalse(self.table.may_accept("192.0.2.9"))
@@ -242,8 +242,8 @@ class IdleTests(SynchronousTestCase):
         self.assertEqual(tries, 5)
 
     def test_who_holds_most(self) -> None:
-        """An idle connection of the client that holds most makes room: nobody who comes with many
-        takes all from those who have few.
+        """An idle connection of the client that has most makes room: a client with many connections
+        does not close those of clients with few.
         """
         self.table = ConnectionTable(Deadlines(), 8, 0)
         connections = self.add("192.0.2.1", *["192.0.2.2"] * 3, *["192.0.2.3"] * 4)
@@ -257,13 +257,13 @@ class IdleTests(SynchronousTestCase):
             connections += self.add("192.0.2.9")
             self.table.note_idle(connections[-1], 1)
         self.assertEqual(ended[:3], [4, 1, 5])
-        left = [connection.ended for connection in connections[:8]]
-        self.assertEqual(left.count([]), 5)
-        self.assertEqual(left[0], [])
+        endings = [connection.ended for connection in connections[:8]]
+        self.assertEqual(endings.count([]), 5)
+        self.assertEqual(endings[0], [])
 
 
 class SlowReaderTests(SynchronousTestCase):
-    """``most`` is 8: from six on there are few places left."""
+    """At most eight connections: from six on there is little room left."""
 
     def setUp(self) -> None:
         self.table = ConnectionTable(Deadlines(stalled=1e9), 8, 0)
@@ -271,7 +271,7 @@ class SlowReaderTests(SynchronousTestCase):
         self.table.sweep(0)
 
     def readers(self, *rates: float, address: str = "192.0.2.{}") -> list[FakeConnection]:
-        """Readers who take so many bytes each second."""
+        """Readers that take so many bytes each second."""
         connections = []
         for number, rate in enumerate(rates):
             connection = FakeConnection(Phase.STALLED)
@@ -293,7 +293,7 @@ class SlowReaderTests(SynchronousTestCase):
         return [n for n, connection in enumerate(connections) if connection.ended]
 
     def test_slowest_first(self) -> None:
-        """With few places left, a new connection ends one that took less than 240 bytes a second
+        """With little room left, a new connection ends one that took less than 240 bytes a second
         over a minute, the slowest first, though there is room.
         """
         connections = self.readers(200, 100, 239, 240, 1e6, 0)
@@ -312,15 +312,15 @@ class SlowReaderTests(SynchronousTestCase):
         self.assertEqual(self.wait(1, []), {})
 
     def test_enough_places(self) -> None:
-        """Below three quarters nobody is ended for reading slowly."""
+        """Below three quarters no slow reader is ended."""
         connections = self.readers(0, 1, 2, 3, 4)
         self.wait(600, connections)
         self.assertTrue(self.table.may_accept("192.0.2.99"))
         self.assertEqual(self.ended(connections), [])
 
     def test_no_place(self) -> None:
-        """Where no place is left, idle ones make room before those that take up to 4,800 bytes a
-        second, and these before anyone is refused.
+        """If there is no room left, idle ones make room before those that take up to 4,800 bytes a
+        second, and these before any is refused.
         """
         connections = self.readers(300, 467, 4799, 4800, 1e6, 1e6, 1e6)
         self.table.add(idle := FakeConnection(), "192.0.2.98", 0)
@@ -334,7 +334,7 @@ class SlowReaderTests(SynchronousTestCase):
         self.assertFalse(self.table.may_accept("192.0.2.99"))
 
     def test_not_slow(self) -> None:
-        """Nobody is slow who waits for imgd, is idle, or takes enough between two pauses."""
+        """A client that waits for imgd, is idle, or takes enough between two pauses is not slow."""
         connections = self.readers(0, 0, 10, 0, 0, 0, 0)
         waiting, idle, bursts, resting, *_ = connections
         waiting.now, idle.now = (Phase.ANSWER, 0), (Phase.IDLE, 0)
@@ -351,7 +351,7 @@ class SlowReaderTests(SynchronousTestCase):
         self.assertEqual(idle.ended, ["closed"])
 
     def test_no_longer_slow(self) -> None:
-        """One that was slow is left alone when it has taken enough since, or waits no more."""
+        """One that was slow is left alone if it took enough since, or is not stalled any more."""
         connections = self.readers(0, 0, 0, 1e6, 1e6, 1e6)
         self.wait(61, connections)
         connections[0].bytes += 240 * 60
@@ -362,7 +362,7 @@ class SlowReaderTests(SynchronousTestCase):
         self.assertEqual(self.ended(connections), [])
 
     def test_interrupted(self) -> None:
-        """What is counted is the time in which something waits, however often it is interrupted."""
+        """Only time in which bytes wait to be taken is counted, however often it is interrupted."""
         connections = self.readers(100, 1e6, 1e6, 1e6, 1e6, 1e6)
         for _ in range(40):
             connections[0].now = (Phase.ANSWER, int(connections[0].bytes))
@@ -373,7 +373,7 @@ class SlowReaderTests(SynchronousTestCase):
         self.assertEqual(self.ended(connections), [0])
 
     def test_held_up(self) -> None:
-        """Time during which the process stood still counts for no reader."""
+        """Time in which the process was held up counts against no reader."""
         connections = self.readers(250, 1e6, 1e6, 1e6, 1e6, 1e6)
         self.wait(30, connections)
         self.now += 3600
@@ -382,8 +382,8 @@ class SlowReaderTests(SynchronousTestCase):
         self.assertEqual(self.ended(connections), [])
 
     def test_four_addresses(self) -> None:
-        """Four addresses that hold every place with slow readers, and connect again as soon as one
-        is closed, keep nobody out: who comes is let in at once, again and again.
+        """Four addresses that hold every connection with slow readers, and reconnect as soon as one
+        is closed, keep nobody out: every other client is accepted at once.
         """
         self.table = ConnectionTable(Deadlines(stalled=1e9), 8, 2)
         self.table.sweep(self.now)
@@ -401,7 +401,7 @@ class SlowReaderTests(SynchronousTestCase):
             self.wait(20, slow)
 
     def test_loopback(self) -> None:
-        """Behind a tunnel everybody has one address: there, slow readers make room for the next."""
+        """All clients of a tunnel have one address: slow readers make room for others of it."""
         connections = self.readers(*[0] * 8, address="127.0.0.1")
         self.wait(61, connections)
         for _ in range(8):
@@ -411,7 +411,7 @@ class SlowReaderTests(SynchronousTestCase):
 
 
 class ProxyTests(SynchronousTestCase):
-    """A proxy's connection has no client of its own: its address is given as ""."""
+    """A proxy's connection has no client of its own: it is added with the address ""."""
 
     def setUp(self) -> None:
         self.table = ConnectionTable(Deadlines(stalled=1e9), 4, 2)
@@ -420,7 +420,7 @@ class ProxyTests(SynchronousTestCase):
             self.table.add(connection, "", 0)
 
     def test_counts_for_its_client(self) -> None:
-        """It counts for the client whose request it carries, until that is answered."""
+        """It counts for the client whose request it carries, until that is released."""
         first, second, third, _ = self.connections
         self.assertTrue(self.table.assign_client(first, "192.0.2.1"))
         self.assertTrue(self.table.assign_client(second, "192.0.2.1"))
@@ -439,7 +439,7 @@ class ProxyTests(SynchronousTestCase):
         self.assertTrue(self.table.assign_client(self.connections[2], "192.0.2.1"))
 
     def test_gone(self) -> None:
-        """One that is gone carries nothing, and its client has one less."""
+        """One that was removed carries no request, and its client has one connection less."""
         for connection in self.connections[:2]:
             self.assertTrue(self.table.assign_client(connection, "192.0.2.1"))
         self.table.remove(self.connections[0])
@@ -448,7 +448,7 @@ class ProxyTests(SynchronousTestCase):
         self.assertTrue(self.table.assign_client(self.connections[2], "192.0.2.1"))
 
     def test_slow_reader(self) -> None:
-        """A slow reader behind a proxy makes room; its client has no last place for a minute."""
+        """A slow reader behind a proxy makes room; its client gets no last place for a minute."""
         slow = self.connections[0]
         self.table.assign_client(slow, "192.0.2.1")
         slow.now = (Phase.STALLED, 0)

@@ -22,7 +22,7 @@ FORM = re.compile(
 class DispositionTests(SynchronousTestCase):
     def test_rows(self) -> None:
         """ASCII names as they are; others twice; what misleads is gone."""
-        for name, wanted in (
+        for name, parameters in (
             ("a.nii.gz", 'filename="a.nii.gz"'),
             ("a b;c=d.nii", 'filename="a b;c=d.nii"'),
             ('a"b.nii', "filename=\"a_b.nii\"; filename*=UTF-8''a%22b.nii"),
@@ -35,14 +35,14 @@ class DispositionTests(SynchronousTestCase):
         ):
             header, value = attachment(name)
             self.assertEqual(header, b"Content-Disposition")
-            self.assertEqual(value.decode("ascii"), f"attachment; {wanted}")
+            self.assertEqual(value.decode("ascii"), f"attachment; {parameters}")
 
     @PROPERTY
     @given(st.text(max_size=30))
     def test_any_name(self, name: str) -> None:
         """Every name gives one header of the right form, whose extended value is the name."""
-        found = FORM.fullmatch(attachment(name)[1].decode("ascii"))
-        assert found is not None
-        kept = unquote(found[2]) if found[2] is not None else found[1]
+        match = FORM.fullmatch(attachment(name)[1].decode("ascii"))
+        assert match is not None
+        kept = unquote(match[2]) if match[2] is not None else match[1]
         self.assertEqual(len(kept), len(name))
         self.assertTrue(kept.isprintable() or not name.isprintable())

@@ -12,13 +12,13 @@ from imgd.core.eviction import IdleQueue
 class IdleQueueTests(SynchronousTestCase):
     def drained(self, queue: IdleQueue[str], held: Counter[str]) -> list[str]:
         order = []
-        while (found := queue.pop()) is not None:
-            order.append(found)
-            held[found[0]] -= 1
+        while (name := queue.pop()) is not None:
+            order.append(name)
+            held[name[0]] -= 1
         return order
 
     def test_order(self) -> None:
-        """Of the client that holds most, the oldest, however much each holds meanwhile."""
+        """The oldest of the client that has most comes first, by the counts when it is popped."""
         held = Counter({"a": 1, "b": 3})
         queue: IdleQueue[str] = IdleQueue(held)
         for since, name in enumerate(("a1", "b1", "b2")):
@@ -29,5 +29,5 @@ class IdleQueueTests(SynchronousTestCase):
         self.assertEqual(self.drained(queue, held), ["a2", "b1", "a3", "b2", "a1"])
 
     def test_nobody(self) -> None:
-        """Without anybody there is nobody."""
+        """An empty queue pops None."""
         self.assertIsNone(IdleQueue(Counter()).pop())

@@ -1,4 +1,4 @@
-"""What a folder holds, in little memory."""
+"""A folder's entries in any order, in little memory."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def many(count: int = MANY) -> Iterator[Entry]:
 
 
 class Stopped(Exception):
-    """Nobody waits any more."""
+    """Raised by a pause that gives up."""
 
 
 class IndexTests(SynchronousTestCase):
     @given(entries, st.lists(queries, min_size=1, max_size=12))
     @cheap
-    def test_asked_again(self, found: list[Entry], asked: list[Query]) -> None:
-        """Whatever was asked before, a page is the one of an index that was just made."""
-        index = FolderIndex(found)
-        for query in asked:
-            self.assertEqual(index.page(query), FolderIndex(found).page(query))
+    def test_asked_again(self, contents: list[Entry], earlier: list[Query]) -> None:
+        """Whatever pages came before, a page is the same as that of a new index."""
+        index = FolderIndex(contents)
+        for query in earlier:
+            self.assertEqual(index.page(query), FolderIndex(contents).page(query))
 
     def test_many(self) -> None:
-        """A folder of many pieces is sorted as a whole, by every column, filtered or not."""
-        found = list(many())
-        index = FolderIndex(found)
+        """A folder of many chunks is sorted as a whole, by every column, filtered or not."""
+        contents = list(many())
+        index = FolderIndex(contents)
         columns: dict[Sort, Callable[[Entry], object]] = {
             Sort.NAME: lambda entry: 0,
             Sort.SIZE: lambda entry: entry.size,
@@ -53,7 +53,7 @@ class IndexTests(SynchronousTestCase):
         }
         for sort, column in columns.items():
             for contains in ("", "77"):
-                matching = [entry for entry in found if contains in entry.name]
+                matching = [entry for entry in contents if contains in entry.name]
                 query = Query(sort=sort, contains=contains, limit=10_000)
                 page = index.page(query)
                 behind = index.page(at(query, after=page.next)).entries if page.next else []
@@ -72,13 +72,13 @@ class IndexTests(SynchronousTestCase):
             kept, most = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        wanted = 50_000 * (len("frame-000000.jpg/") + 25)
-        self.assertLess(abs(index.bytes_kept - wanted), wanted / 50)
-        self.assertLess(kept, 1.25 * wanted)
-        self.assertLess(most, 2.5 * wanted)
+        expected = 50_000 * (len("frame-000000.jpg/") + 25)
+        self.assertLess(abs(index.bytes_kept - expected), expected / 50)
+        self.assertLess(kept, 1.25 * expected)
+        self.assertLess(most, 2.5 * expected)
 
-    def test_told_as_they_are(self) -> None:
-        """With a look, entries are told as they are now, in the order in which they were."""
+    def test_look(self) -> None:
+        """With ``look`` entries are as they are now, in the order of the index."""
         index = FolderIndex([file("a", 1), file("b", 2), file("c", 3)])
         now = {"a": file("a", 9), "c": file("c", 8)}
         page = index.page(Query(sort=Sort.SIZE, limit=2), now.get)
@@ -89,7 +89,7 @@ class IndexTests(SynchronousTestCase):
         self.assertEqual(index.page(Query(), with_size=False).size, 0)
 
     def test_refresh(self) -> None:
-        """Sizes and times are asked for again; what has gone is nothing."""
+        """Sizes and times are read again; those of an entry that is gone are zero."""
         index = FolderIndex([file("a", 1), file("b", 2), file("c", 3)])
         by_size = Query(sort=Sort.SIZE)
         self.assertEqual((named(index.page(by_size)), index.page(by_size).size), ([*"abc"], 6))
@@ -98,7 +98,7 @@ class IndexTests(SynchronousTestCase):
         self.assertEqual(named(index.page(Query())), [*"abc"])
 
     def test_filters_are_bounded(self) -> None:
-        """However many filters are asked for, few are kept, and of those that fit much fewer."""
+        """However many filters are used, few orders are kept, and fewer if they are long."""
         index = FolderIndex(many(2_000))
         index.page(Query())
         without = index.bytes_kept
@@ -110,7 +110,7 @@ class IndexTests(SynchronousTestCase):
         self.assertLess(index.bytes_kept, without + 6 * 4 * 2_000)
 
     def test_given_up(self) -> None:
-        """Every kind of long work pauses on its way, so that it can be given up."""
+        """Every kind of long work calls ``pause``, so that it can be given up."""
         index = FolderIndex(many())
         index.page(Query())
 
@@ -128,5 +128,5 @@ class IndexTests(SynchronousTestCase):
         self.assertEqual(index.page(Query(sort=Sort.SIZE)).matching, MANY + 2)
 
     def test_too_many(self) -> None:
-        """More names than can be counted are refused in a sentence."""
+        """A folder whose names are too long together is Unavailable."""
         self.assertRaises(Unavailable, FolderIndex, many(10), most=50)

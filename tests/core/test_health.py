@@ -1,4 +1,4 @@
-"""What is wrong, and for how long."""
+"""Faults: which there are, and for how long."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class FaultTests(SynchronousTestCase):
         self.faults = HealthState()
 
     def test_news_once(self) -> None:
-        """A fault is news when it begins, and not when it is met again."""
+        """A fault is new when it begins, and not when it is reported again."""
         self.assertTrue(self.faults.report("a", "A.", 0))
         self.assertFalse(self.faults.report("a", "A.", 1))
         self.assertTrue(self.faults.report("b", "B.", 1))
         self.assertEqual(self.faults.reasons(), ["A.", "B."])
 
     def test_passing(self) -> None:
-        """A passing fault is over when it was not met for a while; a lasting one stays."""
+        """A passing fault is over when it was not reported for a while; a lasting one stays."""
         self.faults.report("passing", "P.", 0)
         self.faults.report("passing", "P.", 5)
         self.faults.report("lasting", "L.", 0, lasts=True)
@@ -30,7 +30,7 @@ class FaultTests(SynchronousTestCase):
         self.assertIn("lasting", self.faults)
 
     def test_cleared(self) -> None:
-        """A fault that is cleared is over, and is news when it comes back."""
+        """A fault that is cleared is over, and is new when it comes back."""
         self.faults.report("a", "A.", 0, lasts=True)
         self.assertIsNotNone(self.faults.clear("a"))
         self.assertIsNone(self.faults.clear("a"))

@@ -20,7 +20,7 @@ class Made(Struct):
 
 
 class DecodeTests(SynchronousTestCase):
-    """What a body may say."""
+    """What a body may contain."""
 
     def detail(self, body: bytes, kind: type = LoadRequest) -> str:
         with self.assertRaises(BadRequest) as caught:
@@ -29,7 +29,7 @@ class DecodeTests(SynchronousTestCase):
         return detail
 
     def test_load(self) -> None:
-        """A load names its directory; the rest has defaults, and unknown fields are let be."""
+        """A load names its directory; the rest has defaults, and unknown fields are ignored."""
         request = json_body.decode(b'{"directory": "/a", "more": [1]}', LoadRequest)
         self.assertEqual(request.directory_or_path, "/a")
         self.assertEqual(
@@ -40,7 +40,7 @@ class DecodeTests(SynchronousTestCase):
         self.assertEqual(both.directory_or_path, "/a")
 
     def test_no_directory(self) -> None:
-        """A load without a directory, or with one that can be none, names the field."""
+        """The error for a load without a directory, or with an impossible one, names the field."""
         for body in (
             b"{}",
             b'{"directory": ""}',
@@ -53,7 +53,7 @@ class DecodeTests(SynchronousTestCase):
             self.assertIn("'directory'", error.detail)
 
     def test_wrong_shape_names_the_field(self) -> None:
-        """The field of the wrong type is named, and what was expected of it."""
+        """The error for a field of a wrong type names it, and the type that was expected."""
         for body, field in (
             (b'{"directory": 5}', "directory"),
             (b'{"directory": null}', "directory"),
@@ -76,12 +76,12 @@ class DecodeTests(SynchronousTestCase):
         )
 
     def test_wrong_body(self) -> None:
-        """A body that is JSON but no object says so of the body."""
+        """The error for a body that is JSON but no object names the body."""
         for body in (b"[]", b"null", b'"a"', b"5", b"[" * 100_000):
             self.assertTrue(self.detail(body).startswith("The body is of the wrong shape"), body)
 
     def test_no_json(self) -> None:
-        """What is no JSON, or no text, gets an example of what is."""
+        """The error for a body that is not JSON, or not UTF-8, has an example."""
         for body in (
             *(b"", b" ", b"{", b"{'directory': 1}", b'{"directory": "/a"} x', b"directory=/a"),
             *(b'{"directory": "\xff"}', b'{"directory": "\\ud800"}', b'{"timeout_minutes": NaN}'),
@@ -89,7 +89,7 @@ class DecodeTests(SynchronousTestCase):
             self.assertIn('{"directory": "DIR"}', self.detail(body))
 
     def test_depth(self) -> None:
-        """A body nested without end is refused like any other."""
+        """A body that is nested too deeply is refused."""
         self.detail(b'{"x": ' + b"[" * 100_000)
 
     def test_unload(self) -> None:
@@ -106,12 +106,12 @@ class DecodeTests(SynchronousTestCase):
             )
 
     def test_long_number(self) -> None:
-        """A number of any length is JSON: in a field that imgd does not know, it is let be."""
+        """A number of any length is JSON: in an unknown field it is ignored."""
         body = b'{"directory": "/a", "more": ' + b"9" * 5_000 + b"}"
         self.assertEqual(json_body.decode(body, LoadRequest).directory, "/a")
 
     def test_duplicate_keys(self) -> None:
-        """A field that stands twice, at any depth, is refused: two readers could take either."""
+        """A key that is there twice, at any depth, is refused: two readers could take either."""
         for body in (
             b'{"directory":"a","directory":"b"}',
             b'{"directory":"a","\\u0064irectory":"a"}',

@@ -58,7 +58,7 @@ class ImageTests(SynchronousTestCase):
             self.assertTrue(media.is_image("A" + suffix.upper()), suffix)
 
     def test_neighbours_are_no_images(self) -> None:
-        """Names that only look like an image's are none."""
+        """Names that only resemble an image's are no images."""
         for name in ("a.gz", "nii.gz", "a.niigz", "a.png.txt", "png", ".png", "a.img.gz", "a.pdf"):
             self.assertFalse(media.is_image(name), name)
 

@@ -23,7 +23,7 @@ class ValidTests(SynchronousTestCase):
             self.assertRaises(BadRequest, messages.valid_name, name)
 
     def test_minutes(self) -> None:
-        """Minutes run from 0 to ten years; beyond, the field is named."""
+        """Minutes are from 0 to ten years; the error names the field."""
         for minutes in (0, 1, messages.MAX_MINUTES):
             self.assertEqual(messages.valid_minutes(minutes), minutes)
         for minutes in (-1, messages.MAX_MINUTES + 1, 10**30):
@@ -32,7 +32,7 @@ class ValidTests(SynchronousTestCase):
 
 
 class BaseUrlTests(SynchronousTestCase):
-    """The base of the URLs that are handed out."""
+    """The base of all URLs."""
 
     def test_bases(self) -> None:
         """An http or https URL with a host is kept, without its last slash."""
@@ -45,7 +45,7 @@ class BaseUrlTests(SynchronousTestCase):
             self.assertEqual(messages.valid_base_url(url), expected)
 
     def test_no_bases(self) -> None:
-        """Whatever no path can be written behind, or holds a secret, is refused by its field."""
+        """A URL after which no path can be written, or with a secret, is refused by its field."""
         for url in (
             *("", "example.org", "ftp://example.org", "//example.org", "https://", "https:///a"),
             *("https://example.org?", "https://example.org/?a=b", "https://example.org/#"),
@@ -64,7 +64,7 @@ class BaseUrlTests(SynchronousTestCase):
 
 
 class EncodeTests(SynchronousTestCase):
-    """What the daemon says."""
+    """Messages as JSON."""
 
     def test_health(self) -> None:
         """A message becomes the JSON object of its fields, those with defaults too."""
@@ -80,7 +80,7 @@ class EncodeTests(SynchronousTestCase):
         )
 
     def test_round_trip(self) -> None:
-        """What one end says, the other reads: nulls, nesting and characters of every kind."""
+        """A message is decoded as it was encoded: nulls, nesting and characters of every kind."""
         collection = messages.CollectionInfo(
             name="a",
             directory="/é\n\"'<>\u202e",
@@ -120,7 +120,7 @@ class TimeTests(SynchronousTestCase):
             self.assertEqual(messages.utc(seconds), "9999-12-31T23:59:59Z")
 
     def test_local(self) -> None:
-        """The machine's own time, as its clock on the wall shows it."""
+        """A date is in the machine's own time zone."""
         expected = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(784_111_777))
         self.assertEqual(messages.local(784_111_777), expected)
 
@@ -129,7 +129,7 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual(messages.utc(4_000_000_000 + messages.MAX_MINUTES * 60)[:3], "210")
 
     def test_remaining(self) -> None:
-        """Minutes and seconds, rounded down, and never below nothing."""
+        """Minutes and seconds, rounded down, and never negative."""
         for seconds, expected in (
             (1_799.99, "29m 59s"),
             (0, "0m 0s"),

@@ -22,7 +22,7 @@ class NamesTests(SynchronousTestCase):
     """A sequence of names."""
 
     def test_empty(self) -> None:
-        """Nothing is a sequence, too."""
+        """An index may be empty."""
         for empty in (NameIndex(), NameIndex([]), NameIndex(iter(()))):
             self.assertEqual((len(empty), list(empty), empty.page(0, 10)), (0, [], []))
             self.assertEqual(empty.index_after(""), 0)
@@ -41,13 +41,13 @@ class NamesTests(SynchronousTestCase):
             "\U0001f600",
             "10",
         ]
-        wanted = ["10", "B.png", "a", "a.png", "a/b.png", "b.png", "é.png", "\U0001f600"]
-        self.assertEqual(list(NameIndex(names)), [*wanted, "\udcff.png"])
+        expected = ["10", "B.png", "a", "a.png", "a/b.png", "b.png", "é.png", "\U0001f600"]
+        self.assertEqual(list(NameIndex(names)), [*expected, "\udcff.png"])
 
     def test_pages(self) -> None:
         """Pages are cut anywhere, end early at the end, and are empty after it."""
         names = NameIndex(f"{i:03}.png" for i in range(10))
-        for start, limit, wanted in [
+        for start, limit, expected in [
             (0, 3, ["000.png", "001.png", "002.png"]),
             (8, 3, ["008.png", "009.png"]),
             (9, 1, ["009.png"]),
@@ -56,12 +56,12 @@ class NamesTests(SynchronousTestCase):
             (0, 0, []),
         ]:
             with self.subTest(start=start, limit=limit):
-                self.assertEqual(names.page(start, limit), wanted)
+                self.assertEqual(names.page(start, limit), expected)
 
     def test_index_after(self) -> None:
-        """The next page begins after a name, be that name here, gone, or never there."""
+        """The next page begins after a name, whether that name is in the index or not."""
         names = NameIndex(["b", "d", "f"])
-        for name, place in [
+        for name, index in [
             ("", 0),
             ("a", 0),
             ("b", 1),
@@ -71,22 +71,22 @@ class NamesTests(SynchronousTestCase):
             ("\udcff", 3),
         ]:
             with self.subTest(name=name):
-                self.assertEqual(names.index_after(name), place)
+                self.assertEqual(names.index_after(name), index)
 
     @given(st.lists(file_names), st.integers(1, 7), file_names)
     def test_any(self, given_names: list[str], limit: int, other: str) -> None:
-        """Any names come back, each as it was, sorted; pages joined are the whole."""
-        wanted = sorted(given_names, key=raw)
+        """Any names come back unchanged and sorted; all pages together are the whole."""
+        expected = sorted(given_names, key=raw)
         names = NameIndex(given_names)
-        self.assertEqual((list(names), len(names)), (wanted, len(wanted)))
+        self.assertEqual((list(names), len(names)), (expected, len(expected)))
         pages = [names.page(start, limit) for start in range(0, len(names), limit)]
-        self.assertEqual([name for page in pages for name in page], wanted)
-        place = names.index_after(other)
-        self.assertTrue(all(raw(name) <= raw(other) for name in wanted[:place]))
-        self.assertTrue(all(raw(name) > raw(other) for name in wanted[place:]))
+        self.assertEqual([name for page in pages for name in page], expected)
+        index = names.index_after(other)
+        self.assertTrue(all(raw(name) <= raw(other) for name in expected[:index]))
+        self.assertTrue(all(raw(name) > raw(other) for name in expected[index:]))
 
     def test_many(self) -> None:
-        """More names than are read at once, in the memory that was promised."""
+        """Many chunks of names take the memory that the class documents."""
         count = 20_000
         tracemalloc.start()
         try:

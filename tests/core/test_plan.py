@@ -1,9 +1,10 @@
-"""The answer to a GET or HEAD of a file, decided."""
+"""The plan of an answer to a GET or HEAD of a file."""
 
 from __future__ import annotations
 
 from email import message_from_bytes
 from email.message import Message
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,7 +93,7 @@ class WholeTests(SynchronousTestCase):
             self.assertEqual((answer.status, answer.parts), (200, (Slice(0, 10),)), conditions)
 
     def test_empty_file(self) -> None:
-        """An empty file is answered with no byte, and its last bytes with all of it."""
+        """An empty file is answered whole, also to a request for its last bytes."""
         for conditions in ({}, {b"range": b"bytes=-5"}):
             answer = plan(represent(0), conditions, NOW)
             self.assertEqual(answer.status, 200)
@@ -100,14 +101,14 @@ class WholeTests(SynchronousTestCase):
             self.assertEqual(body(answer, b""), b"")
 
     def test_times_that_no_date_can_say(self) -> None:
-        """A file of any time of change can be answered with."""
+        """A file of any modification time can be sent."""
         for mtime_ns in (-(10**26), 10**26, -1):
             facts = FileFacts(1, mtime_ns, 0, 1)
             self.assertEqual(plan(Representation.of("a", facts, NOW), {}, NOW).status, 200)
 
 
 class PreconditionTests(SynchronousTestCase):
-    """304, 412, and what goes before what."""
+    """304, 412, and their order."""
 
     def test_not_modified(self) -> None:
         """304 has the validators, and neither a body nor a length."""
@@ -125,7 +126,7 @@ class PreconditionTests(SynchronousTestCase):
         self.assertEqual(dict(answer.headers)[b"Content-Length"], b"0")
 
     def test_range_after_the_preconditions(self) -> None:
-        """Where the preconditions hold and If-Range does, the range is served."""
+        """If the preconditions hold, and If-Range does, the range is sent."""
         rep = represent(10)
         for validator in (rep.etag, DATE):
             conditions = {
@@ -198,14 +199,17 @@ class PropertyTests(SynchronousTestCase):
         st.binary(min_size=20, max_size=50), st.lists(st.integers(0, 18), min_size=2, max_size=9)
     )
     def test_multipart(self, content: bytes, starts: list[int]) -> None:
-        """Another implementation reads the right bytes, and their places, out of the parts."""
-        wanted = [(first, first + first % 2) for first in starts]
-        header = b"bytes=" + b",".join(b"%d-%d" % pair for pair in wanted)
+        """Another implementation reads the right bytes and positions out of the parts."""
+        byte_ranges = [(first, first + first % 2) for first in starts]
+        header = b"bytes=" + b",".join(b"%d-%d" % pair for pair in byte_ranges)
         message = parse(plan(represent(len(content)), {b"range": header}, NOW), content)
         self.assertEqual(message.get_content_type(), "multipart/byteranges")
-        parts = message.get_payload()
+        parts = cast(list[Message], message.get_payload())
         self.assertEqual(message.defects, [])
         self.assertEqual(
             [(p["Content-Range"], p.get_content_type(), p.get_payload(decode=True)) for p in parts],
-            [(f"bytes {a}-{b}/{len(content)}", "image/png", content[a : b + 1]) for a, b in wanted],
+            [
+                (f"bytes {a}-{b}/{len(content)}", "image/png", content[a : b + 1])
+                for a, b in byte_ranges
+            ],
         )

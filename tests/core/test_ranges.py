@@ -70,7 +70,7 @@ class ParseTests(SynchronousTestCase):
         )
 
     def test_unsatisfiable(self) -> None:
-        """Where every range lies beyond the end, nothing is left, which is a 416."""
+        """If every range lies beyond the end, no slice is left, which is a 416."""
         self.check(
             10,
             {
@@ -84,7 +84,7 @@ class ParseTests(SynchronousTestCase):
         )
 
     def test_whole(self) -> None:
-        """What is malformed, of another unit or asks for more than the file counts for nothing."""
+        """A header that is malformed, of another unit or asks for more than the file is ignored."""
         for header in (
             *(b"", b"bytes", b"bytes=", b"bytes=,", b"bytes= , ", b"=0-0", b"bytes:0-0", b"0-0"),
             *(b"items=0-0", b"bytes=-", b"bytes=--1", b"bytes=0", b"bytes=a-b", b"bytes=0x0-1"),
@@ -103,7 +103,7 @@ class ParseTests(SynchronousTestCase):
             self.assertIsNone(ranges.parse(header + b"," + spec, 100), header)
 
     def test_empty_file(self) -> None:
-        """Of an empty file no byte can be had; its end, which no header can name, is the whole."""
+        """No range of an empty file can be satisfied; its last bytes are the whole file."""
         self.check(
             0,
             {
@@ -146,8 +146,8 @@ class PropertyTests(SynchronousTestCase):
         """Every list of ranges asks for the bytes that the model says."""
         written = ("-".join("" if n is None else str(n) for n in spec) for spec in specs)
         slices = ranges.parse(b"bytes=" + ",".join(written).encode(), len(content))
-        found = None if slices is None else [content[s.offset :][: s.length] for s in slices]
-        self.assertEqual(found, model(specs, content))
+        pieces = None if slices is None else [content[s.offset :][: s.length] for s in slices]
+        self.assertEqual(pieces, model(specs, content))
 
     @PROPERTY
     @given(st.text("0123456789-, \t=x").map(str.encode) | st.binary(), st.integers(0, 50))

@@ -1,4 +1,4 @@
-"""How much may wait."""
+"""How many may wait."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class WaitLimitTests(SynchronousTestCase):
         return True
 
     def test_key(self) -> None:
-        """So many for one key, whoever they are."""
-        asked = [self.take("/a", f"192.0.2.{number}") for number in range(3)]
-        self.assertEqual(asked, [True, True, False])
+        """So many slots for one key, of any clients."""
+        taken = [self.take("/a", f"192.0.2.{number}") for number in range(3)]
+        self.assertEqual(taken, [True, True, False])
         self.assertTrue(self.take("/ab", "192.0.2.9"))
 
     def test_client(self) -> None:
-        """So many of one client, for whatever; all of loopback are one."""
-        asked = [
+        """So many slots of one client, for any keys; all of loopback are one client."""
+        taken = [
             self.take(f"/{number}", address)
             for number, address in enumerate(
                 ("127.0.0.1", "::1", "127.0.0.2", "::ffff:127.0.0.1", "192.0.2.1")
             )
         ]
-        self.assertEqual(asked, [True, True, True, False, True])
+        self.assertEqual(taken, [True, True, True, False, True])
 
     def test_leave(self) -> None:
-        """Who leaves makes room, however it ends; nothing is kept of them."""
+        """A slot is free again however the work ends; nothing is kept of it."""
         for _ in range(9):
             with self.assertRaises(ZeroDivisionError), self.limit.slot("/a", "::1"):
                 raise ZeroDivisionError

@@ -25,6 +25,19 @@ class FullTransport(Transport):
         self.protocol.pauseProducing()
 
 
+class StalledTransport(Transport):
+    """A transport that takes nothing, and is full after each write."""
+
+    def write(self, data: bytes) -> None:
+        self.protocol.pauseProducing()
+
+
+def connect(house: House, transport: Transport) -> None:
+    """Connect a transport to the site."""
+    transport.protocol = house.site.buildProtocol(transport.getPeer())
+    transport.protocol.makeConnection(transport)
+
+
 class ConnectionCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.house = self.make()

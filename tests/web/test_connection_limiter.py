@@ -8,11 +8,11 @@ from twisted.logger import formatEvent
 
 from imgd.core.connections import Deadlines
 from tests.fakes import Transport, parse_answer, record_log, write
-from tests.web.connection_case import ASK, HEAD, ConnectionCase, FullTransport
+from tests.web.connection_case import ASK, HEAD, ConnectionCase, FullTransport, connect
 
 
 class SlowReaderTests(ConnectionCase):
-    """Sixteen places; from twelve on slow readers make room."""
+    """At most sixteen connections; from twelve on slow readers make room."""
 
     def setUp(self) -> None:
         limits = {"max_connections": 16, "max_per_client": 4, "deadlines": Deadlines(stalled=6000)}
@@ -21,24 +21,23 @@ class SlowReaderTests(ConnectionCase):
         self.events = record_log(self)
 
     def connect(self, peer: str) -> FullTransport | None:
-        """A connection, where there is room for it."""
+        """A connection, or None if there is no room for it."""
         if not self.house.site.limiter.may_accept(Transport(peer).getPeer()):
             return None
         transport = FullTransport(peer)
-        transport.protocol = self.house.site.buildProtocol(transport.getPeer())
-        transport.protocol.makeConnection(transport)
+        connect(self.house, transport)
         return transport
 
     def reader(self, peer: str) -> FullTransport | None:
-        """One that asks for much, and then takes nothing unless the test has it take some."""
+        """A client that asks for a large file, and takes as much of it as the test lets it."""
         transport = self.connect(peer)
         if transport is not None:
             self.send(transport, ASK.replace(b"/health", b"/big.bin"))
         return transport
 
     def readers(self, count: int) -> list[FullTransport]:
-        found = [self.reader(f"192.0.2.{number % 4}") for number in range(count)]
-        return [transport for transport in found if transport is not None]
+        readers = [self.reader(f"192.0.2.{number % 4}") for number in range(count)]
+        return [transport for transport in readers if transport is not None]
 
     def is_served(self, peer: str) -> bool:
         transport = self.connect(peer)
@@ -53,8 +52,8 @@ class SlowReaderTests(ConnectionCase):
         return [formatEvent(e) for e in self.events if "too slow" in str(e["log_format"])]
 
     def test_four_addresses(self) -> None:
-        """Four addresses that hold every place with slow readers, and come again at once when one
-        of them is closed, keep nobody out; the log tells of them in one line.
+        """Four addresses that hold every connection with slow readers, and reconnect at once when
+        one is closed, keep nobody out; the log has them in one line.
         """
         self.assertEqual(len(self.readers(16)), 16)
         self.assertFalse(self.is_served("198.51.100.1"))
@@ -64,13 +63,13 @@ class SlowReaderTests(ConnectionCase):
             self.readers(8)
             self.wait(30)
         self.wait(60)
-        said = "to read an answer while others waited to come in"
+        description = "to read an answer while others waited to come in"
         self.assertTrue(self.lines())
         for line in self.lines():
-            self.assertRegex(line, f"^Closed connections that were too slow: [0-9]+ {said}$")
+            self.assertRegex(line, f"^Closed connections that were too slow: [0-9]+ {description}$")
 
     def test_enough_places(self) -> None:
-        """Below three quarters nobody is ended for being slow, from there on they are."""
+        """Slow readers are ended from three quarters of the connections on, not below."""
         readers = self.readers(11)
         self.wait(300)
         self.assertTrue(self.is_served("198.51.100.1"))
@@ -100,8 +99,8 @@ class SlowReaderTests(ConnectionCase):
             self.assertTrue(self.is_served(f"198.51.100.{number}"), number)
         self.assertFalse(fast.aborted or waiting.aborted or idle.aborted or idle.disconnecting)
 
-    def test_answers_of_the_lane(self) -> None:
-        """What the lane sends counts as what the tree sends: who takes enough of it is not slow."""
+    def test_fast_path(self) -> None:
+        """Bytes that the fast path sends count: a client that takes enough is not slow."""
         write(os.path.join(self.house.documents, "a.jpg"), bytes(100_000))
         many = [self.connect(f"198.51.100.{number}") for number in range(13)]
         for _ in range(130):
@@ -123,9 +122,7 @@ class LimitTests(ConnectionCase):
         return self.limiter.may_accept(Transport(peer).getPeer())
 
     def test_idle_make_room(self) -> None:
-        """The connection that is idle longest makes room; health says that it is crowded where none
-        is.
-        """
+        """The connection that is idle longest makes room; if none is idle, health is degraded."""
         held = [self.house.connect(f"192.0.2.{n}") for n in range(3)]
         self.send(held[0], HEAD)
         self.assertTrue(self.may_accept("192.0.2.9"))
@@ -135,12 +132,12 @@ class LimitTests(ConnectionCase):
         self.send(last, HEAD)
         self.assertFalse(self.may_accept("192.0.2.10"))
         self.send(last, b"\r\n")
-        told = parse_answer(last.value()).json
-        self.assertEqual(told["status"], "degraded")
-        self.assertEqual(told["reasons"], ["There are as many connections as there may be."])
+        health = parse_answer(last.value()).json
+        self.assertEqual(health["status"], "degraded")
+        self.assertEqual(health["reasons"], ["There are as many connections as there may be."])
 
     def test_idle_a_moment_ago(self) -> None:
-        """A connection makes room as soon as its answer is given, by the lane or by the tree."""
+        """A connection makes room once its request is answered, by fast path or resource tree."""
         write(os.path.join(self.house.documents, "a.jpg"), b"a" * 10)
         held = [self.house.connect(f"192.0.2.{n}") for n in range(3)]
         for transport in held:
@@ -157,7 +154,7 @@ class LimitTests(ConnectionCase):
         self.assertTrue(self.may_accept("192.0.2.10"))
 
     def test_drained_meanwhile(self) -> None:
-        """A site that is told to end stays so, though it was full a moment ago."""
+        """A site that drains goes on draining, though it was full a moment ago."""
         write(os.path.join(self.house.documents, "a.jpg"), b"a" * 10)
         held = [self.house.connect(f"192.0.2.{n}") for n in range(3)]
         for transport in held:
@@ -169,7 +166,7 @@ class LimitTests(ConnectionCase):
         self.assertEqual(parse_answer(held[0].value()).headers["connection"], "close")
 
     def test_per_client(self) -> None:
-        """One address has its share, loopback has no bound of its own."""
+        """Each address has its bound; loopback has none of its own."""
         for _ in range(2):
             self.house.connect("192.0.2.1")
         self.assertFalse(self.may_accept("192.0.2.1"))
@@ -184,7 +181,7 @@ class DrainTests(ConnectionCase):
         return done
 
     def test_idle(self) -> None:
-        """With nothing under way, idle connections are closed and it is over at once."""
+        """If no request is under way, idle connections are closed and draining is over at once."""
         transport = self.house.connect()
         self.send(transport, ASK)
         done = self.drain()
@@ -193,13 +190,13 @@ class DrainTests(ConnectionCase):
         self.assertEqual(done, [None])
 
     def test_nobody(self) -> None:
-        """With nobody there it is over at once."""
+        """Without connections draining is over at once."""
         done = self.drain()
         self.house.clock.advance(0.1)
         self.assertEqual(done, [None])
 
     def test_request_under_way(self) -> None:
-        """A request under way is answered with ``Connection: close``, then it is over."""
+        """A request under way is answered with ``Connection: close`` before draining is over."""
         self.house.blocking.held = True
         transport = self.house.connect()
         self.send(transport, ASK.replace(b"/health", b"/?format=json"))
@@ -214,22 +211,22 @@ class DrainTests(ConnectionCase):
         self.assertEqual(done, [None])
 
     def test_head_under_way(self) -> None:
-        """A request of which some has come is awaited, and answered."""
+        """A request whose head has not wholly come is awaited, and answered."""
         write(os.path.join(self.house.documents, "a.jpg"), b"a" * 10)
         transport = self.house.connect()
-        asked = ASK.replace(b"/health", b"/a.jpg")
-        self.send(transport, asked[:20])
+        request = ASK.replace(b"/health", b"/a.jpg")
+        self.send(transport, request[:20])
         done = self.drain()
         self.house.clock.pump([0.1] * 10)
         self.assertEqual(done, [])
-        self.send(transport, asked[20:])
+        self.send(transport, request[20:])
         answer = parse_answer(transport.value())
         self.assertEqual((answer.body, answer.headers["connection"]), (b"a" * 10, "close"))
         self.house.clock.pump([0.1] * 2)
         self.assertEqual(done, [None])
 
     def test_grace(self) -> None:
-        """What is not done in time is ended, and told in one line."""
+        """A request that is not answered in time is ended."""
         self.house.blocking.held = True
         transport = self.house.connect()
         self.send(transport, ASK.replace(b"/health", b"/?format=json"))
@@ -241,7 +238,7 @@ class DrainTests(ConnectionCase):
         self.assertTrue(transport.aborted)
 
     def test_hurry(self) -> None:
-        """Asked to hurry, it ends at once."""
+        """``abort_now`` ends a drain at once."""
         self.house.blocking.held = True
         transport = self.house.connect()
         self.send(transport, ASK.replace(b"/health", b"/?format=json"))
@@ -251,7 +248,7 @@ class DrainTests(ConnectionCase):
         self.assertTrue(transport.aborted)
 
     def test_hurry_first(self) -> None:
-        """Asked to hurry before it began to drain, it does not wait either."""
+        """After ``abort_now`` a drain does not wait."""
         self.house.blocking.held = True
         self.send(self.house.connect(), ASK.replace(b"/health", b"/?format=json"))
         self.house.site.limiter.abort_now()

@@ -8,7 +8,7 @@ from twisted.logger import formatEvent
 
 from imgd.core.connections import Deadlines
 from tests.fakes import parse_answer, record_log, write
-from tests.web.connection_case import ASK, HEAD, POST, ConnectionCase, FullTransport
+from tests.web.connection_case import ASK, HEAD, POST, ConnectionCase, FullTransport, connect
 
 
 class DeadlineTests(ConnectionCase):
@@ -25,7 +25,7 @@ class DeadlineTests(ConnectionCase):
         self.assertTrue(transport.disconnecting)
 
     def test_silence(self) -> None:
-        """A connection that never asks is closed after as long, without a word."""
+        """A connection that sends nothing is closed after the same deadline, without an answer."""
         transport = self.house.connect()
         self.wait(19)
         self.assertFalse(transport.disconnecting)
@@ -34,7 +34,7 @@ class DeadlineTests(ConnectionCase):
         self.assertEqual(transport.value(), b"")
 
     def test_slow_body(self) -> None:
-        """A body that comes byte by byte is answered 408, and what comes after does nothing."""
+        """A body that comes byte by byte is answered 408, and later bytes have no effect."""
         transport = self.house.connect()
         self.send(transport, POST)
         for at in range(30):
@@ -48,7 +48,7 @@ class DeadlineTests(ConnectionCase):
         self.assertEqual(transport.value(), before)
 
     def test_second_head(self) -> None:
-        """On a connection that lives on, a head has its time from its first byte."""
+        """On a connection that stays open, the deadline of a head starts with its first byte."""
         transport = self.house.connect()
         self.send(transport, ASK)
         self.wait(60)
@@ -60,7 +60,7 @@ class DeadlineTests(ConnectionCase):
         self.assertTrue(transport.disconnecting)
 
     def test_idle(self) -> None:
-        """Between requests there is more time, and each request begins it anew."""
+        """Between requests there is more time, which each request starts again."""
         transport = self.house.connect()
         for _ in range(3):
             self.send(transport, ASK)
@@ -70,8 +70,8 @@ class DeadlineTests(ConnectionCase):
         self.assertTrue(transport.disconnecting)
         self.assertEqual(transport.value().count(b"200 OK"), 3)
 
-    def test_lane(self) -> None:
-        """Answers of the lane and of the tree count alike."""
+    def test_fast_path(self) -> None:
+        """Answers of the fast path and of the resource tree count alike."""
         write(os.path.join(self.house.documents, "a.jpg"), b"a" * 10)
         transport = self.house.connect()
         for _ in range(2):
@@ -92,12 +92,11 @@ class DeadlineTests(ConnectionCase):
         self.assertEqual(parse_answer(transport.value()).status, 200)
 
     def test_stalled_reader(self) -> None:
-        """A client that takes nothing of a large answer is cut off; one that does is not."""
+        """A client that takes nothing of a large answer is cut off; one that takes some is not."""
         write(os.path.join(self.house.documents, "big.bin"), bytes(3_000_000))
         for takes in (False, True):
             transport = FullTransport("127.0.0.1")
-            transport.protocol = self.house.site.buildProtocol(transport.getPeer())
-            transport.protocol.makeConnection(transport)
+            connect(self.house, transport)
             self.send(transport, ASK.replace(b"/health", b"/big.bin"))
             for second in range(1, 201):
                 self.wait(1)
@@ -117,7 +116,7 @@ class DeadlineTests(ConnectionCase):
         self.assertTrue(idle.disconnecting)
 
     def test_told_together(self) -> None:
-        """Slow clients are told of together, once a minute, and idle ones not at all."""
+        """Slow clients are logged together, once a minute, and idle ones are not."""
         events = record_log(self)
         self.send(self.house.connect(), ASK)
         for number in range(90):
@@ -131,7 +130,7 @@ class DeadlineTests(ConnectionCase):
         self.assertIn("with the body of a request", lines[1])
 
     def test_forgotten(self) -> None:
-        """Connections that are gone are looked at no more."""
+        """A connection that is gone is not touched by its deadline."""
         transport = self.house.connect()
         transport.abortConnection()
         self.wait(100)

@@ -1,4 +1,4 @@
-"""The control API, as its callers meet it."""
+"""The control API, as clients see it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.paths import encode
 from imgd.errors import Unavailable
-from tests.fakes import TOKEN, House, write
+from tests.fakes import TOKEN, Answer, House, write
+from tests.web.connection_case import FullTransport, connect
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 FAR = "203.0.113.9"  # RFC 5737: documentation
@@ -25,7 +26,7 @@ class HouseCase(SynchronousTestCase):
         write(os.path.join(self.frames, "notes.txt"))
         write(os.path.join(self.frames, "deep", "c.nii.gz"), b"volume")
 
-    def assert_detail(self, answer, status: int, *words: str) -> None:
+    def assert_detail(self, answer: Answer, status: int, *words: str) -> None:
         """The answer is an error in one JSON sentence that holds these words."""
         self.assertEqual((answer.status, list(answer.json)), (status, ["detail"]), answer.body)
         self.assertEqual(answer.headers["content-type"], "application/json")
@@ -39,18 +40,18 @@ class LoadTests(HouseCase):
         """A load answers with what was loaded, and when it will be unloaded."""
         answer = self.house.post("/load-directory", {"directory": self.frames})
         self.assertEqual(answer.status, 200)
-        told = answer.json
-        self.assertEqual(told["status"], "success")
-        self.assertEqual(told["directory"], self.frames)
-        self.assertEqual(told["image_count"], 2)
-        self.assertEqual(told["message"], f"Loaded 2 images from {self.frames}")
+        result = answer.json
+        self.assertEqual(result["status"], "success")
+        self.assertEqual(result["directory"], self.frames)
+        self.assertEqual(result["image_count"], 2)
+        self.assertEqual(result["message"], f"Loaded 2 images from {self.frames}")
         self.assertRegex(
-            told["timeout"],
+            result["timeout"],
             r"^Directory will be automatically unloaded at "
             r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(30 minutes\)$",
         )
         self.assertEqual(
-            told["collection"],
+            result["collection"],
             {
                 "name": "current",
                 "directory": self.frames,
@@ -69,20 +70,20 @@ class LoadTests(HouseCase):
         self.assertEqual(self.house.post("/load-directory", {"path": self.frames}).status, 200)
 
     def test_never(self) -> None:
-        """0 minutes: no timer."""
-        order = {"directory": self.frames, "timeout_minutes": 0}
-        told = self.house.post("/load-directory", order).json
-        self.assertEqual(told["timeout"], "No auto-unload timeout set")
-        self.assertIsNone(told["collection"]["expires_at"])
+        """0 minutes start no timer."""
+        body = {"directory": self.frames, "timeout_minutes": 0}
+        result = self.house.post("/load-directory", body).json
+        self.assertEqual(result["timeout"], "No auto-unload timeout set")
+        self.assertIsNone(result["collection"]["expires_at"])
 
     def test_recursive(self) -> None:
-        """A recursive load takes folders along, and names have slashes."""
-        order = {"directory": self.frames, "recursive": True}
-        self.assertEqual(self.house.post("/load-directory", order).json["image_count"], 3)
+        """A recursive load includes folders, and names contain slashes."""
+        body = {"directory": self.frames, "recursive": True}
+        self.assertEqual(self.house.post("/load-directory", body).json["image_count"], 3)
         self.assertEqual(self.house.ask("/images/deep/c.nii.gz").body, b"volume")
 
     def test_not_recursive(self) -> None:
-        """Without it, nothing below the folder is served."""
+        """Without ``recursive``, no file below a folder is served."""
         self.house.load(self.frames)
         self.assertEqual(self.house.ask("/images/deep/c.nii.gz").status, 404)
         self.assertEqual(self.house.ask("/images/deep/").status, 404)
@@ -92,14 +93,14 @@ class LoadTests(HouseCase):
         self.assertEqual(self.house.post("/load-directory", {"directory": "frames"}).status, 200)
 
     def test_named(self) -> None:
-        """A named collection stands beside the current one, and is replaced by its name."""
+        """A named collection is kept beside the current one, until another takes its name."""
         self.house.load(self.frames)
-        order = {"directory": os.path.join(self.frames, "deep"), "name": "Deep-1.x"}
-        self.assertEqual(self.house.post("/load-directory", order).status, 200)
+        body = {"directory": os.path.join(self.frames, "deep"), "name": "Deep-1.x"}
+        self.assertEqual(self.house.post("/load-directory", body).status, 200)
         self.assertEqual(self.house.ask("/images/a.jpg").body, b"jpeg")
         self.assertEqual(self.house.ask("/collections/Deep-1.x/files/c.nii.gz").body, b"volume")
-        order["directory"] = self.frames
-        self.house.post("/load-directory", order)
+        body["directory"] = self.frames
+        self.house.post("/load-directory", body)
         self.assertEqual(self.house.ask("/collections/Deep-1.x/files/c.nii.gz").status, 404)
         self.assertEqual(self.house.ask("/collections/Deep-1.x/files/a.jpg").body, b"jpeg")
 
@@ -186,13 +187,13 @@ class LoadTests(HouseCase):
         for path in ("/", os.path.dirname(self.folder)):
             answer = self.house.post("/load-directory", {"directory": path, "recursive": True})
             self.assert_detail(answer, 403, path, "recursively", "--allow-root")
-        order = {"directory": self.folder, "recursive": True}
-        self.assertEqual(self.house.post("/load-directory", order).status, 200)
+        body = {"directory": self.folder, "recursive": True}
+        self.assertEqual(self.house.post("/load-directory", body).status, 200)
         deeper = os.path.join(self.folder, "h")
-        answer = House(deeper).post("/load-directory", order)
+        answer = House(deeper).post("/load-directory", body)
         self.assert_detail(answer, 403, "--allow-root")
         allowing = House(deeper, allowed=(self.folder,))
-        self.assertEqual(allowing.post("/load-directory", order).status, 200)
+        self.assertEqual(allowing.post("/load-directory", body).status, 200)
 
     def test_too_large(self) -> None:
         """A body over 64 KiB is refused before it is read, announced or in chunks."""
@@ -234,7 +235,7 @@ class LoadTests(HouseCase):
 
 class UnloadTests(HouseCase):
     def test_unload(self) -> None:
-        """The current collection is unloaded, and it is said when there is none."""
+        """The current collection is unloaded; the answer says if there is none."""
         self.house.load(self.frames)
         answer = self.house.post("/unload")
         self.assertEqual(
@@ -269,18 +270,8 @@ class UnloadTests(HouseCase):
         body = os.urandom(3_000_000)
         write(os.path.join(self.frames, "big.nii"), body)
         self.house.load(self.frames)
-        transport = self.house.connect()
-        transport.registerProducer = lambda producer, streaming: setattr(
-            transport, "producer", producer
-        )
-        sent = transport.write
-
-        def slow(data: bytes) -> None:
-            sent(data)
-            transport.protocol.pauseProducing()
-
-        transport.write = slow
-        transport.protocol.makeConnection(transport)
+        transport = FullTransport("127.0.0.1")
+        connect(self.house, transport)
         transport.protocol.dataReceived(b"GET /images/big.nii HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.house.post("/unload")
         for _ in range(100):
@@ -290,7 +281,7 @@ class UnloadTests(HouseCase):
 
 class TimeoutTests(HouseCase):
     def test_timeout(self) -> None:
-        """The default is told; setting it restarts running timers and is the new default."""
+        """The default can be read; setting it restarts running timers."""
         self.assertEqual(
             self.house.ask("/timeout").json, {"timeout_minutes": 30, "timeout_enabled": True}
         )
@@ -318,7 +309,7 @@ class TimeoutTests(HouseCase):
         self.assertIsNone(self.house.ask("/").json["timeout_minutes"])
 
     def test_errors(self) -> None:
-        """Minutes are a whole number from 0 on, of this world."""
+        """Minutes are a whole number from 0 to ten years."""
         for minutes in ("-1", "1.5", "x", "", "1/2", "%31%00", "99999999999", "\u0661".encode()):
             path = f"/timeout/{minutes if isinstance(minutes, str) else '%D9%A1'}"
             with self.subTest(path=path):
@@ -328,7 +319,7 @@ class TimeoutTests(HouseCase):
 
 class PublicUrlTests(HouseCase):
     def test_public_url(self) -> None:
-        """URLs handed out begin with the public one, until it is taken back."""
+        """All URLs begin with the public one, until it is set to null."""
         self.house.load(self.frames)
         answer = self.house.post("/public-url", {"url": "https://abc.ngrok.app/"})
         self.assertEqual(answer.json["public_url"], "https://abc.ngrok.app")
@@ -339,16 +330,16 @@ class PublicUrlTests(HouseCase):
         self.assertEqual(images[0]["url"], "https://localhost:8888/images/a.jpg")
 
     def test_errors(self) -> None:
-        """What is no http or https URL is refused, naming the field."""
+        """Any other than an http or https URL is refused, naming the field."""
         for url in ("", "ftp://x", "https://", "https://a b", "javascript:1", 5, "https://u@h"):
             self.assert_detail(self.house.post("/public-url", {"url": url}), 400, "'url'")
 
 
 class AccessTests(HouseCase):
-    """Contract section 3."""
+    """Who may control."""
 
     def test_table(self) -> None:
-        """Plainly local or with the token; everything else is turned away, and nothing happens."""
+        """Local clients and those with the token may control; others are refused, to no effect."""
         cross = {"Origin": "https://evil.example", "Host": "localhost:8888"}
         for headers, peer, status in [
             ({}, "127.0.0.1", 200),
@@ -381,7 +372,7 @@ class AccessTests(HouseCase):
                 self.assertEqual(answer.headers["www-authenticate"], "Bearer")
 
     def test_paths_of_the_host(self) -> None:
-        """Who may not control sees directories by their last name alone."""
+        """Clients that may not control see only the last names of directories."""
         self.house.load(self.frames)
         for path in ("/", "/collections", "/collections/current"):
             self.assertIn(self.folder.encode(), self.house.ask(path).body)
@@ -392,7 +383,7 @@ class AccessTests(HouseCase):
             self.assertIn(b'"frames"', far.body)
 
     def test_refused_before_reading(self) -> None:
-        """Whoever may not control learns nothing of what is wrong with the request."""
+        """Clients that may not control do not learn what is wrong with a request."""
         answer = self.house.ask("/load-directory", "POST", {"Host": "evil"}, b"not json")
         self.assert_detail(answer, 403, "token")
 

@@ -17,7 +17,7 @@ from tests.web.list_case import ListCase
 
 class KeptTests(ListCase):
     def test_once_for_all(self) -> None:
-        """However many wait for a folder, it is read once, though it has just been changed."""
+        """However many requests wait for a folder, it is read once, though it has just changed."""
         os.utime(self.big)
         scans = Scans(self.big)
         self.house.blocking.held = True
@@ -28,14 +28,14 @@ class KeptTests(ListCase):
         self.assertEqual(scans.count, 1)
 
     def test_changed_since(self) -> None:
-        """Who asks after a folder was changed is told of the change, however soon."""
+        """A request that comes after a change of the folder sees the change, however soon."""
         os.utime(self.big)
         for number in range(3):
             write(os.path.join(self.big, f"new{number}.png"))
             self.assertIn(f"new{number}.png", self.names())
 
     def test_kept(self) -> None:
-        """A folder that stands is read once, for every order and filter of it."""
+        """A folder that does not change is read once, for all its orders and filters."""
         scans = Scans(self.big)
         self.assertEqual(self.names(), ["a.png", "b.png", "c.png"])
         self.assertEqual(self.names("/big/?format=json&order=desc")[0], "c.png")
@@ -46,7 +46,7 @@ class KeptTests(ListCase):
         self.assertEqual(scans.count, 2)
 
     def test_facts(self) -> None:
-        """A page tells of each file what it is now, though its folder is not read again."""
+        """A page has the size of each file as it is now, though the folder is not read again."""
         self.names()
         scans = Scans(self.big)
         write(os.path.join(self.big, "b.png"), b"larger")
@@ -54,7 +54,7 @@ class KeptTests(ListCase):
         self.assertEqual((sizes, scans.count), ([1, 6, 1], 0))
 
     def test_order_of_facts(self) -> None:
-        """The order of sizes follows them within seconds."""
+        """The order by size follows the sizes within seconds."""
         by_size = "/big/?format=json&sort=size"
         self.assertEqual(self.names(by_size)[-1], "c.png")
         write(os.path.join(self.big, "a.png"), b"larger")
@@ -62,19 +62,19 @@ class KeptTests(ListCase):
         self.assertEqual(self.names(by_size)[-1], "a.png")
 
     def test_links(self) -> None:
-        """A link that leads somewhere at last is listed soon, though its folder stands."""
-        place = os.path.join(self.house.documents, "later.png")
-        os.symlink(place, os.path.join(self.big, "link.png"))
+        """A link whose target appears is listed soon, though its folder does not change."""
+        target = os.path.join(self.house.documents, "later.png")
+        os.symlink(target, os.path.join(self.big, "link.png"))
         os.utime(self.big, LONG_AGO)
         self.assertNotIn("link.png", self.names())
-        write(place)
+        write(target)
         self.house.clock.advance(6)
         self.assertIn("link.png", self.names())
 
 
 class BoundTests(ListCase):
     def test_of_a_folder(self) -> None:
-        """So many wait for a folder; one more is told at once to try again. Others go on."""
+        """So many requests may wait for a folder; one more is answered 503 at once, others wait."""
         self.house.blocking.held = True
         waiting = [
             self.begin("/big/?format=json", f"192.0.2.{n}") for n in range(MAX_WAITING_PER_FOLDER)
@@ -86,8 +86,8 @@ class BoundTests(ListCase):
         self.assertFalse(self.is_refused("/big/?format=json", "192.0.2.99"))
 
     def test_of_a_client(self) -> None:
-        """So many of one client wait, for whatever; another client is let in. A network of IPv6 is
-        one client, and so are all that come through loopback.
+        """So many requests of one client may wait, for any folder; another client's are let in. A
+        network of IPv6 is one client, and so are all that come through loopback.
         """
         for number in range(MAX_WAITING_PER_CLIENT):
             write(os.path.join(self.house.documents, str(number), "a.png"))

@@ -26,14 +26,14 @@ class HealthTests(ConnectionCase):
         self.assertEqual(self.house.ask("/health").json["status"], "healthy")
 
     def test_unavailable(self) -> None:
-        """What the machine cannot do now is a 503 with Retry-After, which names its fault."""
+        """An error of the machine is a 503 with Retry-After, and its fault is in /health."""
         self.house.store.fail = Unavailable("The disk is full.", "state")
         os.makedirs(os.path.join(self.house.documents, "frames"))
-        where = os.path.join(self.house.documents, "frames")
-        answer = self.house.post("/load-directory", {"directory": where})
+        frames = os.path.join(self.house.documents, "frames")
+        answer = self.house.post("/load-directory", {"directory": frames})
         self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "5"))
-        told = self.house.ask("/health").json["reasons"]
-        self.assertEqual(told, ["What is loaded cannot be stored: loads and unloads fail."])
+        reasons = self.house.ask("/health").json["reasons"]
+        self.assertEqual(reasons, ["What is loaded cannot be stored: loads and unloads fail."])
 
 
 class UnexpectedTests(ListCase):

@@ -42,7 +42,7 @@ class FailureTests(ListCase):
         self.house.blocking.held = True
 
     def test_first_page(self) -> None:
-        """A stream whose first page fails is answered with the error; the connection lives on."""
+        """A stream whose first page fails is answered with the error; the connection stays open."""
         errors: tuple[ImgdError, ...] = (Unavailable("The disk failed."), NotFound("It is gone."))
         for error in errors:
             transport = self.begin(STREAM)
@@ -70,7 +70,7 @@ class FailureTests(ListCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_unexpected(self) -> None:
-        """So it is with an error that nobody foresaw: 500, and one line in the log."""
+        """An unexpected error is answered 500, with one line in the log."""
         transport = self.begin(STREAM)
         self.house.blocking.step()
         self.house.blocking.fail(ZeroDivisionError())

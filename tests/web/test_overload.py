@@ -16,7 +16,9 @@ class OverloadTests(ConnectionCase):
         return transport
 
     def test_refusal(self) -> None:
-        """One too many is answered 503 with Retry-After when it asks, once, and closed."""
+        """A connection too many is answered 503 with Retry-After when it sends a request, and
+        closed.
+        """
         transport = self.refused()
         self.assertEqual(transport.value(), b"")
         transport.protocol.dataReceived(ASK)
@@ -28,7 +30,7 @@ class OverloadTests(ConnectionCase):
         self.assertEqual(transport.value().count(b"HTTP/1.1"), 1)
 
     def test_refusals_are_bounded(self) -> None:
-        """Those who do not ask are closed soon, and not more than a few are waited for."""
+        """Such connections that send nothing are closed soon, and not many may wait."""
         waiting = []
         while (protocol := self.house.site.limiter.overload_protocol()) is not None:
             transport = Transport("192.0.2.1")

@@ -1,4 +1,4 @@
-"""Clients behind a trusted proxy are counted by their own address; nobody else's word counts."""
+"""Clients behind a trusted proxy are counted by their own address, and others by theirs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.forwarded import TrustedProxies
 from tests.fakes import TOKEN, House, Transport, parse_answer, write
+from tests.web.connection_case import StalledTransport, connect
 
 PROXY = "127.0.0.1"
 LISTING = "GET /?format=json HTTP/1.1\r\nHost: localhost\r\n"  # held back by the test
@@ -30,13 +31,13 @@ class Case(SynchronousTestCase):
         return house
 
     def ask(
-        self, client: str | None, asked: str = LISTING, *, over: Transport | None = None
+        self, client: str | None, request: str = LISTING, *, over: Transport | None = None
     ) -> Transport:
-        """A request that a proxy says is of this client: over a new connection, or this one."""
+        """A request that a proxy forwards for this client, over a new connection or this one."""
         transport = over or self.house.connect(PROXY)
-        said = "" if client is None else f"X-Forwarded-For: {client}\r\n"
+        forwarded_for = "" if client is None else f"X-Forwarded-For: {client}\r\n"
         transport.clear()
-        transport.protocol.dataReceived(f"{asked}{said}\r\n".encode("latin-1"))
+        transport.protocol.dataReceived(f"{request}{forwarded_for}\r\n".encode("latin-1"))
         return transport
 
     def status(self, transport: Transport) -> int:
@@ -50,8 +51,8 @@ class BoundTests(Case):
         """
         for _ in range(2):
             self.assertEqual(self.status(self.ask("198.51.100.1")), 0)
-        for asked in (LISTING, SMALL, STUCK):
-            refused = self.ask("198.51.100.1", asked)
+        for request in (LISTING, SMALL, STUCK):
+            refused = self.ask("198.51.100.1", request)
             answer = parse_answer(refused.value())
             self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "5"))
             self.assertIn("This address", answer.json["detail"])
@@ -62,52 +63,54 @@ class BoundTests(Case):
         self.assertEqual(self.status(self.ask("198.51.100.1", SMALL)), 200)
 
     def test_at_its_head(self) -> None:
-        """A request counts from its head on, while its body is awaited."""
+        """A request counts from its head on, before its body has come."""
         for _ in range(2):
             self.assertEqual(self.status(self.ask("198.51.100.1", STUCK)), 0)
         self.assertEqual(self.status(self.ask("198.51.100.1")), 503)
 
     def test_many_clients_on_one_connection(self) -> None:
-        """A connection counts for the client whose request it carries, and for nobody between."""
+        """A connection counts for the client whose request it carries, and between requests for
+        none.
+        """
         pool = [self.house.connect(PROXY) for _ in range(10)]
-        for asked in (SMALL, "GET /health HTTP/1.1\r\nHost: localhost\r\n"):
+        for request in (SMALL, "GET /health HTTP/1.1\r\nHost: localhost\r\n"):
             for number in range(30):
                 client = f"198.51.100.{number % 3}"
-                transport = self.ask(client, asked, over=pool[number % 10])
+                transport = self.ask(client, request, over=pool[number % 10])
                 self.assertEqual(self.status(transport), 200, number)
 
     def test_door(self) -> None:
         """A proxy's connections are not bounded by the proxy's own address."""
-        door = self.house.site.limiter
+        limiter = self.house.site.limiter
         for _ in range(5):
-            self.assertTrue(door.may_accept(Transport("192.0.2.5").getPeer()))
+            self.assertTrue(limiter.may_accept(Transport("192.0.2.5").getPeer()))
             self.house.connect("192.0.2.5")
-            self.assertEqual(door.may_accept(Transport("192.0.2.16").getPeer()), _ < 2)
+            self.assertEqual(limiter.may_accept(Transport("192.0.2.16").getPeer()), _ < 2)
             self.house.connect("192.0.2.16")
 
     def test_own_address(self) -> None:
-        """Where a proxy names nobody, or nonsense, it is asked by itself."""
-        for said in (None, "nonsense"):
+        """If a proxy names no client, or nonsense, the request counts for the proxy."""
+        for forwarded_for in (None, "nonsense"):
             for number in range(3):
                 transport = self.house.connect("192.0.2.5")
-                self.ask(said, over=transport)
+                self.ask(forwarded_for, over=transport)
                 self.assertEqual(self.status(transport), 503 if number == 2 else 0)
             self.house.blocking.release()
         for _ in range(5):
             self.assertEqual(self.status(self.ask(None)), 0)  # loopback itself has no bound
 
     def test_piecemeal(self) -> None:
-        """However a head arrives, its client counts, on the lane and on the tree."""
-        for asked in (LISTING, SMALL):
+        """However a head arrives, its client counts, on the fast path and in the resource tree."""
+        for request in (LISTING, SMALL):
             transport = self.house.connect(PROXY)
-            for byte in f"\r\n{asked}X-Forwarded-For: 198.51.100.7\r\n\r\n".encode():
+            for byte in f"\r\n{request}X-Forwarded-For: 198.51.100.7\r\n\r\n".encode():
                 transport.protocol.dataReceived(bytes((byte,)))
         self.house.blocking.release()
         lines = self.house.access_lines
         self.assertEqual([line.split()[0] for line in lines], ["198.51.100.7"] * 2)
 
     def test_bad_requests(self) -> None:
-        """What is no request is refused as anybody's is."""
+        """Bad requests through a proxy are refused like any others."""
         self.assertEqual(self.status(self.ask("198.51.100.1", "GET /a.jpg HTTP/1.1\r\n")), 400)
         self.assertEqual(self.status(self.ask("198.51.100.1", "GET / HTTP/9.9\r\n")), 505)
 
@@ -116,8 +119,8 @@ class BoundTests(Case):
         write(os.path.join(self.house.documents, "big.bin"), bytes(3_000_000))
         transports = []
         for _ in range(2):
-            transport = self.house.connect(PROXY)
-            transport.write = lambda data, to=transport: to.protocol.pauseProducing()
+            transport = StalledTransport(PROXY)
+            connect(self.house, transport)
             transports.append(transport)
             self.ask("198.51.100.1", SMALL.replace("a.jpg", "big.bin"), over=transport)
         self.assertEqual(self.status(self.ask("198.51.100.1", SMALL)), 503)
@@ -127,17 +130,17 @@ class BoundTests(Case):
 
 class LogTests(Case):
     def test_access_log(self) -> None:
-        """The access log shows the client, from the lane and from the tree, IPv6 too."""
+        """The access log shows the client, by the fast path and by the resource tree, IPv6 too."""
         for client in ("198.51.100.1", "2001:db8:9::1", "192.0.2.4"):
-            for asked in (SMALL, "GET /health HTTP/1.1\r\nHost: localhost\r\n"):
-                self.ask(client, asked)
+            for request in (SMALL, "GET /health HTTP/1.1\r\nHost: localhost\r\n"):
+                self.ask(client, request)
         shown = [line.split()[0] for line in self.house.access_lines]
         self.assertEqual(shown, ["198.51.100.1"] * 2 + ["2001:db8:9::1"] * 2 + [PROXY] * 2)
 
 
 class TrustTests(Case):
     def test_nobody_else(self) -> None:
-        """The header of anyone else changes nothing: neither the count nor the log."""
+        """The header of a client that is no proxy changes neither the count nor the log."""
         transport = self.house.connect("203.0.113.9")
         self.ask("198.51.100.1", SMALL, over=transport)
         self.assertIn("203.0.113.9 ", self.house.access_lines[0])
@@ -146,7 +149,7 @@ class TrustTests(Case):
         self.assertEqual(self.status(self.ask("198.51.100.1", SMALL)), 200)
 
     def test_none_by_default(self) -> None:
-        """Without the setting nobody is a proxy, on this machine neither."""
+        """Without the setting no client is a proxy, not even one on this machine."""
         self.house = self.make()
         for _ in range(5):
             self.assertEqual(self.status(self.ask("198.51.100.1")), 0)
@@ -181,8 +184,8 @@ class RoomTests(Case):
         write(os.path.join(self.house.documents, "big.bin"), bytes(3_000_000))
         transports = []
         for number in range(4):
-            transport = self.house.connect(PROXY)
-            transport.write = lambda data, to=transport: to.protocol.pauseProducing()
+            transport = StalledTransport(PROXY)
+            connect(self.house, transport)
             transports.append(transport)
             self.ask(f"198.51.100.{number}", SMALL.replace("a.jpg", "big.bin"), over=transport)
         for second in range(70):

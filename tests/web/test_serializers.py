@@ -1,4 +1,4 @@
-"""What clients are told of collections, be their directories slow or fast."""
+"""The messages about collections, if their directories answer in time and if not."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class StatusTests(ListCase):
         self.house.load(self.big)
         self.assertEqual(self.house.ask("/").json["image_list"], ["a.png", "b.png", "c.png"])
         write(os.path.join(self.big, "\udcff.png"))
-        told = self.house.ask("/").json
-        self.assertEqual((told["image_list"][3], told["image_count"]), ("\ufffd.png", 4))
-        self.assertFalse(told["image_list_truncated"])
-        self.assertEqual(told["collections"][0]["image_count"], 4)
+        status = self.house.ask("/").json
+        self.assertEqual((status["image_list"][3], status["image_count"]), ("\ufffd.png", 4))
+        self.assertFalse(status["image_list_truncated"])
+        self.assertEqual(status["collections"][0]["image_count"], 4)
 
 
 class LateTests(ListCase):
@@ -28,40 +28,40 @@ class LateTests(ListCase):
         self.house.blocking.held = True
 
     def test_status(self) -> None:
-        """A directory that does not answer keeps the status for a second: it tells what was known,
-        then at once, until it answers.
+        """The status waits a second for a directory that does not answer, and has what was known;
+        later ones have it at once, until the directory answers.
         """
         first = self.begin("/")
         self.assertEqual(first.value(), b"")
         self.house.clock.advance(SOON)
         second = self.begin("/")
-        for told in (self.answer(first).json, self.answer(second).json):
-            self.assertEqual(told["image_list"], ["a.png", "b.png", "c.png"])
-            self.assertFalse(told["collections"][0]["available"])
+        for status in (self.answer(first).json, self.answer(second).json):
+            self.assertEqual(status["image_list"], ["a.png", "b.png", "c.png"])
+            self.assertFalse(status["collections"][0]["available"])
         self.house.blocking.held = False
         self.house.blocking.release()
         self.assertTrue(self.house.ask("/").json["collections"][0]["available"])
 
     def test_collections(self) -> None:
-        """So it is with the collections; and the one that answers is told as there."""
+        """The list of collections waits as long; a directory that answers is available."""
         write(os.path.join(self.folder, "other", "a.png"))
         self.house.blocking.held = False
         self.house.load("other", name="other")
         self.house.blocking.held = True
-        asked = self.begin("/collections")
+        transport = self.begin("/collections")
         self.house.blocking.step()
         self.house.clock.advance(SOON)
-        told = {c["name"]: c["available"] for c in self.answer(asked).json["collections"]}
-        self.assertEqual(told, {"current": True, "other": False})
+        status = {c["name"]: c["available"] for c in self.answer(transport).json["collections"]}
+        self.assertEqual(status, {"current": True, "other": False})
 
     def test_never_read(self) -> None:
-        """Of a directory that was not read since the start, the count is told that was stored."""
+        """If a directory was not read since the start, the status has the count that was stored."""
         again = House(self.folder, store=self.house.store)
         again.manager.restore()
         again.blocking.held = True
         transport = again.connect()
         transport.protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         again.clock.advance(SOON)
-        told = self.answer(transport).json
-        self.assertEqual((told["image_count"], told["image_list"]), (3, []))
-        self.assertTrue(told["image_list_truncated"])
+        status = self.answer(transport).json
+        self.assertEqual((status["image_count"], status["image_list"]), (3, []))
+        self.assertTrue(status["image_list_truncated"])
