@@ -230,6 +230,7 @@ class CheckerTests(SynchronousTestCase):
             ("imgd.host.new", "from imgd.web.server import Site"),
             ("imgd.net.new", "from imgd import web"),
             ("imgd.net.new", "from imgd.web import server"),
+            ("imgd.certificates.new", "from imgd.net.tls import build_context"),
             ("imgd.settings", "from imgd.host import clock"),
             ("imgd.web.new", "from imgd import service"),
             ("imgd.web.new", "from imgd.tap import Options"),

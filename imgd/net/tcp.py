@@ -38,7 +38,7 @@ def _missing_names() -> list[str]:
 
 
 MISSING: Final = tuple(_missing_names())
-_KNOWN: Final = () if MISSING else (tcp.Connection,)
+_KNOWN: Final[Any] = () if MISSING else tcp.Connection
 
 SendFile = Callable[[int, int, int, int], int]
 _send_file: Final[SendFile | None] = getattr(os, "sendfile", None)

@@ -108,6 +108,17 @@ class StateFolderCase(SynchronousTestCase):
             self.folder, names, now, force_leaf=force_leaf, starting=starting, keys=QUICK_KEYS
         )
 
+    def renewed(
+        self, names: SubjectAltNames = NAMES, now: datetime = NOW, *, force_leaf: bool = False
+    ) -> str:
+        """What was made, in one text; the CA must have stayed."""
+        before = read(self.path("ca.pem"))
+        files = self.ensure(now, names, force_leaf=force_leaf)
+        self.assertEqual(read(self.path("ca.pem")), before)
+        self.assert_pairs_match()
+        self.assert_nothing_beside()
+        return "\n".join(files.made)
+
     def refused(self, now: datetime = NOW, *, starting: bool = True) -> str:
         with self.assertRaises(StartError) as caught:
             self.ensure(now, starting=starting)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from datetime import datetime, timedelta
+from datetime import timedelta
 from unittest import skipUnless
 
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from imgd.certificates import renewal
-from imgd.certificates.names import SubjectAltNames
 from imgd.errors import StartError
 from tests.certificates.folder_case import (
     NAMES,
@@ -45,44 +44,15 @@ class RenewalTests(StateFolderCase):
         self.assertEqual(files.ca_fingerprint.replace(":", ""), digest)
         self.assertRegex(files.ca_fingerprint, r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$")
 
-    def renewed(
-        self, names: SubjectAltNames = NAMES, now: datetime = NOW, *, force_leaf: bool = False
-    ) -> str:
-        """What was made, in one text; the CA must have stayed."""
-        before = read(self.path("ca.pem"))
-        files = self.ensure(now, names, force_leaf=force_leaf)
-        self.assertEqual(read(self.path("ca.pem")), before)
-        self.assert_pairs_match()
-        self.assert_nothing_beside()
-        return "\n".join(files.made)
-
     def test_nothing_due(self) -> None:
         """A start with everything in order changes no file."""
         before = self.contents()
         self.assertEqual(self.renewed(now=NOW + timedelta(days=200)), "")
         self.assertEqual(self.contents(), before)
 
-    def test_two_thirds(self) -> None:
-        """A leaf past two thirds of its life is renewed, one just before is not."""
-        turn = NOW - timedelta(hours=1) + (timedelta(days=365, hours=1)) * 2 / 3
-        self.assertEqual(self.renewed(now=turn - timedelta(seconds=2)), "")
-        reason = "(it ends on 2027-03-01)"
-        self.assertEqual(self.renewed(now=turn), f"server.pem {reason}\nserver-ec.pem {reason}")
-        self.assertEqual(self.renewed(now=turn), "")
-
-    def test_new_name(self) -> None:
-        """A name that the leaf lacks renews it, and is named; one name fewer does not."""
-        more = SubjectAltNames((*NAMES.dns, "scanner.local"), (*NAMES.ips, "10.1.2.3"))
-        self.assertIn("does not cover scanner.local, 10.1.2.3", self.renewed(more))
-        self.assertEqual(self.renewed(), "")
-
     def test_forced(self) -> None:
         """A leaf that is asked for is made, with the CA that there is."""
         self.assertIn("asked for", self.renewed(force_leaf=True))
-
-    def test_clock_behind(self) -> None:
-        """A leaf from the future is renewed, the CA is not: its clients trust it already."""
-        self.assertIn("not valid before", self.renewed(now=NOW - timedelta(days=9)))
 
     def test_damaged_leaf(self) -> None:
         """A leaf or key that is no PEM, missing or another's is made anew."""
