@@ -42,12 +42,12 @@ class Phase(IntEnum):
 class Deadlines:
     """How long each stage may take, in seconds; ``stalled`` begins anew with each byte taken."""
 
-    handshake: float = 10
-    header: float = 20
-    body: float = 30
-    stalled: float = 60
-    idle: float = 75
-    closing: float = 5
+    handshake: float
+    header: float
+    body: float
+    stalled: float
+    idle: float
+    closing: float = 5  # no setting
 
     def by_phase(self) -> tuple[float, ...]:
         """The limits, indexed by Stage."""

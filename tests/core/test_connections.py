@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,6 +16,8 @@ from imgd.core.connections import (
     Phase,
     client_of,
 )
+
+DEADLINES = Deadlines(handshake=10, header=20, body=30, stalled=60, idle=75)
 
 
 class Somebody:
@@ -50,7 +53,7 @@ class Somebody:
 
 class DeadlineTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.table = ConnectionTable(Deadlines(), 100, 0)
+        self.table = ConnectionTable(DEADLINES, 100, 0)
 
     def sweep_until(self, end: float, start: float = 0) -> None:
         for step in range(int((end - start) / SWEEP)):
@@ -58,7 +61,7 @@ class DeadlineTests(SynchronousTestCase):
 
     def test_each_stage(self) -> None:
         """Each stage has its deadline, kept to within two sweeps and never early."""
-        limits = Deadlines()
+        limits = DEADLINES
         for phase, seconds in (
             (Phase.HANDSHAKE, limits.handshake),
             (Phase.HEAD, limits.header),
@@ -121,7 +124,7 @@ class DeadlineTests(SynchronousTestCase):
 class RoomTests(SynchronousTestCase):
     def test_oldest_idle_makes_room(self) -> None:
         """Where there are as many as may be, the one that is idle longest is closed for another."""
-        table = ConnectionTable(Deadlines(), 3, 0)
+        table = ConnectionTable(DEADLINES, 3, 0)
         busy, old, young = Somebody(Phase.ANSWER), Somebody(), Somebody()
         for second, connection in enumerate((busy, old, young)):
             table.enter(connection, "192.0.2.1", second)
@@ -134,7 +137,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_no_room(self) -> None:
         """Where nobody is idle, there is no room, until somebody leaves."""
-        table = ConnectionTable(Deadlines(), 1, 0)
+        table = ConnectionTable(DEADLINES, 1, 0)
         busy = Somebody(Phase.ANSWER)
         table.enter(busy, "192.0.2.1", 0)
         self.assertFalse(table.admits("192.0.2.2"))
@@ -144,7 +147,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_no_longer_idle(self) -> None:
         """One that was idle when it was looked for, and is not any more, is left alone."""
-        table = ConnectionTable(Deadlines(), 2, 0)
+        table = ConnectionTable(DEADLINES, 2, 0)
         first, second = Somebody(), Somebody()
         table.enter(first, "192.0.2.1", 0)
         table.enter(second, "192.0.2.1", 1)
@@ -156,7 +159,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_per_client(self) -> None:
         """An address has its share; another has its own, and loopback has no bound."""
-        table = ConnectionTable(Deadlines(), 100, 2)
+        table = ConnectionTable(DEADLINES, 100, 2)
         for _ in range(2):
             table.enter(Somebody(), "192.0.2.1", 0)
         self.assertFalse(table.admits("192.0.2.1"))
@@ -184,7 +187,7 @@ class RoomTests(SynchronousTestCase):
 
 class IdleTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.table = ConnectionTable(Deadlines(), 4, 0)
+        self.table = ConnectionTable(DEADLINES, 4, 0)
 
     def enter(self, *addresses: str, phase: Phase = Phase.IDLE) -> list[Somebody]:
         guests = [Somebody(phase) for _ in addresses]
@@ -221,7 +224,7 @@ class IdleTests(SynchronousTestCase):
                 looks.append(self)
                 return super().is_idle()
 
-        table = ConnectionTable(Deadlines(), 1000, 0)
+        table = ConnectionTable(DEADLINES, 1000, 0)
         guests = [Watched(Phase.ANSWER) for _ in range(1000)]
         for connection in guests:
             table.enter(connection, "192.0.2.1", 0)
@@ -252,7 +255,7 @@ class IdleTests(SynchronousTestCase):
 
     def test_many_taking(self) -> None:
         """Only a few are passed over for one new connection, and others for the next."""
-        self.table = ConnectionTable(Deadlines(), 40, 0)
+        self.table = ConnectionTable(DEADLINES, 40, 0)
         taking = self.enter(*["192.0.2.1"] * 40, phase=Phase.STALLED)
         self.assertFalse(self.table.admits("192.0.2.9"))
         for connection in taking:
@@ -267,7 +270,7 @@ class IdleTests(SynchronousTestCase):
         """An idle connection of the client that holds most makes room: nobody who comes with many
         takes all from those who have few.
         """
-        self.table = ConnectionTable(Deadlines(), 8, 0)
+        self.table = ConnectionTable(DEADLINES, 8, 0)
         guests = self.enter("192.0.2.1", *["192.0.2.2"] * 3, *["192.0.2.3"] * 4)
         ended = []
         for _ in range(20):
@@ -288,7 +291,7 @@ class SlowReaderTests(SynchronousTestCase):
     """``most`` is 8: from six on there are few places left."""
 
     def setUp(self) -> None:
-        self.table = ConnectionTable(Deadlines(stalled=1e9), 8, 0)
+        self.table = ConnectionTable(replace(DEADLINES, stalled=1e9), 8, 0)
         self.now = 0.0
         self.table.sweep(0)
 
@@ -407,7 +410,7 @@ class SlowReaderTests(SynchronousTestCase):
         """Four addresses that hold every place with slow readers, and connect again as soon as one
         is closed, keep nobody out: who comes is let in at once, again and again.
         """
-        self.table = ConnectionTable(Deadlines(stalled=1e9), 8, 2)
+        self.table = ConnectionTable(replace(DEADLINES, stalled=1e9), 8, 2)
         self.table.sweep(self.now)
         slow = [g for n in range(4) for g in self.readers(4, 4, address=f"192.0.2.{n}")]
         self.assertFalse(self.table.admits("198.51.100.1"))
@@ -436,7 +439,7 @@ class ProxyTests(SynchronousTestCase):
     """A proxy's connection has no client of its own: its address is given as ""."""
 
     def setUp(self) -> None:
-        self.table = ConnectionTable(Deadlines(stalled=1e9), 4, 2)
+        self.table = ConnectionTable(replace(DEADLINES, stalled=1e9), 4, 2)
         self.guests = [Somebody(Phase.ANSWER) for _ in range(4)]
         for connection in self.guests:
             self.table.enter(connection, "", 0)
@@ -489,7 +492,7 @@ class ProxyTests(SynchronousTestCase):
 class EndTests(SynchronousTestCase):
     def test_see_out(self) -> None:
         """Everybody is seen out; busy is whoever has something to lose."""
-        table = ConnectionTable(Deadlines(), 100, 0)
+        table = ConnectionTable(DEADLINES, 100, 0)
         idle, closing, busy = Somebody(), Somebody(Phase.CLOSING), Somebody(Phase.ANSWER)
         for connection in (idle, closing, busy):
             table.enter(connection, "192.0.2.1", 0)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.core.connections import Deadlines
 from imgd.errors import Unavailable
-from tests.fakes import House, Transport, parse_answer, write
+from tests.fakes import DEADLINES, House, Transport, parse_answer, write
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 ASK = HEAD + b"\r\n"
@@ -142,7 +142,7 @@ class DeadlineTests(Case):
 
     def test_settings(self) -> None:
         """Each deadline is a setting."""
-        self.house = self.make(deadlines=Deadlines(header=3, idle=5))
+        self.house = self.make(deadlines=replace(DEADLINES, header=3, idle=5))
         silent, idle = self.house.connect(), self.house.connect()
         self.send(idle, ASK)
         self.wait(4)
@@ -179,7 +179,11 @@ class SlowReaderTests(Case):
     """Sixteen places; from twelve on slow readers make room."""
 
     def setUp(self) -> None:
-        limits = {"max_connections": 16, "max_per_client": 4, "deadlines": Deadlines(stalled=6000)}
+        limits = {
+            "max_connections": 16,
+            "max_per_client": 4,
+            "deadlines": replace(DEADLINES, stalled=6000),
+        }
         self.house = self.make(**limits)
         write(os.path.join(self.house.documents, "big.bin"), bytes(30_000_000))
         self.told: list[LogEvent] = []
