@@ -66,6 +66,8 @@ def main() -> None:
 
 def measure(result: table.Result, servers: list[Server], number: int) -> None:
     """One run: row by row, and within a row every server in turn."""
+    for server in servers:  # small files are kept in memory after a while: as in a server that runs
+        loads.wrk(server, "f.jpg", tls=False, seconds=2 * result.seconds, script="many.lua")
     for row in result.rows:
         for server in filter(row.takes, servers):
             try:
