@@ -165,7 +165,7 @@ class PrecedenceTests(SettingsCase):
         )
 
     def test_options_replace_lists(self) -> None:
-        """Values of a repeated option stand in place of the environment's, in their order."""
+        """Values of a repeated option replace the environment's, in their order."""
         environ = {"IMGD_TLS_NAMES": "a.example, b.example,a.example"}
         self.assertEqual(self.load({}, environ).tls_names, ("a.example", "b.example"))
         given = {"tls-name": ["z.example", "y.example"]}
@@ -184,7 +184,7 @@ class PrecedenceTests(SettingsCase):
 
 class EnvFileTests(SettingsCase):
     def test_named_file(self) -> None:
-        """--env-file names another file, relative to the working folder, in place of .env."""
+        """--env-file names another file, relative to the working folder, instead of .env."""
         self.write("other.env", "IMAGE_SERVER_PORT=4")
         settings = self.load({"env-file": "other.env"}, env_file="IMAGE_SERVER_TIMEOUT=1")
         self.assertEqual((settings.port, settings.timeout_minutes), (4, 30))
@@ -267,7 +267,7 @@ class OlderServerTests(SettingsCase):
         self.assertEqual(settings.public_url, "https://demo.ngrok.app")
 
     def test_addresses(self) -> None:
-        """IMAGE_SERVER is a URL or HOST:PORT; what it does not say is left to others."""
+        """IMAGE_SERVER is a URL or HOST:PORT; what it does not say comes from others."""
         for text, port, host, tls in (
             ("http://localhost:8080", 8080, "localhost", False),
             ("HTTPS://0.0.0.0:8443/", 8443, "0.0.0.0", True),

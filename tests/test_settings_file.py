@@ -1,4 +1,4 @@
-"""The file of settings: read only where nobody else can have written it."""
+"""The file of settings is read only if nobody else can have written it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class FoundFileTests(FileCase):
         self.assertEqual(self.load().settings_file, str(self.file))
 
     def test_none(self) -> None:
-        """Where there is no file there is nothing to refuse, be the folder anybody's."""
+        """Without a file nothing is refused, whoever can write the folder."""
         self.file.unlink()
         os.chmod(self.cwd, 0o777)
         self.assertIsNone(self.load().settings_file)
@@ -91,8 +91,8 @@ class FoundFileTests(FileCase):
         self.assert_read()
 
     def test_groups(self) -> None:
-        """A group that may write counts where it has another member, by its list or as a user's
-        own group; one that nobody knows counts, and one without others does not.
+        """A group that may write counts if it has another member, by its list or as a user's own
+        group. An unknown group counts, and a group without others does not.
         """
         others = [user for user in pwd.getpwall() if user.pw_uid not in (0, os.geteuid())]
         own = [user for user in others if user.pw_gid != lonely_group()]
@@ -110,7 +110,9 @@ class FoundFileTests(FileCase):
             self.assert_read()
 
     def test_access_control_lists(self) -> None:
-        """Whom an ACL lets write counts as whom the mode lets; its mask bounds them."""
+        """A user or group that an ACL lets write counts like one that the mode lets; its mask
+        limits them.
+        """
         for path, own, rest in ((self.file, 6, 4), (self.cwd, 7, 5)):
             for entry, mask, refused in (
                 ((USER, 6, OTHER), 7, f"user {OTHER} can write {path}"),
@@ -128,20 +130,20 @@ class FoundFileTests(FileCase):
                     self.assert_read()
 
     def test_links(self) -> None:
-        """A link is followed, each of its steps and their folders judged."""
-        place = Path(self.make("config"))
-        target = self.file.rename(place / "settings")
-        middle = place / "middle"
+        """A link is followed, and each step and its folder is judged."""
+        folder = Path(self.make("config"))
+        target = self.file.rename(folder / "settings")
+        middle = folder / "middle"
         middle.symlink_to("settings")
         self.file.symlink_to("config/middle")
         self.assert_read()
-        os.chmod(place, 0o777)
-        self.assert_refused(f"every user can write {place}:")
-        os.chmod(place, 0o755)
+        os.chmod(folder, 0o777)
+        self.assert_refused(f"every user can write {folder}:")
+        os.chmod(folder, 0o755)
         os.chmod(target, 0o666)
         self.assert_refused(f"every user can write {target}:")
         os.chmod(target, 0o644)
-        for path in (target, middle, self.file, place):
+        for path in (target, middle, self.file, folder):
             chown(path, OTHER)
             self.assert_refused(f"{path} belongs to user {OTHER}")
             chown(path, os.geteuid())
@@ -156,7 +158,7 @@ class FoundFileTests(FileCase):
 
 class NamedFileTests(FileCase):
     def test_chosen(self) -> None:
-        """A named file is the operator's choice: its folder and its owner are not asked for."""
+        """A named file is the operator's choice: its folder and its owner are not judged."""
         os.chmod(self.cwd, 0o777)
         self.assert_read(env_file=".env")
         chown(self.file, OTHER)
@@ -203,8 +205,8 @@ class StateFolderTests(FileCase):
 
 
 class StartTests(DaemonCase):
-    def test_told(self) -> None:
-        """The log says from where settings were read, and nothing where there is no file."""
+    def test_log(self) -> None:
+        """The log names the file that settings were read from, and none if there is no file."""
         daemon = self.daemon("--no-tls")
         daemon.stop()
         self.assertFalse([line for line in daemon.lines if "Settings were read" in line])
@@ -214,8 +216,8 @@ class StartTests(DaemonCase):
         os.chmod(file, 0o600)
         daemon = Daemon(self.folder, "--no-tls")
         self.addCleanup(daemon.stop)
-        told = [line for line in daemon.lines if line.endswith(f"Settings were read from {file}")]
-        self.assertEqual(len(told), 1)
+        lines = [line for line in daemon.lines if line.endswith(f"Settings were read from {file}")]
+        self.assertEqual(len(lines), 1)
 
     def test_refused(self) -> None:
         """A start in a folder where everybody can put a .env ends with status 1 and a line."""

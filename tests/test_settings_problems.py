@@ -45,7 +45,7 @@ class ConflictTests(SettingsCase):
         self.assertEqual(self.problems({"images-dir": "root", "state-dir": "rootstate"}), [])
 
     def test_document_root_in_state_folder(self) -> None:
-        """Nor is the document root, named or not, below the state folder."""
+        """The document root, named or not, is never below the state folder."""
         root = self.make("state", "root")
         self.assert_problems(
             self.problems({"state-dir": "state"}, {"IMGD_IMAGES_DIR": root}),
@@ -65,7 +65,7 @@ class ConflictTests(SettingsCase):
 
 class AllAtOnceTests(SettingsCase):
     def test_every_problem(self) -> None:
-        """Problems of all sources and of the caller's checks are told together, with keys."""
+        """Problems of all sources and of the caller's checks are reported together, with names."""
 
         def check(settings: Settings) -> list[str]:
             return [f"seen with port {settings.port}"]
@@ -96,7 +96,7 @@ class AllAtOnceTests(SettingsCase):
         self.assertEqual(self.problems(checks=[lambda _: ["no", "no", "never"]]), ["no", "never"])
 
     def test_checks_see_no_half_pair(self) -> None:
-        """A check is not given one of certificate and key where the other cannot be read."""
+        """A check is not given one of certificate and key if the other cannot be read."""
         seen: list[tuple[str | None, str | None]] = []
 
         def check(settings: Settings) -> list[str]:
