@@ -9,7 +9,7 @@ from dotenv import dotenv_values
 
 from imgd.settings import Settings
 from imgd.settings.table import TABLE
-from tests.test_settings import SettingsCase
+from tests.settings.settings_case import SettingsCase
 from tools.settings_documents import env_example
 
 

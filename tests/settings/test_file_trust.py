@@ -7,15 +7,12 @@ import pwd
 import struct
 from pathlib import Path
 
-import platformdirs
 from twisted.trial.unittest import SkipTest
 
-from imgd.settings import SettingsError, find_state_dir, load
 from tests.daemons import Daemon, DaemonCase, run
-from tests.test_settings import SettingsCase
+from tests.settings.settings_case import FileCase
 
 OTHER = 54321  # a user of no name
-TEXT = "IMAGE_SERVER_PORT=3\n"
 # Tags of an ACL's entries, in the order that the kernel wants (acl(5)).
 USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, EVERYBODY = 1, 2, 4, 8, 0x10, 0x20
 NOBODY = 0xFFFFFFFF
@@ -39,26 +36,6 @@ def set_acl(path: Path | str, *entries: tuple[int, int, int]) -> None:
 def lonely_group() -> int:
     """A group that nobody but root is in."""
     return pwd.getpwuid(0).pw_gid
-
-
-class FileCase(SettingsCase):
-    def setUp(self) -> None:
-        super().setUp()
-        if os.name != "posix":
-            raise SkipTest("there are no such owners here")
-        os.chmod(self.cwd, 0o755)
-        self.file = Path(self.write(".env", TEXT))
-        os.chmod(self.file, 0o644)
-
-    def assert_read(self, **options: str) -> None:
-        settings = self.load({name.replace("_", "-"): path for name, path in options.items()})
-        self.assertEqual(settings.port, 3)
-
-    def assert_refused(self, why: str, **options: str) -> None:
-        (problem,) = self.problems({n.replace("_", "-"): path for n, path in options.items()})
-        self.assertIn("is not read, as ", problem)
-        self.assertIn(why, problem)
-        self.assertIn("chmod", problem)
 
 
 class FoundFileTests(FileCase):
@@ -171,37 +148,6 @@ class NamedFileTests(FileCase):
         os.chmod(self.file, 0o666)
         for name in (".env", "link"):
             self.assert_refused(f"every user can write {self.file}:", env_file=name)
-
-
-class StateFolderTests(FileCase):
-    """What a client asks, who has none of the daemon's options."""
-
-    def state_dir(self, **environ: str) -> str:
-        return find_state_dir(environ, str(self.cwd))
-
-    def test_precedence(self) -> None:
-        """The environment comes first, then .env in the working folder, then the default."""
-        self.assertEqual(self.state_dir(), platformdirs.user_state_dir("imgd", appauthor=False))
-        self.file.write_text("IMGD_STATE_DIR=state\n")
-        self.assertEqual(self.state_dir(), str(self.cwd / "state"))
-        self.assertEqual(self.state_dir(), load({}, {}, str(self.cwd)).state_dir)
-        self.assertEqual(self.state_dir(STATE_DIRECTORY="/a:/b"), "/a")
-
-    def test_refused(self) -> None:
-        """A .env that others can write is refused if the environment names no state folder."""
-        os.chmod(self.cwd, 0o777)
-        self.assertEqual(self.state_dir(IMGD_STATE_DIR="/a"), "/a")
-        with self.assertRaises(SettingsError) as caught:
-            self.state_dir()
-        self.assertIn(f"every user can write {self.cwd}:", caught.exception.detail)
-
-    def test_unusable(self) -> None:
-        """A state folder that cannot be one is an error that names the key."""
-        with self.assertRaises(SettingsError) as caught:
-            self.state_dir(IMGD_STATE_DIR=str(self.file))
-        self.assertEqual(
-            caught.exception.detail, f"IMGD_STATE_DIR: {str(self.file)!r} is not a folder"
-        )
 
 
 class StartTests(DaemonCase):
