@@ -57,11 +57,21 @@ def main() -> None:
     result = table.Result([row for row in every if options.only in row.name], options.seconds)
     for number in range(1, options.runs + 1):
         with all_running(work, data) as servers:
+            warm_up(servers, data, options.seconds)
             measure(result, servers, number)
             if not options.only:
                 result.add_directory(load_directory(servers[0], work, quick=quick))
             result.end_run(servers)
     write(options.output, work, result)
+
+
+def warm_up(servers: list[Server], data: Path, seconds: float) -> None:
+    """Bring files to where they are on a machine that has served them for a while: large ones to
+    the page cache, small ones to the caches of servers that have one.
+    """
+    loads.fill_page_cache(data)
+    for server in servers:
+        loads.wrk(server, "f.jpg", tls=False, seconds=2 * seconds, script="many.lua")
 
 
 def measure(result: table.Result, servers: list[Server], number: int) -> None:

@@ -27,14 +27,21 @@ def context() -> ssl.SSLContext:
     return unverified
 
 
-def connect(host: str, port: int, tls: ssl.SSLContext, **options: object) -> ssl.SSLSocket:
-    """A TLS connection."""
+def connect(
+    host: str,
+    port: int,
+    tls: ssl.SSLContext,
+    *,
+    session: ssl.SSLSession | None = None,
+    small: bool = False,
+) -> ssl.SSLSocket:
+    """A TLS connection; ``small`` gives it a small receive buffer."""
     raw = socket.socket()
     raw.settimeout(60)
-    if options.pop("small", False):
+    if small:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     raw.connect((host, port))
-    return tls.wrap_socket(raw, server_hostname="localhost", **options)
+    return tls.wrap_socket(raw, server_hostname="localhost", session=session)
 
 
 def ask(path: str, connection: str) -> bytes:

@@ -1,9 +1,8 @@
 """Eight clients list a folder of 300,000 files: ``python -m benchmarks.lists``.
 
-Together they ask fifty times a second, in turning orders, filters and pages, for 90 seconds, on
-loopback alone. Beside them ``/``, ``/collections``, another folder and the images of a collection
-are asked for, each five times a second. Fails where one of those is not answered 200 within a
-second.
+Together they ask fifty times a second, with changing orders, filters and pages, for 90 seconds, on
+loopback alone. Meanwhile ``/``, ``/collections``, another folder and the images of a collection are
+asked for, each five times a second. Fails if one of those is not answered 200 within a second.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from benchmarks.million import make
 from benchmarks.slow import Server, imgd, resident, wait_for
 
 CLIENTS, RATE = 8, 50  # clients, and requests a second of all together
-BESIDE = ("/", "/collections", "/other/?format=json", "/collections/other/images?limit=100")
-EACH_BESIDE = 5  # times a second
-WORST = 1.0  # seconds
+OTHERS = ("/", "/collections", "/other/?format=json", "/collections/other/images?limit=100")
+OTHERS_RATE = 5  # requests a second for each of these
+SLOWEST = 1.0  # seconds that an answer to these may take
 SORTS = ("name", "size", "modified", "kind")
 FILTERS = ("", "7", "*99*", "slice_00", "12*.dcm", "")
 
 
 def queries(client: int) -> Iterator[str]:
-    """Listings of the large folder: the order, filter and page turn."""
+    """Listings of the large folder with changing order, filter and page."""
     for number in count(client, CLIENTS + 1):
         order = "&order=desc" if number % 3 == 0 else ""
         limit = (1000, 100, 1000, 10)[number % 4]
@@ -42,10 +41,10 @@ def queries(client: int) -> Iterator[str]:
         yield f"/big/?{text}{after}" + ("" if as_page else "&format=json")
 
 
-class Asking(threading.Thread):
-    """Asks at a steady rate over one connection; keeps how long each answer took, and what it was.
+class SteadyClient(threading.Thread):
+    """Asks at a steady rate over one connection; keeps the time and the status of each answer.
 
-    An answer that is late is not waited for twice: the next question comes when it is due.
+    After a late answer the next request comes when it is due.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class Asking(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
-        """Until told to end."""
+        """Ask until ``over`` is set."""
         due = time.monotonic()
         client = http.client.HTTPConnection(self.address, timeout=120)
         while not self.over.wait(max(0.0, due - time.monotonic())):
@@ -74,7 +73,7 @@ class Asking(threading.Thread):
 
     def is_fine(self) -> bool:
         """Whether everything was answered, and in time."""
-        return max(self.times) <= WORST and set(self.statuses) == {200}
+        return max(self.times) <= SLOWEST and set(self.statuses) == {200}
 
 
 def load(server: Server, folder: Path, name: str) -> None:
@@ -86,13 +85,13 @@ def load(server: Server, folder: Path, name: str) -> None:
     assert answer.status == 200, answer.read()
 
 
-def row(name: str, asking: list[Asking]) -> str:
+def row(name: str, clients: list[SteadyClient]) -> str:
     """A row of the table."""
-    times = [seconds for one in asking for seconds in one.times]
-    told = sum((one.statuses for one in asking), Counter[int]())
-    statuses = ", ".join(f"{count} {status}" for status, count in sorted(told.items()))
-    middle = statistics.median(times) * 1000
-    return f"| {name} | {statuses} | {middle:.1f} ms | {max(times) * 1000:.0f} ms |"
+    times = [seconds for client in clients for seconds in client.times]
+    counts = sum((client.statuses for client in clients), Counter[int]())
+    statuses = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    median = statistics.median(times) * 1000
+    return f"| {name} | {statuses} | {median:.1f} ms | {max(times) * 1000:.0f} ms |"
 
 
 def main() -> None:
@@ -110,8 +109,8 @@ def main() -> None:
         process, server = imgd(folder, 1000, tls=False)
         try:
             wait_for(int(server.url.split(":")[2].rstrip("/")))
-            for wanted in ("", "other"):
-                load(server, folder / "root" / "other", wanted)
+            for name_of_collection in ("", "other"):
+                load(server, folder / "root" / "other", name_of_collection)
             load(server, folder / "root" / "big", "big")
             measure(server, options.seconds)
         finally:
@@ -120,36 +119,37 @@ def main() -> None:
 
 
 def measure(server: Server, seconds: float) -> None:
-    """Ask, and tell."""
+    """Ask for so long, and print the report."""
     before = peak = resident(server.pid)
-    table: list[Asking] = [
-        Asking(server, queries(number), CLIENTS / RATE, "text/html") for number in range(CLIENTS)
+    listing = [
+        SteadyClient(server, queries(number), CLIENTS / RATE, "text/html")
+        for number in range(CLIENTS)
     ]
-    beside = {path: Asking(server, cycle([path]), 1 / EACH_BESIDE) for path in BESIDE}
-    everybody = [*table, *beside.values()]
-    for one in everybody:
-        one.start()
+    others = {path: SteadyClient(server, cycle([path]), 1 / OTHERS_RATE) for path in OTHERS}
+    clients = [*listing, *others.values()]
+    for client in clients:
+        client.start()
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         time.sleep(0.5)
         peak = max(peak, resident(server.pid))
-    for one in everybody:
-        one.over.set()
-    report(table, beside)
+    for client in clients:
+        client.over.set()
+    report(listing, others)
     print(f"Memory: {before:.0f} MiB before, {peak:.0f} MiB at most.")
-    if late := [path for path, one in beside.items() if not one.is_fine()]:
-        raise SystemExit(f"Not answered within {WORST} s: {', '.join(late)}")
+    if late := [path for path, client in others.items() if not client.is_fine()]:
+        raise SystemExit(f"Not answered within {SLOWEST} s: {', '.join(late)}")
 
 
-def report(table: list[Asking], beside: dict[str, Asking]) -> None:
-    """The table, once everybody has their last answer."""
-    for one in (*table, *beside.values()):
-        one.join()
+def report(listing: list[SteadyClient], others: dict[str, SteadyClient]) -> None:
+    """The table, once every client has its last answer."""
+    for client in (*listing, *others.values()):
+        client.join()
     print("| asked | answers | median | worst |")
     print("|---|---|---|---|")
-    print(row("the large folder", table))
-    for path, one in beside.items():
-        print(row(path, [one]))
+    print(row("the large folder", listing))
+    for path, client in others.items():
+        print(row(path, [client]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""slowhttptest against imgd, and against nginx beside it: ``python -m benchmarks.slow``.
+"""slowhttptest against imgd, and against nginx: ``python -m benchmarks.slow``.
 
-1,000 connections that send or read slowly, for 30 seconds each, on loopback alone. Beside each
+1,000 connections that send or read slowly, for 30 seconds each, on loopback alone. During each
 attack an honest client asks for a small file every 0.2 s, over a new connection each time. Takes
 five minutes; needs slowhttptest and nginx.
 """
@@ -52,9 +52,9 @@ class Server(NamedTuple):
 
 
 def free_port() -> int:
-    """A port that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
+    """A port that nobody uses at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def imgd(folder: Path, connections: int, *, tls: bool) -> tuple[subprocess.Popen[bytes], Server]:
@@ -85,7 +85,7 @@ def nginx(folder: Path, connections: int) -> tuple[subprocess.Popen[bytes], Serv
 
 
 def wait_for(port: int) -> None:
-    """Until somebody listens."""
+    """Wait until a server listens."""
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -96,8 +96,8 @@ def wait_for(port: int) -> None:
     raise SystemExit(f"nobody listens on port {port}")
 
 
-class Honest(threading.Thread):
-    """The client beside the attack."""
+class HonestClient(threading.Thread):
+    """The client that asks during the attack."""
 
     def __init__(self, server: Server) -> None:
         super().__init__(daemon=True)
@@ -107,7 +107,7 @@ class Honest(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
-        """Ask, again and again."""
+        """Ask until ``over`` is set."""
         while not self.over.wait(0.2):
             started = time.monotonic()
             try:
@@ -119,6 +119,7 @@ class Honest(threading.Thread):
     def ask(self) -> int:
         """The status of one answer."""
         host = self.server.url.split("/")[2]
+        client: http.client.HTTPConnection
         if self.server.url.startswith("https:"):
             unverified = ssl._create_unverified_context()
             client = http.client.HTTPSConnection(host, timeout=5, context=unverified)
@@ -135,13 +136,13 @@ class Honest(threading.Thread):
 
 def resident(pid: int) -> float:
     """Resident memory in MiB."""
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) / 1024 if found else 0
+    line = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(line[1]) / 1024 if line else 0
 
 
 def attack(kind: str, server: Server) -> str:
     """One attack: a row of the table."""
-    honest, before = Honest(server), resident(server.pid)
+    honest, before = HonestClient(server), resident(server.pid)
     options = ATTACKS[kind].format(url=server.url).split()
     command = ["slowhttptest", "-c", "1000", *options, "-p", "3", "-l", "30"]
     honest.start()
@@ -155,10 +156,10 @@ def attack(kind: str, server: Server) -> str:
     honest.over.set()
     honest.join()
     assert process.stdout is not None
-    said = process.stdout.read().decode("utf-8", "replace")
-    held = "all closed" if "No open connections" in said else "still open"
+    output = process.stdout.read().decode("utf-8", "replace")
+    connections = "all closed" if "No open connections" in output else "still open"
     return (
-        f"| {server.name} | {kind} | {held} after {time.monotonic() - started:.0f} s "
+        f"| {server.name} | {kind} | {connections} after {time.monotonic() - started:.0f} s "
         f"| {len(honest.times) - honest.failed} of {len(honest.times)} "
         f"| {statistics.median(honest.times) * 1000:.1f} / {max(honest.times) * 1000:.0f} ms "
         f"| {peak - before:.1f} MiB |"
@@ -183,8 +184,8 @@ def main() -> None:
                 else:
                     process, server = imgd(folder, connections, tls=number == 1)
                     wait_for(int(server.url.split(":")[2].rstrip("/")))
-                crowded = server._replace(name=f"{server.name}, at most {connections}")
-                print(attack(kind, crowded if connections < 1000 else server), flush=True)
+                limited = server._replace(name=f"{server.name}, at most {connections}")
+                print(attack(kind, limited if connections < 1000 else server), flush=True)
                 process.terminate()
                 process.wait(60)
 

@@ -1,9 +1,9 @@
 """Readers that hold every connection: ``python -m benchmarks.slow_readers``.
 
 A daemon takes 256 connections. Four clients behind a proxy hold all of them: each connection reads
-3,000 bytes of a large file every 1.5 s, through a small window, and is made anew a second after it
-was ended. Beside them an honest client asks for a small file every 0.2 s, over a new connection
-each time. On loopback alone; takes four minutes.
+3,000 bytes of a large file every 1.5 s, with a small window, and is made again a second after it
+was ended. Meanwhile an honest client asks for a small file every 0.2 s, over a new connection each
+time. On loopback alone; takes four minutes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.slow import free_port, wait_for
 
 MOST = 256
-FIRST = 75  # seconds until those who were there first count as slow
+FIRST = 75  # seconds until the first readers count as slow
 LAST = 225
 ASK = "GET /{name} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {client}\r\n{more}\r\n"
 
@@ -37,14 +37,14 @@ class Reader(threading.Thread):
         self.port, self.client, self.over = port, client, over
 
     def run(self) -> None:
-        """Hold on, or come again."""
+        """Hold a connection; make another when it is ended."""
         while not self.over.is_set():
             with contextlib.suppress(OSError), socket.socket() as connection:
                 self.hold(connection)
             self.over.wait(1)
 
     def hold(self, connection: socket.socket) -> None:
-        """Read a little now and then, for as long as that is allowed."""
+        """Read a little now and then, until the daemon ends the connection."""
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
         connection.connect(("127.0.0.1", self.port))
@@ -67,7 +67,7 @@ def is_served(port: int) -> bool:
 
 
 def attack(port: int) -> None:
-    """Tell how many honest answers there were, until the first are slow and after."""
+    """Print how many honest answers there were, before readers count as slow and after."""
     over = threading.Event()
     for number in range(MOST):
         Reader(port, f"192.0.2.{number % 4 + 1}", over).start()

@@ -1,9 +1,9 @@
 """Ten minutes of everything at once: ``python -m benchmarks.soak --minutes 10``.
 
-A daemon of its own on loopback, short deadlines so that they all come to pass, and loads of all
-kinds (``benchmarks.soak_load``). Every half minute everybody rests; what the daemon then holds must
-stay the same. Prints a table, and exits with status 1 where descriptors, threads or memory grow, a
-body is torn, a request hangs, or the log holds an error.
+A daemon of its own on loopback, deadlines so short that all of them are reached, and loads of all
+kinds (``benchmarks.soak_load``). Every half minute the load pauses; what the daemon then holds must
+stay the same. Prints a table, and exits with status 1 if descriptors, threads or memory grow, a
+body is a mix of two versions, a request hangs, or the log has an error.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ OPTIONS = (
     *("--header-timeout", "3", "--body-timeout", "3", "--handshake-timeout", "3"),
     *("--idle-timeout", "3", "--stall-timeout", "3", "--memory-cache", "8", "--timeout", "0"),
 )
-# What may remain between one rest and another: a connection on its way out, a thread that is needed
-# for the first time. Memory is compared between the second and the last third, for allocators and
-# caches fill up first.
+# What may be more after one pause than after another: a connection that is being closed, a thread
+# that is needed for the first time. Memory is compared between the second and the last third,
+# because allocators and caches fill first.
 SPARE_DESCRIPTORS = 3
 SPARE_THREADS = 2
 SPARE_MEMORY = 0.05
@@ -51,7 +51,7 @@ class Sample(NamedTuple):
 
 
 def sample(pid: int, started: float) -> Sample:
-    """A look at a process."""
+    """What a process holds now."""
     status = Path(f"/proc/{pid}/status").read_text()
     resident = int(re.search(r"VmRSS:\s+(\d+)", status)[1])  # type: ignore[index]
     threads = int(re.search(r"Threads:\s+(\d+)", status)[1])  # type: ignore[index]
@@ -80,7 +80,7 @@ class Daemon:
             if self.process.poll() is not None:
                 raise SystemExit(self.log.read_text("utf-8", "replace"))
             time.sleep(0.1)
-        self.ports = {found[1]: int(found[2]) for found in READY.finditer(self.log.read_text())}
+        self.ports = {match[1]: int(match[2]) for match in READY.finditer(self.log.read_text())}
 
     def bad_lines(self) -> list[str]:
         """Lines of the log that should not be there."""
@@ -88,23 +88,23 @@ class Daemon:
         return [line for line in lines if BAD.search(line)]
 
 
-def verdict(samples: list[Sample], load: Load, daemon: Daemon) -> list[str]:
-    """What is wrong; nothing where all is well."""
+def find_problems(samples: list[Sample], load: Load, daemon: Daemon) -> list[str]:
+    """What is wrong, a line each."""
     first, last = samples[1], samples[-1]
-    wrong = []
+    problems = []
     if last.descriptors > first.descriptors + SPARE_DESCRIPTORS:
-        wrong.append(f"descriptors grew from {first.descriptors} to {last.descriptors}")
+        problems.append(f"descriptors grew from {first.descriptors} to {last.descriptors}")
     if last.threads > first.threads + SPARE_THREADS:
-        wrong.append(f"threads grew from {first.threads} to {last.threads}")
+        problems.append(f"threads grew from {first.threads} to {last.threads}")
     third = max(1, len(samples) // 3)
     middle = statistics.mean(s.resident for s in samples[third : 2 * third])
     late = statistics.mean(s.resident for s in samples[-third:])
     if late > middle * (1 + SPARE_MEMORY):
-        wrong.append(f"memory grew from {middle / 1024:.1f} to {late / 1024:.1f} MiB")
-    wrong += [f"{load.count[what]} {what}" for what in ("torn", "hung") if load.count[what]]
+        problems.append(f"memory grew from {middle / 1024:.1f} to {late / 1024:.1f} MiB")
+    problems += [f"{load.count[what]} {what}" for what in ("torn", "hung") if load.count[what]]
     if bad := daemon.bad_lines():
-        wrong.append(f"{len(bad)} errors in the log, the first: {bad[0][:300]}")
-    return wrong
+        problems.append(f"{len(bad)} errors in the log, the first: {bad[0][:300]}")
+    return problems
 
 
 def soak(minutes: float) -> int:
@@ -122,36 +122,36 @@ def soak(minutes: float) -> int:
         finally:
             with contextlib.suppress(OSError):
                 daemon.process.kill()
-        wrong = verdict(samples, load, daemon)
+        problems = find_problems(samples, load, daemon)
         if status:
-            wrong.append(f"the daemon's exit status was {status}")
+            problems.append(f"the daemon's exit status was {status}")
         requests = sum(n for what, n in load.count.items() if what.isdigit())
-        print(f"\n{requests} requests answered; " + told(load))
-        print("\n".join(f"FAILED: {what}" for what in wrong) or "Flat, and no error in the log.")
-        return 1 if wrong else 0
+        print(f"\n{requests} requests answered; " + summary(load))
+        print("\n".join(f"FAILED: {what}" for what in problems) or "Flat, and no error in the log.")
+        return 1 if problems else 0
 
 
 def rounds(minutes: float, pid: int, load: Load) -> list[Sample]:
-    """Load and rest, as long as it takes."""
+    """Load and pause for so many minutes."""
     started = time.monotonic()
     samples = [sample(pid, started)]
     print(f"{'minute':>7}{'descriptors':>13}{'threads':>9}{'RSS MiB':>9}{'CPU s':>8}", flush=True)
     while True:
-        seen = samples[-1]
+        last = samples[-1]
         print(
-            f"{seen.when / 60:7.1f}{seen.descriptors:13}{seen.threads:9}"
-            f"{seen.resident / 1024:9.1f}{seen.cpu:8.1f}",
+            f"{last.when / 60:7.1f}{last.descriptors:13}{last.threads:9}"
+            f"{last.resident / 1024:9.1f}{last.cpu:8.1f}",
             flush=True,
         )
-        if seen.when >= minutes * 60 and len(samples) > 2:
+        if last.when >= minutes * 60 and len(samples) > 2:
             return samples
         load.run(SPELL)
         time.sleep(REST)
         samples.append(sample(pid, started))
 
 
-def told(load: Load) -> str:
-    """What came of the load."""
+def summary(load: Load) -> str:
+    """What the load counted."""
     return ", ".join(f"{count} {what}" for what, count in sorted(load.count.items()))
 
 

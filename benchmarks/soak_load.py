@@ -1,7 +1,7 @@
-"""What a soak does to a daemon: readers, controllers, and everybody whom a server dreads.
+"""The load of a soak: readers, controllers, and clients that behave badly.
 
 Each kind is a loop in a thread, with connections of its own. Bodies are checked: every version of a
-file is one byte, repeated, so that a body of two is a torn one.
+file is one byte, repeated, so a body with two values is a mix of two versions ("torn").
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FILES = 60
 LARGE = 4_000_000  # bytes
 COLLECTIONS = 4
 PATIENCE = 30  # seconds: what takes longer counts as a hang
-# A body may end early where its file was truncated meanwhile, and a connection where it was slow.
+# A body may end early if its file was truncated meanwhile, and a connection if it was slow.
 ENDED = (ConnectionError, ssl.SSLError, http.client.HTTPException, socket.timeout)
 
 
@@ -48,13 +48,13 @@ class Corpus:
         fresh.rename(path)
 
     def change(self) -> None:
-        """One of the things that happen to files."""
+        """Change a file or a folder in one of the ways in which files change."""
         folder = random.choice(self.folders)
         path = folder / f"{random.randrange(FILES):03}.jpg"
         match random.randrange(6):
             case 0 | 1:
                 self.write(path)
-            case 2:  # truncated in its place, under whoever reads it
+            case 2:  # truncated in place, while clients may read it
                 with contextlib.suppress(OSError):
                     os.truncate(folder / "volume.nii.gz", LARGE // 2)
                 self.write(folder / "volume.nii.gz", LARGE)
@@ -71,7 +71,7 @@ class Corpus:
 
 
 class Load:
-    """The loops. ``count`` is what came of them; ``torn`` and ``hung`` must stay 0."""
+    """The loops. ``count`` counts their results; ``torn`` and ``hung`` must stay 0."""
 
     def __init__(self, corpus: Corpus, https: int, plain: int, ca: Path) -> None:
         self.corpus = corpus
@@ -93,14 +93,14 @@ class Load:
             thread.start()
 
     def run(self, seconds: float) -> None:
-        """Everything at once for a while; then everybody rests, without a connection."""
+        """Run every kind at once for a while; then all pause, without a connection."""
         self._go.set()
         time.sleep(seconds)
         self._go.clear()
         self._resting.wait(2 * PATIENCE)
 
     def end(self) -> None:
-        """No more."""
+        """End the loops."""
         self._end.set()
         self._go.set()
 
@@ -172,8 +172,8 @@ class Load:
         return f"{folder}/{name}"
 
     def _torn(self, client: http.client.HTTPConnection, path: str, data: bytes) -> None:
-        """A body of two versions. Zeros in a file that was truncated in its place are
-        another thing: sendfile hands pages to the kernel, and a truncation clears those under way.
+        """Count a body with two values. Zeros in a file that was truncated in place are counted
+        apart: sendfile hands pages to the kernel, and a truncation clears those under way.
         """
         plain = not isinstance(client.sock, ssl.SSLSocket)
         cleared = plain and path.endswith("volume.nii.gz") and len(set(data) - {0}) == 1
@@ -223,8 +223,8 @@ class Load:
         with self._client() as client:
             for _ in range(20):
                 name = f"study-{random.randrange(COLLECTIONS)}"
-                where = {"directory": str(self.corpus.root / name), "recursive": True}
-                self._ask(client, "/load-directory", "POST", {**where, "name": name})
+                load = {"directory": str(self.corpus.root / name), "recursive": True}
+                self._ask(client, "/load-directory", "POST", {**load, "name": name})
                 if random.random() < 0.3:
                     self._ask(client, "/unload", "POST", {"name": name})
                 self._ask(client, "/load-directory", "POST", {"directory": "/nowhere"})
@@ -233,13 +233,13 @@ class Load:
                 time.sleep(0.02)
 
     def change(self) -> Iterator[None]:
-        """Files and folders, under everybody's feet."""
+        """Files and folders change while they are read."""
         self.corpus.change()
         yield
         time.sleep(0.01)
 
     def abort(self) -> Iterator[None]:
-        """A large file, and gone in the midst of it, by a reset."""
+        """A reset in the middle of a large file."""
         with contextlib.closing(self._connect()) as connection:
             name = f"study-{random.randrange(COLLECTIONS)}"
             connection.sendall(f"GET /{name}/volume.nii.gz HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -278,7 +278,7 @@ class Load:
                 time.sleep(0.1)
 
     def silent(self) -> Iterator[None]:
-        """Connections that say nothing: at the TLS port not even hello."""
+        """Connections that send nothing, at the TLS port not even a ClientHello."""
         held = []
         try:
             for port in (self.https, self.plain) * 10:

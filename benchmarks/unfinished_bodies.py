@@ -1,8 +1,8 @@
 """What one client can make the daemon keep, with bodies and trailers that it never finishes.
 
 ``python -m benchmarks.unfinished_bodies [MEGABYTES]`` (250) starts a daemon on a free port, sends
-that much at most, in equal shares of each kind, over connections that end unfinished, and tells the
-daemon's memory.
+that much at most, in equal shares of each kind, over connections that end unfinished, and prints
+the daemon's memory.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ KINDS: Final = {
 
 
 def main() -> None:
-    """Tell the daemon's resident memory before, at its highest, at the end and a minute later."""
+    """Print the daemon's resident memory before, at its highest, at the end and a minute later."""
     total = int(sys.argv[1] if len(sys.argv) > 1 else "250") * 1_000_000
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "output").mkdir()
         daemon = Daemon(Path(folder), "--no-tls")
         try:
-            talk(daemon, HEAD + b"0\r\n\r\n" * 5, 5)  # what is allocated once
+            talk(daemon, HEAD + b"0\r\n\r\n" * 5, 5)  # so that what is allocated once is there
             print("kind             before  highest      end    after  MiB")
             for kind, body in KINDS.items():
                 measure(daemon, kind, HEAD + body, total)
@@ -66,14 +66,14 @@ def talk(daemon: Daemon, data: bytes, connections: int) -> float:
     for connection in held:
         with contextlib.suppress(ConnectionError):  # refused
             connection.sendall(data)
-    found = resident(daemon)
+    memory = resident(daemon)
     for connection in held:
         connection.close()
-    return found
+    return memory
 
 
 def resident(daemon: Daemon) -> float:
-    """MiB."""
+    """Resident memory in MiB."""
     status = Path(f"/proc/{daemon.pid}/status").read_text("ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024

@@ -22,6 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from imgd.collections.manager import CollectionManager, LoadedCollection, LoadSpec
 from imgd.collections.scan import Policy
 from imgd.collections.store import StoredCollection
+from imgd.core.connections import Deadlines
 from imgd.files.disk import Root
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
@@ -32,6 +33,13 @@ from imgd.web.server import RESERVED, Parts, Site
 from imgd.web.signed_links import Links
 
 TOKEN = "a-token-for-the-tests"
+DEADLINES = Deadlines(handshake=10, header=20, body=30, stalled=60, idle=75)
+LIMITS = {
+    "deadlines": DEADLINES,
+    "max_connections": 10_000,
+    "max_per_client": 0,
+    "memory_cache": 64_000_000,
+}
 WALL = 1_800_000_000.0  # at which the wall clock starts, in seconds since the epoch
 
 
@@ -250,7 +258,7 @@ class House:
             private=private,
             links=Links(wall=self.wall),
             health_monitor=HealthMonitor(self.clock.seconds),
-            **(more or {}),
+            **{**LIMITS, **(more or {})},
         )
         self.site = Site(parts, self.clock, self.access_lines.append)
 

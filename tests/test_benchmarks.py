@@ -106,7 +106,7 @@ class TableTests(SynchronousTestCase):
         )
 
     def test_notes_and_directories(self) -> None:
-        """Each run's notes and directories are told."""
+        """Notes and directories of every run are on the page."""
         result = Result([row("small")], 1.0)
         for share, seconds in (("0.98", 4.0), ("0.99", 6.0)):
             result.add_directory({"files": 1e6, "load, s": seconds})

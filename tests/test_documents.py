@@ -312,6 +312,13 @@ class ReferenceTests(SynchronousTestCase):
         ):
             self.assertTrue(limit in self.reference, f"{limit} is not in docs/http.md")
 
+    def test_deadlines_of_the_reliability_page(self) -> None:
+        """Its table of deadlines has the defaults of the table of settings."""
+        rows = re.findall(r"\| (\d+) s\b.*\| `--([a-z-]+-timeout)` \|", text("docs/reliability.md"))
+        given = {option.replace("-", "_"): int(seconds) for seconds, option in rows}
+        names = [*DEADLINES, "disk_timeout"]
+        self.assertEqual(given, {name: BY_FIELD[name].default for name in names})
+
     def test_fields(self) -> None:
         """Every field of a control request, and every key of a listing, is named."""
         for kind in (messages.LoadRequest, messages.LinkRequest):

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import ssl
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet import reactor
@@ -13,12 +14,11 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from imgd.core.connections import Deadlines
 from imgd.net.bulk_tls import tls_factory
 from imgd.net.listen import SwitchableFactory
 from imgd.net.tls import SwappableContext, build_context
 from tests.daemons import PATIENCE, Daemon, DaemonCase, port_of
-from tests.fakes import House, write
+from tests.fakes import DEADLINES, House, write
 from tests.listening import listen
 from tests.net.tls_case import client, made
 
@@ -125,7 +125,7 @@ class SlowReaderTests(TestCase):
     timeout = 120
 
     def make(self, tls: bool) -> None:
-        more = {"max_connections": 4, "deadlines": Deadlines(stalled=1e9)}
+        more = {"max_connections": 4, "deadlines": replace(DEADLINES, stalled=1e9)}
         self.house = House(os.path.abspath(self.mktemp()), more=more)
         write(os.path.join(self.house.documents, "large.bin"), bytes(LARGE))
         site = self.house.site

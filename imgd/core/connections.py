@@ -25,12 +25,12 @@ class Phase(IntEnum):
 class Deadlines:
     """How long each phase may take, in seconds; ``stalled`` starts again with each byte taken."""
 
-    handshake: float = 10
-    header: float = 20
-    body: float = 30
-    stalled: float = 60
-    idle: float = 75
-    closing: float = 5
+    handshake: float
+    header: float
+    body: float
+    stalled: float
+    idle: float
+    closing: float = 5  # no setting
 
     def by_phase(self) -> tuple[float, ...]:
         """The limits, indexed by Phase."""

@@ -1,5 +1,6 @@
-"""From what people write to values. ``ValueError`` says what is wrong, to follow the value itself:
-"is not a port; ..."."""
+"""Makes values of what people write. ``ValueError`` says what is wrong, to follow the value itself:
+"is not a port; ...".
+"""
 
 from __future__ import annotations
 
@@ -107,12 +108,12 @@ def allowed_host(text: str) -> str:
     """What a ``Host`` header may name; its port, if one is written, does not matter."""
     try:
         authority = parse_authority(text)
-        found = host(authority.host if authority else text)
+        name = host(authority.host if authority else text)
     except ValueError:
         raise ValueError("is not a host name or an address") from None
-    if is_everywhere(found):
+    if is_everywhere(name):
         raise ValueError("is the name of no host; give the one that clients ask for")
-    return found
+    return name
 
 
 def network(text: str) -> str:
@@ -128,12 +129,12 @@ def network(text: str) -> str:
 def certificate_name(text: str) -> str:
     """A name, one with ``*`` for its first label (RFC 6125 section 6.4.3), or an address."""
     try:
-        found = host(text.removeprefix("*."))
+        name = host(text.removeprefix("*."))
     except ValueError:
-        found = ""
-    if not found or (text.startswith("*.") and ("." not in found or not _NAME.fullmatch(found))):
+        name = ""
+    if not name or (text.startswith("*.") and ("." not in name or not _NAME.fullmatch(name))):
         raise ValueError("is not a name or an address that a certificate can hold")
-    return f"*.{found}" if text.startswith("*.") else found
+    return f"*.{name}" if text.startswith("*.") else name
 
 
 def origin(text: str) -> str:
@@ -174,7 +175,7 @@ def token(text: str) -> str:
 
 
 def port_of(text: str) -> str | None:
-    """The port of a server's address, ``http://HOST:PORT`` or ``HOST:PORT``, where it has one."""
+    """The port of a server's address, ``http://HOST:PORT`` or ``HOST:PORT``, if it has one."""
     number = parse_authority(_server(text)[1])
     return None if number is None or number.port is None else str(number.port)
 
@@ -186,7 +187,7 @@ def host_of(text: str) -> str | None:
 
 
 def tls_of(text: str) -> str | None:
-    """Whether a server's address asks for TLS, where it has a scheme."""
+    """Whether a server's address asks for TLS, if it has a scheme."""
     return {"http": "no", "https": "yes"}.get(_server(text)[0])
 
 
@@ -201,7 +202,7 @@ def _server(text: str) -> tuple[str, str]:
 
 
 def with_scheme(text: str) -> str:
-    """A URL, where perhaps only its domain was given."""
+    """A URL; https if only a domain was given."""
     return text if "://" in text else f"https://{text}"
 
 

@@ -71,15 +71,15 @@ class Parts:
     run_unawaited: RunBlocking
     uptime: Callable[[], float]
     ca_pem: Callable[[], bytes | None]
-    memory_cache: int = 64_000_000  # bytes of small files kept in memory
+    memory_cache: int  # bytes of small files kept in memory
     private: bool = False
     hosts: OwnHosts = field(default_factory=OwnHosts)
     links: Links = field(default_factory=Links)
     indexes: FolderIndexes | None = None
     health_monitor: HealthMonitor = field(default_factory=lambda: HealthMonitor(time.monotonic))
-    deadlines: Deadlines = field(default_factory=Deadlines)
-    max_connections: int = 10_000
-    max_per_client: int = 0
+    deadlines: Deadlines
+    max_connections: int
+    max_per_client: int
     proxies: TrustedProxies = NONE  # whose word counts for the address of a client
 
 

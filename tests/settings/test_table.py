@@ -9,13 +9,13 @@ from dotenv import dotenv_values
 
 from imgd.settings import Settings
 from imgd.settings.table import TABLE
-from tests.test_settings import SettingsCase
+from tests.settings.settings_case import SettingsCase
 from tools.settings_documents import env_example
 
 
 class TableTests(SettingsCase):
     def test_the_table_fills_settings(self) -> None:
-        """Every field has one row, but for the two that tell how others were found."""
+        """Every field has one row, but for the two that say where others came from."""
         fields = set(Settings.__dataclass_fields__) - {"images_dir_is_default", "settings_file"}
         self.assertEqual(sorted(spec.field for spec in TABLE), sorted(fields))
 

@@ -1,9 +1,74 @@
-"""Settings: what is wrong between them, and all problems at once."""
+"""Settings: their defaults, what is wrong between them, and all problems at once."""
 
 import os
+from dataclasses import FrozenInstanceError
 
-from imgd.settings import Settings, SettingsError
-from tests.test_settings import SettingsCase
+import platformdirs
+
+from imgd.settings import Settings, SettingsError, load
+from tests.settings.settings_case import TOKEN, SettingsCase
+
+
+class DefaultTests(SettingsCase):
+    def test_everything_has_a_default(self) -> None:
+        """With nothing given, the settings are these."""
+        self.assertEqual(
+            load({}, {}, str(self.cwd)),
+            Settings(
+                port=8888,
+                host="localhost",
+                http_port=None,
+                tls=True,
+                images_dir=str(self.cwd / "output"),
+                images_dir_is_default=True,
+                cert=None,
+                key=None,
+                tls_names=(),
+                generate_certs=False,
+                state_dir=platformdirs.user_state_dir("imgd", appauthor=False),
+                timeout_minutes=30,
+                frame_base_dir=str(self.cwd),
+                allow_roots=(),
+                token=None,
+                allow_hosts=("localhost", "127.0.0.1", "::1"),
+                cors_origins=(),
+                public_url=None,
+                follow_symlinks=False,
+                private=False,
+                require_token=False,
+                header_timeout=20,
+                body_timeout=30,
+                handshake_timeout=10,
+                idle_timeout=75,
+                stall_timeout=60,
+                disk_timeout=60,
+                max_connections=None,
+                max_per_client=None,
+                proxies=(),
+                grace=30,
+                memory_cache=64,
+                access_log=None,
+                env_file=None,
+                settings_file=None,
+            ),
+        )
+
+    def test_nothing_is_made(self) -> None:
+        """Reading settings makes no folder."""
+        self.load()
+        self.assertEqual(os.listdir(self.cwd), [])
+        self.assertFalse(self.state.exists())
+
+    def test_frozen(self) -> None:
+        """Settings cannot be changed."""
+        with self.assertRaises(FrozenInstanceError):
+            self.load().port = 1  # type: ignore[misc]
+
+    def test_the_token_is_not_shown(self) -> None:
+        """The token does not appear where settings are shown."""
+        settings = self.load({"token": TOKEN})
+        self.assertEqual(settings.token, TOKEN)
+        self.assertNotIn(TOKEN, repr(settings))
 
 
 class ConflictTests(SettingsCase):
@@ -45,7 +110,7 @@ class ConflictTests(SettingsCase):
         self.assertEqual(self.problems({"images-dir": "root", "state-dir": "rootstate"}), [])
 
     def test_document_root_in_state_folder(self) -> None:
-        """Nor is the document root, named or not, below the state folder."""
+        """The document root, named or not, is never below the state folder."""
         root = self.make("state", "root")
         self.assert_problems(
             self.problems({"state-dir": "state"}, {"IMGD_IMAGES_DIR": root}),
@@ -65,7 +130,7 @@ class ConflictTests(SettingsCase):
 
 class AllAtOnceTests(SettingsCase):
     def test_every_problem(self) -> None:
-        """Problems of all sources and of the caller's checks are told together, with keys."""
+        """Problems of all sources and of the caller's checks are reported together, with names."""
 
         def check(settings: Settings) -> list[str]:
             return [f"seen with port {settings.port}"]
@@ -96,7 +161,7 @@ class AllAtOnceTests(SettingsCase):
         self.assertEqual(self.problems(checks=[lambda _: ["no", "no", "never"]]), ["no", "never"])
 
     def test_checks_see_no_half_pair(self) -> None:
-        """A check is not given one of certificate and key where the other cannot be read."""
+        """A check is not given one of certificate and key if the other cannot be read."""
         seen: list[tuple[str | None, str | None]] = []
 
         def check(settings: Settings) -> list[str]:

@@ -1,4 +1,4 @@
-"""The file of settings: read only where nobody else can have written it."""
+"""The file of settings is read only if nobody else can have written it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import pwd
 import struct
 from pathlib import Path
 
-import platformdirs
 from twisted.trial.unittest import SkipTest
 
-from imgd.settings import SettingsError, find_state_dir, load
 from tests.daemons import Daemon, DaemonCase, run
-from tests.test_settings import SettingsCase
+from tests.settings.settings_case import FileCase
 
 OTHER = 54321  # a user of no name
-TEXT = "IMAGE_SERVER_PORT=3\n"
 # Tags of an ACL's entries, in the order that the kernel wants (acl(5)).
 USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, EVERYBODY = 1, 2, 4, 8, 0x10, 0x20
 NOBODY = 0xFFFFFFFF
@@ -41,26 +38,6 @@ def lonely_group() -> int:
     return pwd.getpwuid(0).pw_gid
 
 
-class FileCase(SettingsCase):
-    def setUp(self) -> None:
-        super().setUp()
-        if os.name != "posix":
-            raise SkipTest("there are no such owners here")
-        os.chmod(self.cwd, 0o755)
-        self.file = Path(self.write(".env", TEXT))
-        os.chmod(self.file, 0o644)
-
-    def assert_read(self, **options: str) -> None:
-        settings = self.load({name.replace("_", "-"): path for name, path in options.items()})
-        self.assertEqual(settings.port, 3)
-
-    def assert_refused(self, why: str, **options: str) -> None:
-        (problem,) = self.problems({n.replace("_", "-"): path for n, path in options.items()})
-        self.assertIn("is not read, as ", problem)
-        self.assertIn(why, problem)
-        self.assertIn("chmod", problem)
-
-
 class FoundFileTests(FileCase):
     def test_own(self) -> None:
         """One's own file in one's own folder is read, and known by its path."""
@@ -68,7 +45,7 @@ class FoundFileTests(FileCase):
         self.assertEqual(self.load().settings_file, str(self.file))
 
     def test_none(self) -> None:
-        """Where there is no file there is nothing to refuse, be the folder anybody's."""
+        """Without a file nothing is refused, whoever can write the folder."""
         self.file.unlink()
         os.chmod(self.cwd, 0o777)
         self.assertIsNone(self.load().settings_file)
@@ -91,8 +68,8 @@ class FoundFileTests(FileCase):
         self.assert_read()
 
     def test_groups(self) -> None:
-        """A group that may write counts where it has another member, by its list or as a user's
-        own group; one that nobody knows counts, and one without others does not.
+        """A group that may write counts if it has another member, by its list or as a user's own
+        group. An unknown group counts, and a group without others does not.
         """
         others = [user for user in pwd.getpwall() if user.pw_uid not in (0, os.geteuid())]
         own = [user for user in others if user.pw_gid != lonely_group()]
@@ -110,7 +87,9 @@ class FoundFileTests(FileCase):
             self.assert_read()
 
     def test_access_control_lists(self) -> None:
-        """Whom an ACL lets write counts as whom the mode lets; its mask bounds them."""
+        """A user or group that an ACL lets write counts like one that the mode lets; its mask
+        limits them.
+        """
         for path, own, rest in ((self.file, 6, 4), (self.cwd, 7, 5)):
             for entry, mask, refused in (
                 ((USER, 6, OTHER), 7, f"user {OTHER} can write {path}"),
@@ -128,20 +107,20 @@ class FoundFileTests(FileCase):
                     self.assert_read()
 
     def test_links(self) -> None:
-        """A link is followed, each of its steps and their folders judged."""
-        place = Path(self.make("config"))
-        target = self.file.rename(place / "settings")
-        middle = place / "middle"
+        """A link is followed, and each step and its folder is judged."""
+        folder = Path(self.make("config"))
+        target = self.file.rename(folder / "settings")
+        middle = folder / "middle"
         middle.symlink_to("settings")
         self.file.symlink_to("config/middle")
         self.assert_read()
-        os.chmod(place, 0o777)
-        self.assert_refused(f"every user can write {place}:")
-        os.chmod(place, 0o755)
+        os.chmod(folder, 0o777)
+        self.assert_refused(f"every user can write {folder}:")
+        os.chmod(folder, 0o755)
         os.chmod(target, 0o666)
         self.assert_refused(f"every user can write {target}:")
         os.chmod(target, 0o644)
-        for path in (target, middle, self.file, place):
+        for path in (target, middle, self.file, folder):
             chown(path, OTHER)
             self.assert_refused(f"{path} belongs to user {OTHER}")
             chown(path, os.geteuid())
@@ -156,7 +135,7 @@ class FoundFileTests(FileCase):
 
 class NamedFileTests(FileCase):
     def test_chosen(self) -> None:
-        """A named file is the operator's choice: its folder and its owner are not asked for."""
+        """A named file is the operator's choice: its folder and its owner are not judged."""
         os.chmod(self.cwd, 0o777)
         self.assert_read(env_file=".env")
         chown(self.file, OTHER)
@@ -171,40 +150,9 @@ class NamedFileTests(FileCase):
             self.assert_refused(f"every user can write {self.file}:", env_file=name)
 
 
-class StateFolderTests(FileCase):
-    """What a client asks, who has none of the daemon's options."""
-
-    def state_dir(self, **environ: str) -> str:
-        return find_state_dir(environ, str(self.cwd))
-
-    def test_precedence(self) -> None:
-        """The environment comes first, then .env in the working folder, then the default."""
-        self.assertEqual(self.state_dir(), platformdirs.user_state_dir("imgd", appauthor=False))
-        self.file.write_text("IMGD_STATE_DIR=state\n")
-        self.assertEqual(self.state_dir(), str(self.cwd / "state"))
-        self.assertEqual(self.state_dir(), load({}, {}, str(self.cwd)).state_dir)
-        self.assertEqual(self.state_dir(STATE_DIRECTORY="/a:/b"), "/a")
-
-    def test_refused(self) -> None:
-        """A .env that others can write is refused if the environment names no state folder."""
-        os.chmod(self.cwd, 0o777)
-        self.assertEqual(self.state_dir(IMGD_STATE_DIR="/a"), "/a")
-        with self.assertRaises(SettingsError) as caught:
-            self.state_dir()
-        self.assertIn(f"every user can write {self.cwd}:", caught.exception.detail)
-
-    def test_unusable(self) -> None:
-        """A state folder that cannot be one is an error that names the key."""
-        with self.assertRaises(SettingsError) as caught:
-            self.state_dir(IMGD_STATE_DIR=str(self.file))
-        self.assertEqual(
-            caught.exception.detail, f"IMGD_STATE_DIR: {str(self.file)!r} is not a folder"
-        )
-
-
 class StartTests(DaemonCase):
-    def test_told(self) -> None:
-        """The log says from where settings were read, and nothing where there is no file."""
+    def test_log(self) -> None:
+        """The log names the file that settings were read from, and none if there is no file."""
         daemon = self.daemon("--no-tls")
         daemon.stop()
         self.assertFalse([line for line in daemon.lines if "Settings were read" in line])
@@ -214,8 +162,8 @@ class StartTests(DaemonCase):
         os.chmod(file, 0o600)
         daemon = Daemon(self.folder, "--no-tls")
         self.addCleanup(daemon.stop)
-        told = [line for line in daemon.lines if line.endswith(f"Settings were read from {file}")]
-        self.assertEqual(len(told), 1)
+        lines = [line for line in daemon.lines if line.endswith(f"Settings were read from {file}")]
+        self.assertEqual(len(lines), 1)
 
     def test_refused(self) -> None:
         """A start in a folder where everybody can put a .env ends with status 1 and a line."""

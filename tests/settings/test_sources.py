@@ -1,129 +1,12 @@
 """Settings: where they come from, and which source comes first."""
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import FrozenInstanceError
-from pathlib import Path
 
 import platformdirs
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SkipTest
 
-from imgd.settings import Check, Settings, SettingsError, load
-
-TOKEN = "A-token_with.all~of+the/signs=="
-
-
-class SettingsCase(SynchronousTestCase):
-    """A working folder with nothing in it, and a state folder outside of it."""
-
-    def setUp(self) -> None:
-        folder = Path(self.mktemp()).resolve()
-        self.cwd = folder / "work"
-        self.cwd.mkdir(parents=True)
-        self.state = folder / "state"
-
-    def load(
-        self,
-        options: Mapping[str, object] | None = None,
-        environ: Mapping[str, str] | None = None,
-        *,
-        env_file: str = "",
-        checks: Iterable[Check] = (),
-    ) -> Settings:
-        if env_file:
-            (self.cwd / ".env").write_text(env_file, encoding="utf-8")
-        chosen = {"state-dir": str(self.state), **(options or {})}
-        return load(chosen, environ or {}, str(self.cwd), checks)
-
-    def problems(
-        self,
-        options: Mapping[str, object] | None = None,
-        environ: Mapping[str, str] | None = None,
-        *,
-        env_file: str = "",
-        checks: Iterable[Check] = (),
-    ) -> list[str]:
-        try:
-            self.load(options, environ, env_file=env_file, checks=checks)
-        except SettingsError as error:
-            return list(error.problems)
-        return []
-
-    def make(self, *names: str) -> str:
-        folder = self.cwd.joinpath(*names)
-        folder.mkdir(parents=True)
-        return str(folder)
-
-    def write(self, name: str, text: str = "") -> str:
-        (self.cwd / name).write_text(text, encoding="utf-8")
-        return str(self.cwd / name)
-
-    def assert_problems(self, problems: list[str], *starts: str) -> None:
-        self.assertEqual(len(problems), len(starts), problems)
-        for problem, start in zip(problems, starts, strict=True):
-            self.assertTrue(problem.startswith(start), f"{problem!r} does not start with {start!r}")
-
-
-class DefaultTests(SettingsCase):
-    def test_everything_has_a_default(self) -> None:
-        """With nothing given, the settings are these."""
-        self.assertEqual(
-            load({}, {}, str(self.cwd)),
-            Settings(
-                port=8888,
-                host="localhost",
-                http_port=None,
-                tls=True,
-                images_dir=str(self.cwd / "output"),
-                images_dir_is_default=True,
-                cert=None,
-                key=None,
-                tls_names=(),
-                generate_certs=False,
-                state_dir=platformdirs.user_state_dir("imgd", appauthor=False),
-                timeout_minutes=30,
-                frame_base_dir=str(self.cwd),
-                allow_roots=(),
-                token=None,
-                allow_hosts=("localhost", "127.0.0.1", "::1"),
-                cors_origins=(),
-                public_url=None,
-                follow_symlinks=False,
-                private=False,
-                require_token=False,
-                header_timeout=20,
-                body_timeout=30,
-                handshake_timeout=10,
-                idle_timeout=75,
-                stall_timeout=60,
-                disk_timeout=60,
-                max_connections=None,
-                max_per_client=None,
-                proxies=(),
-                grace=30,
-                memory_cache=64,
-                access_log=None,
-                env_file=None,
-                settings_file=None,
-            ),
-        )
-
-    def test_nothing_is_made(self) -> None:
-        """Reading settings makes no folder."""
-        self.load()
-        self.assertEqual(os.listdir(self.cwd), [])
-        self.assertFalse(self.state.exists())
-
-    def test_frozen(self) -> None:
-        """Settings cannot be changed."""
-        with self.assertRaises(FrozenInstanceError):
-            self.load().port = 1  # type: ignore[misc]
-
-    def test_the_token_is_not_shown(self) -> None:
-        """The token does not appear where settings are shown."""
-        settings = self.load({"token": TOKEN})
-        self.assertEqual(settings.token, TOKEN)
-        self.assertNotIn(TOKEN, repr(settings))
+from imgd.settings import SettingsError, find_state_dir, load
+from tests.settings.settings_case import FileCase, SettingsCase
 
 
 class PrecedenceTests(SettingsCase):
@@ -165,7 +48,7 @@ class PrecedenceTests(SettingsCase):
         )
 
     def test_options_replace_lists(self) -> None:
-        """Values of a repeated option stand in place of the environment's, in their order."""
+        """Values of a repeated option replace the environment's, in their order."""
         environ = {"IMGD_TLS_NAMES": "a.example, b.example,a.example"}
         self.assertEqual(self.load({}, environ).tls_names, ("a.example", "b.example"))
         given = {"tls-name": ["z.example", "y.example"]}
@@ -184,7 +67,7 @@ class PrecedenceTests(SettingsCase):
 
 class EnvFileTests(SettingsCase):
     def test_named_file(self) -> None:
-        """--env-file names another file, relative to the working folder, in place of .env."""
+        """--env-file names another file, relative to the working folder, instead of .env."""
         self.write("other.env", "IMAGE_SERVER_PORT=4")
         settings = self.load({"env-file": "other.env"}, env_file="IMAGE_SERVER_TIMEOUT=1")
         self.assertEqual((settings.port, settings.timeout_minutes), (4, 30))
@@ -267,7 +150,7 @@ class OlderServerTests(SettingsCase):
         self.assertEqual(settings.public_url, "https://demo.ngrok.app")
 
     def test_addresses(self) -> None:
-        """IMAGE_SERVER is a URL or HOST:PORT; what it does not say is left to others."""
+        """IMAGE_SERVER is a URL or HOST:PORT; what it does not say comes from others."""
         for text, port, host, tls in (
             ("http://localhost:8080", 8080, "localhost", False),
             ("HTTPS://0.0.0.0:8443/", 8443, "0.0.0.0", True),
@@ -316,3 +199,34 @@ class OlderServerTests(SettingsCase):
             ({"IMGD_PUBLIC_URL": "http://c/x/", "NGROK_URL": "https://b"}, "http://c/x"),
         ):
             self.assertEqual(self.load({}, environ).public_url, url)
+
+
+class StateFolderTests(FileCase):
+    """What a client asks, who has none of the daemon's options."""
+
+    def state_dir(self, **environ: str) -> str:
+        return find_state_dir(environ, str(self.cwd))
+
+    def test_precedence(self) -> None:
+        """The environment comes first, then .env in the working folder, then the default."""
+        self.assertEqual(self.state_dir(), platformdirs.user_state_dir("imgd", appauthor=False))
+        self.file.write_text("IMGD_STATE_DIR=state\n")
+        self.assertEqual(self.state_dir(), str(self.cwd / "state"))
+        self.assertEqual(self.state_dir(), load({}, {}, str(self.cwd)).state_dir)
+        self.assertEqual(self.state_dir(STATE_DIRECTORY="/a:/b"), "/a")
+
+    def test_refused(self) -> None:
+        """A .env that others can write is refused if the environment names no state folder."""
+        os.chmod(self.cwd, 0o777)
+        self.assertEqual(self.state_dir(IMGD_STATE_DIR="/a"), "/a")
+        with self.assertRaises(SettingsError) as caught:
+            self.state_dir()
+        self.assertIn(f"every user can write {self.cwd}:", caught.exception.detail)
+
+    def test_unusable(self) -> None:
+        """A state folder that cannot be one is an error that names the key."""
+        with self.assertRaises(SettingsError) as caught:
+            self.state_dir(IMGD_STATE_DIR=str(self.file))
+        self.assertEqual(
+            caught.exception.detail, f"IMGD_STATE_DIR: {str(self.file)!r} is not a folder"
+        )
