@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from imgd.client.asking import Asking, decoded
 from imgd.client.retry import Patience
 from imgd.client.urls import base_of
-from imgd.core import messages
+from imgd.core import messages, routes
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import (
     Collection,
@@ -32,6 +32,7 @@ from imgd.core.messages import (
     Unloaded,
     UnloadRequest,
 )
+from imgd.core.routes import RouteKind
 
 REQUEST_SECONDS: Final = 30.0
 LINK_SECONDS: Final = 3600  # that a link is good when nobody says
@@ -69,23 +70,23 @@ class Client:
 
     def status(self) -> Deferred[Status]:
         """``GET /``: what is loaded, and until when."""
-        return self._get("/", Status)
+        return self._get(RouteKind.STATUS.value, Status)
 
     def health(self) -> Deferred[Health]:
         """``GET /health``."""
-        return self._get("/health", Health)
+        return self._get(RouteKind.HEALTH.value, Health)
 
     def timeout(self) -> Deferred[Timeout]:
         """``GET /timeout``: minutes that a load without its own timeout gets."""
-        return self._get("/timeout", Timeout)
+        return self._get(RouteKind.TIMEOUT.value, Timeout)
 
     def collections(self) -> Deferred[Collections]:
         """``GET /collections``."""
-        return self._get("/collections", Collections)
+        return self._get(RouteKind.COLLECTIONS.value, Collections)
 
     def collection(self, name: str = CURRENT) -> Deferred[Collection]:
         """``GET /collections/NAME``."""
-        return self._get(f"/collections/{_segment(name)}", Collection)
+        return self._get(routes.collection_path(name), Collection)
 
     def load(
         self,
@@ -99,19 +100,19 @@ class Client:
         request = LoadRequest(
             directory=directory, name=name, recursive=recursive, timeout_minutes=timeout_minutes
         )
-        return self._post("/load-directory", Loaded, request, LOAD_SECONDS)
+        return self._post(RouteKind.LOAD.value, Loaded, request, LOAD_SECONDS)
 
     def unload(self, name: str | None = None) -> Deferred[Unloaded]:
         """``POST /unload``: the named collection, or the current one."""
-        return self._post("/unload", Unloaded, UnloadRequest(name=name))
+        return self._post(RouteKind.UNLOAD.value, Unloaded, UnloadRequest(name=name))
 
     def set_timeout(self, minutes: int) -> Deferred[TimeoutSet]:
         """``POST /timeout/MINUTES``: restart every running timer, and set the default."""
-        return self._post(f"/timeout/{messages.valid_minutes(minutes)}", TimeoutSet)
+        return self._post(routes.timeout_path(messages.valid_minutes(minutes)), TimeoutSet)
 
     def set_public_url(self, url: str | None) -> Deferred[PublicUrlSet]:
         """``POST /public-url``: the base of the URLs that the server hands out from now on."""
-        return self._post("/public-url", PublicUrlSet, PublicUrlRequest(url=url))
+        return self._post(RouteKind.PUBLIC_URL.value, PublicUrlSet, PublicUrlRequest(url=url))
 
     def link(
         self, place: str, *, expires: int = LINK_SECONDS, prefix: bool = False
@@ -123,15 +124,17 @@ class Client:
         ascii_place = quote(place.encode("utf-8", "surrogateescape"), safe=bytes(range(128)))
         is_url = place.lower().startswith(("https://", "http://"))
         where = {"url" if is_url else "path": ascii_place}
-        return self._post("/links", LinkMade, LinkRequest(**where, expires=expires, prefix=prefix))
+        return self._post(
+            RouteKind.LINKS.value, LinkMade, LinkRequest(**where, expires=expires, prefix=prefix)
+        )
 
     def revoke_links(self) -> Deferred[LinksRevoked]:
         """``POST /links/revoke``: no link made so far is good any more."""
-        return self._post("/links/revoke", LinksRevoked)
+        return self._post(RouteKind.REVOKE_LINKS.value, LinksRevoked)
 
     def images_page(self, name: str = CURRENT, *, limit: int = 1000) -> Deferred[ImagePage]:
         """The first page of ``GET /collections/NAME/images``; URLs are absolute."""
-        return self.next_page(f"/collections/{_segment(name)}/images?limit={limit}")
+        return self.next_page(routes.images_page_path(name, limit))
 
     def next_page(self, path: str) -> Deferred[ImagePage]:
         """The page that another one's ``next`` names."""
@@ -152,7 +155,7 @@ class Client:
 
         The deadline counts from the last line that came. A stream is not tried again.
         """
-        path = f"/collections/{_segment(name)}/images?format=ndjson"
+        path = f"{routes.images_path(name)}?format=ndjson"
         return Deferred.fromCoroutine(self._stream(path, each))
 
     async def _stream(self, path: str, each: Callable[[Image], None]) -> int:
@@ -184,7 +187,3 @@ class Client:
         if not image.url.startswith(("https://", "http://")):
             image.url = urljoin(self.base_url + "/", image.url)
         return image
-
-
-def _segment(name: str) -> str:
-    return quote(name, safe="")

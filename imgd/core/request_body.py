@@ -10,9 +10,10 @@ import re
 from enum import Enum
 from typing import Final, NamedTuple
 
-from imgd.core.http_rules import TOKEN, HeadError, bad, check_trailers, never
-from imgd.core.request_head import JSON, Announced
+from imgd.core.http_rules import TOKEN, HeadError, bad, check_characters, check_trailers
+from imgd.core.request_head import AnnouncedBody
 
+JSON: Final = b"application/json"
 MAX_BODY: Final = 64 * 1024  # octets: the largest honest body of the control API is a path
 # Octets in all that chunks may spend on extensions and on zeros before their size.
 MAX_PADDING: Final = 1024
@@ -47,14 +48,14 @@ def is_json(types: tuple[bytes, ...]) -> bool:
     return len(types) == 1 and types[0].partition(b";")[0].rstrip(b" \t").lower() == JSON
 
 
-def check_announced(body: Announced, *, is_read: bool) -> HeadError | None:
+def check_announced(body: AnnouncedBody, *, is_read: bool) -> HeadError | None:
     """Why a body is not taken, whatever is in it; ``is_read``: it is JSON for someone."""
     if is_read and not is_json(body.types):
         return NOT_JSON
     return TOO_LARGE if body.length is not None and body.length > MAX_BODY else None
 
 
-def body_reader(body: Announced, *, is_read: bool) -> BodyReader:
+def body_reader(body: AnnouncedBody, *, is_read: bool) -> BodyReader:
     """What reads a body that passed ``check_announced``; it is kept only where it is read."""
     if body.length is None:
         return ChunkedReader(is_kept=is_read)
@@ -135,7 +136,7 @@ class ChunkedReader:
             return self._unfinished_size(data[start:])
         found = _SIZE.fullmatch(data, start, end)
         if found is None or found.start(3) == start:
-            return never(data[start : end + 2]) or _BAD_SIZE
+            return check_characters(data[start : end + 2]) or _BAD_SIZE
         zeros, size, extensions = found.groups()
         self._padding += len(extensions) + len(zeros) - (not size)  # a lone zero is a size
         if self._padding > MAX_PADDING:
@@ -176,7 +177,11 @@ class ChunkedReader:
             return start + 2
         end = data.find(b"\r\n\r\n", start, start + MAX_TRAILERS + 2)
         if end < 0:
-            return _LONG_TRAILERS if len(data) - start >= MAX_TRAILERS + 2 else never(data[start:])
+            return (
+                _LONG_TRAILERS
+                if len(data) - start >= MAX_TRAILERS + 2
+                else check_characters(data[start:])
+            )
         self._part = _Part.NOTHING
         return check_trailers(data[start : end + 2]) or end + 4
 

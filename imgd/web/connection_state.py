@@ -24,13 +24,13 @@ _CLOSE: Final = [b"close"]
 class ConnectionState(HTTPChannel):
     """The part of a channel that knows what the connection is at.
 
-    Whoever hears bytes sets ``heard``; whoever answers a request clears it.
+    Whoever receives bytes sets ``has_pending_bytes``; whoever answers a request clears it.
     Whoever hands bytes of an answer to the transport counts them in ``sent``.
     twisted.web's own timeout stays unused: it begins anew with every byte.
     """
 
     site: Any
-    heard = False  # bytes came that are not answered yet
+    has_pending_bytes = False  # bytes came that are not answered yet
     sent = 0  # bytes handed to the transport
     _is_full = False  # the transport takes no more for now
     _is_handshaking = False
@@ -79,7 +79,7 @@ class ConnectionState(HTTPChannel):
             return (Phase.CLOSING,)
         if self.requests:
             return (self._phase_of_request(), self.sent)
-        if self.heard or not self.sent:
+        if self.has_pending_bytes or not self.sent:
             return (Phase.HEAD, self.sent)
         return (Phase.IDLE, self.sent)
 
@@ -95,7 +95,7 @@ class ConnectionState(HTTPChannel):
 
     def is_idle(self) -> bool:
         """Whether nothing is lost by closing."""
-        busy = self.requests or self.heard or self._is_closing or self._is_handshaking
+        busy = self.requests or self.has_pending_bytes or self._is_closing or self._is_handshaking
         return not busy and not self._waiting()
 
     def taken(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from imgd.collections.manager import CollectionManager, LoadSpec
-from imgd.core import messages
+from imgd.core import messages, paths
 from imgd.core.catalog import CURRENT, Collection
 from imgd.core.request_body import NOT_JSON, is_json
 from imgd.errors import BadRequest, NotFound, UnsupportedMediaType
@@ -18,7 +18,7 @@ from imgd.web.request import Request
 from imgd.web.serializers import Serializers, Urls
 
 T = TypeVar("T")
-_WHOLE_NUMBER: Final = re.compile(rb"[0-9]{1,9}")
+_WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 def control(
@@ -93,10 +93,10 @@ class Actions:
 
     async def timeout(self, request: Request) -> messages.TimeoutSet:
         """``POST /timeout/MINUTES``: restart the running timers, and set the default."""
-        given = b"/".join(request.postpath)
-        if not _WHOLE_NUMBER.fullmatch(given):
+        digits = paths.decode(request.route.below or b"")
+        if not _WHOLE_NUMBER.fullmatch(digits):
             raise BadRequest("MINUTES in /timeout/MINUTES must be a whole number, 0 for never.")
-        minutes = messages.valid_minutes(int(given), "MINUTES in /timeout/MINUTES")
+        minutes = messages.valid_minutes(int(digits), "MINUTES in /timeout/MINUTES")
         await self._manager.restart_timers(minutes)
         said = f"Timeout set to {minutes} minutes" if minutes else "Auto-unload timeout disabled"
         return messages.TimeoutSet(

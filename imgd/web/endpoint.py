@@ -78,13 +78,9 @@ class Endpoint(Resource):
     methods: tuple[bytes, ...] = (b"GET", b"HEAD")
     answer: Callable[[Request], Coroutine[Any, Any, None] | None]
 
-    def is_file(self, request: Request) -> bool:
-        """Whether a file is asked for, which pages of every origin may read by default."""
-        return False
-
     def render(self, request: Request) -> int:
         """Called by twisted.web."""
-        request.set_policy(is_file=self.is_file(request))
+        request.set_policy(is_file=request.route.is_file)
         if request.method in self.methods:
             self._begin(request)
         elif request.method == b"OPTIONS":
@@ -150,7 +146,7 @@ def _only_here(
     answer: Callable[[Request], Coroutine[Any, Any, None] | None],
 ) -> Callable[[Request], Coroutine[Any, Any, None] | None]:
     def checked(request: Request) -> Coroutine[Any, Any, None] | None:
-        if any(request.postpath):
+        if not request.route.is_exact:
             raise NotFound
         return answer(request)
 

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Raw
 
 from imgd.collections.manager import CollectionManager, LoadedCollection, RunBlocking
-from imgd.core import listing, media, messages, paths
+from imgd.core import listing, media, messages, paths, routes
 from imgd.core.conditional import NANOSECONDS
 from imgd.core.name_index import NameIndex
 from imgd.core.wait_limits import WaitLimit
@@ -71,8 +71,8 @@ class ImageLists:
         start = names.place_after(after) if after else 0
         page = names.page(start, limit)
         more = start + len(page) < len(names)
-        place = f"/collections/{loaded_collection.collection.name}/images"
-        following = f"{place}?limit={limit}&after={paths.encode(page[-1])}" if more else None
+        name = loaded_collection.collection.name
+        following = routes.images_page_path(name, limit, page[-1]) if more else None
         images = self._images(loaded_collection, page)
         return messages.encode(messages.ImagePage(images=images, count=len(names), next=following))
 

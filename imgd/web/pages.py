@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from imgd.core import listing, media, messages, paths
+from imgd.core import listing, media, messages, paths, routes
 from imgd.core.folder_json import Listing, view
 from imgd.core.listing import Entry, Page, Query, Sort
 from imgd.web.escape import escape_text, human_size, shown
@@ -194,13 +194,11 @@ def _minute(moment: str) -> str:
 
 
 def _collection_card(collection: messages.Collection, top: str) -> CollectionCard:
-    place = (
-        "images/" if collection.current else f"collections/{paths.encode(collection.name)}/files/"
-    )
+    base = routes.files_base(collection.name)
     unloads = collection.expires_at
     return CollectionCard(
         name=collection.name,
-        href=top + place if collection.available else "",
+        href=top + base[1:] if collection.available else "",
         images=collection.image_count,
         unloads=unloads or "",
         minute=_minute(unloads) if unloads else "",

@@ -6,17 +6,16 @@ import time
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.server import Request as TwistedRequest
 
 from imgd.core.access_rules import Requester
-from imgd.core.links import redact
 from imgd.core.plan import CONDITIONS
 from imgd.core.request_body import check_announced
-from imgd.core.request_head import Announced, RequestHead
+from imgd.core.request_head import AnnouncedBody, RequestHead
+from imgd.core.routes import Route, redact, route
 from imgd.errors import ImgdError, NotFound
 from imgd.host import os_errors
 from imgd.web.response_headers import EVERY_ANSWER, POLICY_NAMES
@@ -31,6 +30,7 @@ class Request(TwistedRequest):
     content: BytesIO
     prepath: list[bytes]
     postpath: list[bytes]
+    route: Route
     refused: ImgdError | None = None  # the answer, whatever is asked
     is_whole = False  # everything has arrived: it is imgd's turn
     _on_gone: tuple[Callable[[], object], ...] = ()
@@ -51,10 +51,10 @@ class Request(TwistedRequest):
         self._on_gone = (*self._on_gone, act)
 
     def gotLength(self, length: int | None) -> None:
-        """There is no body yet; the channel gives it (``take``)."""
+        """Called by twisted.web. The body is given later, by ``take``."""
         self.content = BytesIO()
 
-    def judge(self, head: RequestHead, body: Announced) -> ImgdError | None:
+    def judge(self, head: RequestHead, body: AnnouncedBody) -> ImgdError | None:
         """Why the body that a head announces is not read; None where it is.
 
         A stranger learns nothing else, not even whether what he sent would do.
@@ -111,10 +111,13 @@ class Request(TwistedRequest):
         return b"private, no-cache" if self.is_private else b"no-cache"
 
     def rebase(self, path: bytes) -> None:
-        """Be a request for this path, before anything of it was looked for."""
+        """Be a request for this path, before anything of it was looked for.
+
+        ``prepath`` and ``postpath`` are what twisted.web goes by: one step leads to every resource.
+        """
         self.path = path
-        self.prepath = []
-        self.postpath = [unquote_to_bytes(segment) for segment in path[1:].split(b"/")]
+        self.route = route(path)
+        self.prepath, self.postpath = [], [path[1:]]
 
     def abort(self, why: BaseException | None = None) -> None:
         """End the connection short of what was promised, so that nobody takes it for whole.
