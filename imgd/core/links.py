@@ -1,7 +1,7 @@
-"""Signed links: who holds one may read one file, or one folder and what is below, until it expires.
+"""Signed links: whoever has one may read one file, or one folder and what is below, for a time.
 
-``/-/s/EXPIRY.SIGNATURE/images/NAME``: the signature stands before the path, so that the URL still
-ends as the file does; viewers judge by that, and pass on no headers. For a folder it is
+``/-/s/EXPIRY.SIGNATURE/images/NAME``: the signature comes before the path, so that the URL still
+ends as the file does; viewers go by that, and pass on no headers. For a folder it is
 ``EXPIRY-DEPTH.SIGNATURE``, and the first DEPTH segments of the path are what was signed.
 """
 
@@ -19,17 +19,17 @@ from imgd.errors import BadRequest, Forbidden, Gone
 
 KEY_SIZE: Final = 32  # bytes, as many as SHA-256 gives
 MAX_SECONDS: Final = MAX_MINUTES * 60
-# The longest life of a link that is made without the token, by whoever is local.
+# The longest lifetime of a link that a local program makes without the token.
 MAX_LOCAL_SECONDS: Final = 7 * 86_400
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw]?)")
 # Seconds since the epoch; depth; HMAC-SHA256 as base64url without padding, 43 characters.
-# Each link is spelled in one way: no number begins with a zero.
+# Each link has one spelling: no number begins with a zero.
 _TICKET: Final = re.compile(rb"([1-9][0-9]{0,11})(?:-(0|[1-9][0-9]{0,2}))?\.([A-Za-z0-9_-]{43})")
 
 
 class Scope(NamedTuple):
-    """What a link is for: decoded segments of a path, and whether all below it is meant too."""
+    """What a link is for: decoded segments of a path, and whether all below it is included."""
 
     segments: tuple[str, ...]
     is_prefix: bool
@@ -63,7 +63,7 @@ def sign(key: bytes, scope: Scope, expires: int) -> str:
 
 
 def verify(key: bytes, ticket: bytes, path: bytes, now: float) -> None:
-    """Return if this link is good for this path, ``/`` first; nothing is asked of a file system.
+    """Return if this link is good for this path, which begins with ``/``; no file is looked at.
 
     ``ticket`` is the segment before it. Forbidden if it is not imgd's or for another path, and Gone
     if it was good and has expired; only who held a good link learns of that.
@@ -96,12 +96,12 @@ _WRONG: Final = "This link is not good for this path: it was changed, cut, or re
 
 
 def _segments(path: bytes) -> tuple[str, ...]:
-    """Decoded once, as everything that answers decodes: what is signed is what is served."""
+    """Decoded once, as everywhere: what is signed is what is served."""
     return tuple(paths.decode(segment) for segment in path.removeprefix(b"/").split(b"/"))
 
 
 def _signature(key: bytes, scope: Scope, expires: int) -> bytes:
-    """Over the expiry, the kind and the path in its one encoding, in which no line ends."""
+    """Of the expiry, the kind and the path in its one encoding, which has no line ends."""
     kind = f"below {len(scope.segments)}" if scope.is_prefix else "only"
     path = paths.encode(*scope.segments)
     message = f"imgd link 1\n{expires}\n{kind}\n{path}".encode("ascii")

@@ -146,7 +146,7 @@ class Channel(ConnectionState):
             self.length = None
 
     def _judge_body(self, head: RequestHead, body: AnnouncedBody) -> None:
-        if error := self.requests[-1].judge(head, body):
+        if error := self.requests[-1].judge_body(head, body):
             self._refuse_body(error)
         elif body.waits and not self._rest:
             self.send(_CONTINUE)
@@ -170,7 +170,7 @@ class Channel(ConnectionState):
 
     def _end_body(self, content: bytes) -> None:
         self._body = None
-        self.requests[-1].take(content)
+        self.requests[-1].set_body(content)
         self._is_parsing = True
         try:
             self.allContentReceived()

@@ -27,7 +27,7 @@ def control(
     """A resource that judges the asker before it reads a word of what is asked."""
 
     async def answer(request: Request) -> None:
-        access.check(request)
+        access.require_control(request)
         respond_json(request, await act(request))
 
     return Reply(answer, methods=(b"POST",), deep=deep)

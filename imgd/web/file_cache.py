@@ -116,7 +116,7 @@ class FileCache:
     def _read(self, cached: CachedFile, answer: Plan, now: float) -> bytes | None:
         """A body from the disk; what is asked for again may be kept from now on."""
         if cached.may_keep and versions.is_settled(cached.version, now):
-            self._admission.wish(cached.key, cached.path, cached.version)
+            self._admission.request(cached.key, cached.path, cached.version)
         file = self._validator.reopen(cached.path, cached.version)
         return None if file is None else _read_body(file, answer)
 

@@ -1,8 +1,8 @@
 """Files and folders of one root: static.File, with resolution, rendering and bodies replaced.
 
 twisted.web's own (26.10) opens a FIFO and waits, serves ``x.nii.gz`` as HTML with a
-Content-Encoding, reads to the end of the file instead of Content-Length, and knows no ETag. What is
-kept of it is its place in the resource tree.
+Content-Encoding, reads to the end of the file instead of Content-Length, and knows no ETag. Used of
+it are its place in the resource tree and its path.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The headers that every answer carries, set before anything else can go wrong."""
+"""The headers of every answer, and which pages of other origins may read it."""
 
 from __future__ import annotations
 

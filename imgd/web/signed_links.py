@@ -1,4 +1,4 @@
-"""Private reading: signed links, and the door that every read passes where reading is private."""
+"""Private reading: signed links, and the check of every read if reading is private."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from imgd.web.endpoint import Endpoint
 from imgd.web.request import Request
 from imgd.web.serializers import Urls
 
-OwnKey = Callable[[], "Deferred[bytes]"]
+NewKey = Callable[[], "Deferred[bytes]"]
 
 
 class Links:
-    """The links of this daemon: all are good that its key signed.
+    """The links of this daemon: every one is good that its key signed.
 
     ``renew`` makes another key, which revokes them all; ``wall`` gives seconds since the epoch.
-    Without arguments, the links of a daemon that keeps nothing.
+    Without arguments, links are good until the daemon ends.
     """
 
     def __init__(
         self,
         key: bytes | None = None,
-        renew: OwnKey | None = None,
+        renew: NewKey | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._key = key or token_bytes(links.KEY_SIZE)
@@ -54,7 +54,7 @@ class Links:
         links.verify(self._key, ticket, path, self._wall())
 
     async def revoke(self) -> None:
-        """Make every link worthless; where that cannot be kept, ImgdError, and all stay good."""
+        """Revoke every link; ImgdError if that cannot be stored, and all stay good."""
         if self._renew is None:
             self._key = token_bytes(links.KEY_SIZE)
         else:
@@ -71,19 +71,19 @@ class LinkActions:
 
     async def make(self, request: Request) -> messages.LinkMade:
         """``POST /links``: a link to a file, or with ``prefix`` to a folder."""
-        asked = read_json(request, messages.LinkRequest)
-        path, question, query = self._path(asked).partition("?")
-        scope = Scope.of(path, is_prefix=asked.prefix)
-        seconds = links.seconds(asked.expires)
+        body = read_json(request, messages.LinkRequest)
+        path, question, query = self._path(body).partition("?")
+        scope = Scope.of(path, is_prefix=body.prefix)
+        seconds = links.seconds(body.expires)
         if seconds > links.MAX_LOCAL_SECONDS and not self._access.bears_token(request):
             raise Forbidden(f"A link that lives longer than a week needs imgd's token. {HINT}")
-        place, expires = self._links.make(scope, seconds)
-        url = f"{self._urls.base}{place}{question}{query}"
+        signed_path, expires = self._links.make(scope, seconds)
+        url = f"{self._urls.base}{signed_path}{question}{query}"
         return messages.LinkMade(url=url, expires_at=messages.utc(expires))
 
-    def _path(self, asked: messages.LinkRequest) -> str:
-        """The path asked for, with its query."""
-        match asked.path, asked.url:
+    def _path(self, body: messages.LinkRequest) -> str:
+        """The path that the link is for, with its query."""
+        match body.path, body.url:
             case str(path), UnsetType():
                 return path
             case UnsetType(), str(url):
@@ -94,7 +94,7 @@ class LinkActions:
         for base in (self._urls.base, self._urls.own.rstrip("/")):
             if url.startswith(base + "/"):
                 return url.removeprefix(base)
-        # The path may be as people write it: Scope.of() judges it.
+        # The path may be written as people write it: Scope.of() judges it.
         scheme, mark, rest = url.partition("://")
         authority, _, path = rest.partition("/")
         parsed = parse_url(f"{scheme}{mark}{authority}")
@@ -109,7 +109,7 @@ class LinkActions:
 
 
 class Signed(Endpoint):
-    """``/-/s/TICKET/PATH``: what is at PATH, for who holds a link to it."""
+    """``/-/s/TICKET/PATH``: what PATH leads to, for the holder of a link to it."""
 
     def __init__(self, links: Links, tree: Resource) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class Signed(Endpoint):
         self._tree = tree
 
     def answer(self, request: Request) -> None:
-        """Verify the link, then let the tree answer that answers everybody."""
+        """Verify the link, then let the tree answer."""
         ticket, slash, rest = (request.route.below or b"").partition(b"/")
         path = slash + rest
         kind = route(path).kind
@@ -148,7 +148,7 @@ class Private(Endpoint):
             request.is_private = True
             request.set_policy(is_file=not request.path.endswith(b"/"))
             try:
-                self._access.check_reader(request)
+                self._access.require_reader(request)
             except ImgdError:
                 self._fail(Failure(), request)
                 return NOT_DONE_YET
