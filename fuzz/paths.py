@@ -33,7 +33,7 @@ def one_input(data: bytes) -> None:
     with suppress(BadRequest):
         links.Scope.of(data.decode("utf-8", "surrogateescape"), is_prefix=len(data) % 2 == 0)
     try:
-        links.admit(KEY, TICKET, data, 0.0)
+        links.verify(KEY, TICKET, data, 0.0)
     except ImgdError:
         return
     names = tuple(paths.decode(segment) for segment in data.removeprefix(b"/").split(b"/"))

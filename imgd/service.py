@@ -28,6 +28,7 @@ from imgd.core import health
 from imgd.core.access_rules import who_may_read
 from imgd.core.connections import Deadlines
 from imgd.core.forwarded import TrustedProxies
+from imgd.core.routes import RESERVED
 from imgd.core.urls import is_loopback
 from imgd.errors import StartError
 from imgd.files.disk import Root, hidden_by
@@ -57,7 +58,7 @@ from imgd.web.access import make_access
 from imgd.web.own_hosts import OwnHosts
 from imgd.web.response_headers import HeaderPolicy
 from imgd.web.serializers import Urls
-from imgd.web.server import RESERVED, Parts, Site
+from imgd.web.server import Parts, Site
 from imgd.web.signed_links import Links
 
 LAST_CHANGE: Final = 5  # seconds that storing it may take when the daemon ends

@@ -23,13 +23,14 @@ from imgd.collections.manager import CollectionManager, LoadedCollection, LoadSp
 from imgd.collections.scan import Policy
 from imgd.collections.store import StoredCollection
 from imgd.core.connections import Deadlines
+from imgd.core.routes import RESERVED
 from imgd.files.disk import Root
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
 from imgd.web.own_hosts import OwnHosts
 from imgd.web.response_headers import HeaderPolicy
 from imgd.web.serializers import Urls
-from imgd.web.server import RESERVED, Parts, Site
+from imgd.web.server import Parts, Site
 from imgd.web.signed_links import Links
 
 TOKEN = "a-token-for-the-tests"

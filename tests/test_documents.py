@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import imgd
-from imgd.core import http_rules, listing, media, messages, ranges, request_body
+from imgd.core import http_rules, listing, media, messages, ranges, request_body, routes
 from imgd.settings.table import BY_FIELD, TABLE
 from imgd.tap import Options
-from imgd.web import response_headers, serializers, server
+from imgd.web import response_headers, serializers
 from tests import samples
 from tests.daemons import CHECKOUT
 from tests.fakes import Answer, House
@@ -279,7 +279,7 @@ class ReferenceTests(SynchronousTestCase):
 
     def test_paths(self) -> None:
         """Every name that imgd takes from the document root is named, in both places."""
-        for name in server.RESERVED:
+        for name in routes.RESERVED:
             self.assertTrue(f"`/{name}" in self.reference, f"/{name} is not named")
             self.assertTrue(f"`{name}`" in self.reference, f"{name} is not named as reserved")
 

@@ -149,6 +149,23 @@ class StraceTests(FaultCase):
         self.assertEqual(self.ask(daemon, "/big.bin")[0], 200)
         self.until_healthy(daemon)
 
+    def test_no_facts_of_an_open_file(self) -> None:
+        """Where the disk does not say what was opened it is 503, for a new file and for a known
+        one, and no descriptor stays open.
+        """
+        daemon = self.start()
+        path = self.root / "small.txt"
+        path.write_bytes(b"small")
+        for rule in ("newfstatat:error=EIO:when=3+", "newfstatat:error=ESTALE:when=2+2"):
+            injection = self.inject(daemon, rule, path=str(path))
+            for _ in range(10):
+                self.assertEqual(self.ask(daemon, "/small.txt")[0], 503, rule)
+            injection.end()
+            self.assertEqual(self.ask(daemon, "/small.txt"), (200, b"small"))
+            self.assertEqual(self.ask(daemon, "/health")[0], 200)  # in a later turn of the reactor
+            descriptors = Path(f"/proc/{daemon.pid}/fd")
+            self.assertNotIn(path, [descriptor.resolve() for descriptor in descriptors.iterdir()])
+
     def test_full_disk(self) -> None:
         """On a full disk loads fail, serving goes on, and what was loaded stays; then all is well
         again, without anybody loading anything.

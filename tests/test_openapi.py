@@ -10,8 +10,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, TestCase
 
+from imgd.core.routes import RESERVED
 from imgd.web.pages import ASSETS
-from imgd.web.server import RESERVED
 from tests.daemons import PATIENCE, Daemon, curl, environment
 
 DESCRIPTION = ASSETS["openapi.yaml"][1]

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from imgd.client.asking import Asking, decoded
 from imgd.client.retry import Patience
 from imgd.client.urls import base_of
-from imgd.core import messages
+from imgd.core import messages, routes
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import (
     CollectionInfo,
@@ -32,6 +32,7 @@ from imgd.core.messages import (
     UnloadRequest,
     UnloadResult,
 )
+from imgd.core.routes import RouteKind
 
 REQUEST_SECONDS: Final = 30.0
 LINK_SECONDS: Final = 3600  # that a link is good when nobody says
@@ -73,7 +74,7 @@ class Client:
 
     def health(self) -> Deferred[Health]:
         """``GET /health``."""
-        return self._get("/health", Health)
+        return self._get(RouteKind.HEALTH.value, Health)
 
     def timeout(self) -> Deferred[TimeoutInfo]:
         """``GET /timeout``: minutes that a load without its own timeout gets."""
@@ -85,7 +86,7 @@ class Client:
 
     def collection(self, name: str = CURRENT) -> Deferred[CollectionInfo]:
         """``GET /collections/NAME``."""
-        return self._get(f"/collections/{_segment(name)}", CollectionInfo)
+        return self._get(routes.collection_path(name), CollectionInfo)
 
     def load(
         self,
@@ -133,7 +134,7 @@ class Client:
 
     def images_page(self, name: str = CURRENT, *, limit: int = 1000) -> Deferred[ImagePage]:
         """The first page of ``GET /collections/NAME/images``; URLs are absolute."""
-        return self.next_page(f"/collections/{_segment(name)}/images?limit={limit}")
+        return self.next_page(routes.images_page_path(name, limit))
 
     def next_page(self, path: str) -> Deferred[ImagePage]:
         """The page that another one's ``next`` names."""
@@ -154,7 +155,7 @@ class Client:
 
         The deadline counts from the last line that came. A stream is not tried again.
         """
-        path = f"/collections/{_segment(name)}/images?format=ndjson"
+        path = f"{routes.images_path(name)}?format=ndjson"
         return Deferred.fromCoroutine(self._stream(path, each))
 
     async def _stream(self, path: str, each: Callable[[Image], None]) -> int:
@@ -186,7 +187,3 @@ class Client:
         if not image.url.startswith(("https://", "http://")):
             image.url = urljoin(self.base_url + "/", image.url)
         return image
-
-
-def _segment(name: str) -> str:
-    return quote(name, safe="")

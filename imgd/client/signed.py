@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
-from urllib.parse import quote
 
 from imgd.client.api import Client
 from imgd.client.errors import Misbehaved
 from imgd.client.manifest import moment
-from imgd.core import links
-from imgd.core.catalog import CURRENT
+from imgd.core import links, routes
 from imgd.core.messages import CollectionInfo
 
 LASTING: Final = 24 * 3600  # seconds that links live to what never unloads itself
@@ -52,10 +50,9 @@ def lifetime(collection: CollectionInfo, now: float) -> int:
 
 async def sign(client: Client, collection: str, seconds: int) -> SignedUrls:
     """A link to every image of this collection, for so many seconds."""
-    name = quote(collection, safe="")
-    place = "/images/" if collection == CURRENT else f"/collections/{name}/files/"
+    place = routes.files_base(collection)
     made = await client.link(place, expires=seconds, prefix=True)
-    base, mount, rest = made.url.rpartition(links.MOUNT)
+    base, mount, rest = made.url.rpartition(routes.SIGNED_BASE)
     _, slash, path = rest.partition("/")
     if not mount or slash + path != place:
         raise Misbehaved("The server's link is not for what it was asked for.")
@@ -64,4 +61,4 @@ async def sign(client: Client, collection: str, seconds: int) -> SignedUrls:
 
 def shown(url: str) -> str:
     """A URL for eyes and logs: with its signature it would open the whole collection."""
-    return links.redact(url.encode("utf-8", "replace")).decode("utf-8")
+    return routes.redact(url.encode("utf-8", "replace")).decode("utf-8")

@@ -1,9 +1,9 @@
 """Who may control, which origins may read, and which hosts are this daemon's.
 
-Whoever bears the token may control, from anywhere. So may a program on this very machine, for curl
-and n8n there know no token; and that takes more than a loopback address, which a tunnel, a proxy or
-a page in the owner's browser has as well. What is decided here is what the request itself says;
-whose socket it came by, ``imgd.host.socket_owner`` asks the system.
+Whoever bears the token may control, from anywhere. So may a program on this very machine, as curl
+and n8n there know no token; but a loopback address alone is not enough, for a tunnel, a proxy or a
+page in the owner's browser has one too. This module judges what the request itself says;
+``imgd.host.socket_owner`` asks the system whose socket it came by.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from imgd.errors import Unauthorized
 
 Header = tuple[bytes, bytes]
 
-# Each stands in a request at most once (RFC 9110 section 5.3); two could mean one thing to a proxy
-# and another here.
+# Each is in a request at most once (RFC 9110 section 5.3); two could mean one thing to a proxy and
+# another here.
 _SINGLE: Final = (b"host", b"origin", b"sec-fetch-site")
-# What programs and browsers say for themselves. Tunnels and proxies add headers of their own, more
-# of them each year (Via, CF-Ray, Traceparent, Tailscale-User-Login): any other one is taken for one
-# of theirs.
-_FIRST_HAND: Final = frozenset(
+# Headers that programs and browsers send themselves. Tunnels and proxies add others, more each year
+# (Via, CF-Ray, Traceparent, Tailscale-User-Login): any other header counts as one of those.
+_CLIENT_HEADERS: Final = frozenset(
     b"""
     accept accept-charset accept-encoding accept-language authorization cache-control connection
     content-encoding content-language content-length content-type cookie date dnt expect from host
@@ -32,16 +31,16 @@ _FIRST_HAND: Final = frozenset(
     upgrade upgrade-insecure-requests user-agent x-requested-with
     """.split()
 )
-_BROWSERS: Final = b"sec-"  # prefix of names that no page can set (Fetch standard)
+_BROWSER_PREFIX: Final = b"sec-"  # prefix of names that no page can set (Fetch standard)
 _MAX_SHOWN: Final = 64  # characters of a header's name in an error
 
 
 class Requester(NamedTuple):
     """What a request says of who sent it.
 
-    ``peer`` is the address of the other end, "" where there is none (a UNIX socket). ``headers``
-    maps lower-case names to all their values, in order. ``secure``: it came over TLS.
-    ``is_http_1_0``: it is of the version that proxies speak by default, and programs do not.
+    ``peer`` is the address of the other end, "" if it has none (a UNIX socket). ``headers`` maps
+    lower-case names to all their values, in order. ``secure``: it came over TLS. ``is_http_1_0``:
+    it has the version that proxies speak by default, and programs do not.
     """
 
     peer: str
@@ -51,7 +50,7 @@ class Requester(NamedTuple):
 
 
 def host_names(settings: Iterable[str]) -> frozenset[str]:
-    """Allowed hosts as people write them (``[::1]``, ``::1``, ``Box.local:8888``), to compare."""
+    """Allowed hosts, written by people (``[::1]``, ``::1``, ``Box.local:8888``), to compare."""
     parsed = ((name.strip().lower(), parse_authority(name.strip())) for name in settings)
     return frozenset(authority.host if authority else name for name, authority in parsed)
 
@@ -68,10 +67,10 @@ def is_named(host: str, names: Collection[str]) -> bool:
 
 
 def bears_token(requester: Requester, token: str, hint: str) -> bool:
-    """Whether this asker bears the token; False where no credentials were given.
+    """Whether the requester bears the token; False if there are no credentials.
 
-    ``hint`` is a sentence that says where the token lies. Unauthorized where credentials were given
-    and are not the token, even on this machine.
+    ``hint`` is a sentence that says where the token is. Unauthorized if there are credentials that
+    are not the token, even on this machine.
     """
     credentials = requester.headers.get(b"authorization", ())
     if not credentials:
@@ -82,37 +81,37 @@ def bears_token(requester: Requester, token: str, hint: str) -> bool:
 
 
 def may_read(requester: Requester, token: str, hint: str) -> None:
-    """Return if this asker bears the token: who may read where reading is private.
+    """Return if the requester bears the token: who may read if reading is private.
 
-    Being local is not enough: a page in the owner's browser is local too, and a read that it
-    cannot see the answer of still tells it something. Raises Unauthorized.
+    Being local is not enough: a page in the owner's browser is local too, and learns something even
+    from an answer that it cannot see. Raises Unauthorized.
     """
     if not bears_token(requester, token, hint):
         raise Unauthorized(f"Reading is private here: it needs a signed link or the token. {hint}")
 
 
 def who_may_read(address: str, origins: Sequence[str], *, private: bool) -> str:
-    """Who may read, for the log: ``address`` is ``HOST:PORT`` as bound, ``origins`` were named."""
+    """Who may read, for the log: ``address`` is ``HOST:PORT`` as bound, ``origins`` as set."""
     if private:
         return "who bears the token or a signed link"
     authority = parse_authority(address)
     is_local = authority is not None and (
         authority.host == "localhost" or is_loopback(authority.host)
     )
-    place = "on this machine" if is_local else "of theirs"
+    whose = "on this machine" if is_local else "of theirs"
     everybody = "every program on this machine" if is_local else f"everybody who reaches {address}"
     if not origins:
-        return f"{everybody}; files, every page in a browser {place} as well"
+        return f"{everybody}; files, every page in a browser {whose} as well"
     pages = "every page" if "*" in origins else f"pages of {', '.join(origins)}"
-    return f"{everybody}, and {pages} in a browser {place}"
+    return f"{everybody}, and {pages} in a browser {whose}"
 
 
 def allowed_origin(origin: bytes | None, allowed: Sequence[str]) -> tuple[Header, ...]:
     """The CORS headers of an answer to a read, for the request's one ``Origin`` (None without).
 
-    ``*`` among ``allowed`` admits every origin. Otherwise the answer depends on who asks, which
-    caches must know whether this origin is listed or not (Fetch standard, "CORS protocol and HTTP
-    caches"). No answer allows credentials, and control never looks here.
+    ``*`` among ``allowed`` admits every origin. Otherwise the answer depends on the origin, which
+    caches must know whether it is listed or not (Fetch standard, "CORS protocol and HTTP caches").
+    No answer allows credentials, and answers to control have none of these headers.
     """
     if "*" in allowed:
         return ((b"Access-Control-Allow-Origin", b"*"),)
@@ -124,13 +123,13 @@ def allowed_origin(origin: bytes | None, allowed: Sequence[str]) -> tuple[Header
 
 
 def _is_token(credentials: bytes, token: str) -> bool:
-    scheme, _, given = credentials.strip().partition(b" ")
-    right = hmac.compare_digest(given.strip(), token.encode("utf-8"))
-    return right and scheme.lower() == b"bearer" and bool(token)
+    scheme, _, value = credentials.strip().partition(b" ")
+    is_equal = hmac.compare_digest(value.strip(), token.encode("utf-8"))
+    return is_equal and scheme.lower() == b"bearer" and bool(token)
 
 
 def why_not_local(requester: Requester, allowed_hosts: Collection[str]) -> str:
-    """What speaks against a program on this machine asking for itself; "" where nothing does.
+    """Why a request is not from a program on this machine that asks for itself; "" if it is.
 
     ``allowed_hosts`` are as ``host_names`` gives them.
     """
@@ -140,8 +139,8 @@ def why_not_local(requester: Requester, allowed_hosts: Collection[str]) -> str:
         return "it is an HTTP/1.0 request, as proxies send them"
     if any(len(requester.headers.get(name, ())) > 1 for name in _SINGLE):
         return "a header that counts once is there twice"
-    if relayed := _second_hand(requester.headers):
-        return f"the request came through a tunnel or a proxy, by its header {relayed!r}"
+    if header := _proxy_header(requester.headers):
+        return f"the request came through a tunnel or a proxy, by its header {header!r}"
     own = parse_authority(_text(requester, b"host") or "")
     if own is None or own.host not in allowed_hosts:
         return "its Host is none of the allowed ones (--allow-host adds one)"
@@ -150,16 +149,16 @@ def why_not_local(requester: Requester, allowed_hosts: Collection[str]) -> str:
     return ""
 
 
-def _second_hand(names: Iterable[bytes]) -> str:
-    """A header that no program sends for itself; "" without one."""
+def _proxy_header(names: Iterable[bytes]) -> str:
+    """A header that no client sends itself; "" without one."""
     for name in names:
-        if name not in _FIRST_HAND and not name.startswith(_BROWSERS):
+        if name not in _CLIENT_HEADERS and not name.startswith(_BROWSER_PREFIX):
             return name[:_MAX_SHOWN].decode("latin-1")
     return ""
 
 
 def _is_same_site(requester: Requester, own: Authority) -> bool:
-    """Nothing that a browser adds names another origin (Fetch standard, Fetch Metadata).
+    """Whether nothing that a browser adds names another origin (Fetch standard, Fetch Metadata).
 
     ``null`` is another one, as is ``same-site``: another port of this machine is another program.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -12,7 +12,6 @@ Network = IPv4Network | IPv6Network
 
 MAX_HOPS: Final = 32  # proxies in a row: whoever has more is nobody's client
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")  # IPv4 on an IPv6 socket (RFC 4291 section 2.5.5.2)
-_SAID: Final = re.compile(rb"\r\n(X-Forwarded-For|Forwarded):([^\r]*)", re.IGNORECASE)
 # One element of Forwarded (RFC 7239 section 4), of which the parameter "for" counts.
 _FOR: Final = re.compile(r"(?:[^\";]*;)*\s*for=(\"[^\"\\]*\"|[^\s\";]+)\s*(?:;.*)?", re.IGNORECASE)
 # An address, perhaps with a port, which some proxies write; a port alone needs brackets for IPv6.
@@ -21,11 +20,11 @@ _NODE: Final = re.compile(r"\[([^\]]*)\](?::\d{1,5})?|(\d+\.\d+\.\d+\.\d+):\d{1,
 
 def network(text: str) -> Network:
     """An address, or a network in CIDR form; ValueError for anything else."""
-    found = ip_network(text)
-    if isinstance(found, IPv6Network) and found.subnet_of(_MAPPED):
-        address = IPv4Address(int(found.network_address) & 0xFFFFFFFF)
-        return IPv4Network((address, found.prefixlen - _MAPPED.prefixlen))
-    return found
+    parsed = ip_network(text)
+    if isinstance(parsed, IPv6Network) and parsed.subnet_of(_MAPPED):
+        address = IPv4Address(int(parsed.network_address) & 0xFFFFFFFF)
+        return IPv4Network((address, parsed.prefixlen - _MAPPED.prefixlen))
+    return parsed
 
 
 class TrustedProxies:
@@ -41,25 +40,23 @@ class TrustedProxies:
         parsed = _address(address)
         return parsed is not None and self._trusts(parsed)
 
-    def client(self, head: bytes) -> str | None:
-        """Whose request a head from a trusted proxy is; None where it does not say so.
+    def client(self, headers: Mapping[bytes, Sequence[bytes]]) -> str | None:
+        """Whose request one from a trusted proxy is; None if its headers do not say so.
+
+        ``headers`` maps lower-case names to all their values, in order.
 
         The right-most address counts that is no trusted proxy's: each proxy adds the one that it
         was asked by, and what stands before the first that is not trusted is anybody's word.
         ``X-Forwarded-For`` counts before ``Forwarded``.
         """
-        said: dict[bytes, list[str]] = {}
-        for name, value in _SAID.findall(head):
-            said.setdefault(name.lower(), []).append(value.decode("latin-1"))
-        if values := said.get(b"x-forwarded-for"):
-            return self._first(",".join(values), _address_of_node)
-        if values := said.get(b"forwarded"):
-            return self._first(",".join(values), _address_of_element)
+        for name, read in ((b"x-forwarded-for", _read_node), (b"forwarded", _read_element)):
+            if values := headers.get(name):
+                return self._first_untrusted(b",".join(values).decode("latin-1"), read)
         return None
 
-    def _first(self, said: str, read: Callable[[str], Address | None]) -> str | None:
-        """The first address from the right that is no proxy's; None where one cannot be read."""
-        for hop in reversed(said.rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
+    def _first_untrusted(self, hops: str, read: Callable[[str], Address | None]) -> str | None:
+        """The first address from the right that is no proxy's; None if one cannot be read."""
+        for hop in reversed(hops.rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
             address = read(hop.strip(" \t"))
             if address is None or not self._trusts(address):
                 return None if address is None else str(address)
@@ -75,19 +72,19 @@ NONE: Final = TrustedProxies()
 def _address(text: str) -> Address | None:
     """An address, without the zone that means something on its own machine alone."""
     try:
-        found = ip_address(text.partition("%")[0])
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return found if mapped is None else mapped
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
 
 
-def _address_of_node(text: str) -> Address | None:
+def _read_node(text: str) -> Address | None:
     """``ADDRESS``, ``IPV4:PORT`` or ``[IPV6]:PORT``."""
-    found = _NODE.fullmatch(text)
-    return None if found is None else _address(found[1] or found[2] or found[3] or "")
+    match = _NODE.fullmatch(text)
+    return None if match is None else _address(match[1] or match[2] or match[3] or "")
 
 
-def _address_of_element(text: str) -> Address | None:
-    found = _FOR.fullmatch(text)
-    return None if found is None else _address_of_node(found[1].strip('"'))
+def _read_element(text: str) -> Address | None:
+    match = _FOR.fullmatch(text)
+    return None if match is None else _read_node(match[1].strip('"'))

@@ -1,7 +1,7 @@
-"""Signed links: who holds one may read one file, or one folder and what is below, until it expires.
+"""Signed links: whoever has one may read one file, or one folder and what is below, for a time.
 
-``/-/s/EXPIRY.SIGNATURE/images/NAME``: the signature stands before the path, so that the URL still
-ends as the file does; viewers judge by that, and pass on no headers. For a folder it is
+``/-/s/EXPIRY.SIGNATURE/images/NAME``: the signature comes before the path, so that the URL still
+ends as the file does; viewers go by that, and pass on no headers. For a folder it is
 ``EXPIRY-DEPTH.SIGNATURE``, and the first DEPTH segments of the path are what was signed.
 """
 
@@ -14,32 +14,31 @@ from typing import Final, NamedTuple
 
 from imgd.core import paths
 from imgd.core.messages import MAX_MINUTES
+from imgd.core.routes import SIGNED_BASE
 from imgd.errors import BadRequest, Forbidden, Gone
 
-MOUNT: Final = "/-/s/"
 KEY_SIZE: Final = 32  # bytes, as many as SHA-256 gives
 MAX_SECONDS: Final = MAX_MINUTES * 60
-# The longest life of a link that is made without the token, by whoever is local.
+# The longest lifetime of a link that a local program makes without the token.
 MAX_LOCAL_SECONDS: Final = 7 * 86_400
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw]?)")
 # Seconds since the epoch; depth; HMAC-SHA256 as base64url without padding, 43 characters.
-# Each link is spelled in one way: no number begins with a zero.
+# Each link has one spelling: no number begins with a zero.
 _TICKET: Final = re.compile(rb"([1-9][0-9]{0,11})(?:-(0|[1-9][0-9]{0,2}))?\.([A-Za-z0-9_-]{43})")
-_SIGNATURE: Final = re.compile(rb"(/-/s/[0-9-]{1,20}\.)[^/?]{1,100}")
 
 
 class Scope(NamedTuple):
-    """What a link is for: decoded segments of a path, and whether all below it is meant too."""
+    """What a link is for: decoded segments of a path, and whether all below it is included."""
 
     segments: tuple[str, ...]
     is_prefix: bool
 
     @classmethod
     def of(cls, path: str, *, is_prefix: bool) -> Scope:
-        """The scope of a URL's path, percent-encoded or not; BadRequest where it can be no link's.
+        """The scope of a URL's path, percent-encoded or not; BadRequest if no link can be for it.
 
-        Control characters, dot segments, hidden names and what belongs to ``/-/`` are no link's.
+        Control characters, dot segments, hidden names and what belongs to ``/-/`` get no link.
         """
         segments = _segments(path.encode("utf-8", "surrogateescape"))
         names = segments[:-1] if segments[-1:] == ("",) else segments
@@ -60,54 +59,49 @@ def sign(key: bytes, scope: Scope, expires: int) -> str:
     """The path of a link; ``expires`` is in whole seconds since the epoch."""
     depth = f"-{len(scope.segments)}" if scope.is_prefix else ""
     signature = _signature(key, scope, expires).decode("ascii")
-    return f"{MOUNT}{expires}{depth}.{signature}{scope.path}"
+    return f"{SIGNED_BASE}{expires}{depth}.{signature}{scope.path}"
 
 
-def admit(key: bytes, ticket: bytes, path: bytes, now: float) -> None:
-    """Return if this link is good for this path, ``/`` first; nothing is asked of a file system.
+def verify(key: bytes, ticket: bytes, path: bytes, now: float) -> None:
+    """Return if this link is good for this path, which begins with ``/``; no file is looked at.
 
-    ``ticket`` is the segment before it. Forbidden where it is not imgd's or for another path, and
-    Gone where it was and has expired; only who held a good link learns of that.
+    ``ticket`` is the segment before it. Forbidden if it is not imgd's or for another path, and Gone
+    if it was good and has expired; only who held a good link learns of that.
     """
-    found = _TICKET.fullmatch(ticket)
-    if found is None or not path.startswith(b"/"):
+    match = _TICKET.fullmatch(ticket)
+    if match is None or not path.startswith(b"/"):
         raise Forbidden(_WRONG)
-    expires, depth = int(found[1]), found[2]
+    expires, depth = int(match[1]), match[2]
     segments = _segments(path)
     scope = Scope(segments, False) if depth is None else Scope(segments[: int(depth)], True)
-    if not hmac.compare_digest(_signature(key, scope, expires), found[3]):
+    if not hmac.compare_digest(_signature(key, scope, expires), match[3]):
         raise Forbidden(_WRONG)
     if now >= expires:
         raise Gone("This link has expired: ask for a new one.")
 
 
-def redact(text: bytes) -> bytes:
-    """A URL for a log, where whoever reads it must not be able to use its link."""
-    return _SIGNATURE.sub(rb"\1...", text) if b"/-/s/" in text else text
-
-
-def seconds(given: int | str) -> int:
+def seconds(text: int | str) -> int:
     """How long a link lives: seconds, or a number with one of s, m, h, d, w; else BadRequest."""
-    found = _DURATION.fullmatch(str(given))
-    span = int(found[1]) * _UNITS[found[2] or "s"] if found else 0
-    if not 1 <= span <= MAX_SECONDS:
+    match = _DURATION.fullmatch(str(text))
+    lifetime = int(match[1]) * _UNITS[match[2] or "s"] if match else 0
+    if not 1 <= lifetime <= MAX_SECONDS:
         raise BadRequest(
             "Field 'expires' must be seconds, or a number with s, m, h, d or w behind it, such as "
             "1h; ten years at most."
         )
-    return span
+    return lifetime
 
 
 _WRONG: Final = "This link is not good for this path: it was changed, cut, or revoked."
 
 
 def _segments(path: bytes) -> tuple[str, ...]:
-    """Decoded once, as everything that answers decodes: what is signed is what is served."""
+    """Decoded once, as everywhere: what is signed is what is served."""
     return tuple(paths.decode(segment) for segment in path.removeprefix(b"/").split(b"/"))
 
 
 def _signature(key: bytes, scope: Scope, expires: int) -> bytes:
-    """Over the expiry, the kind and the path in its one encoding, in which no line ends."""
+    """Of the expiry, the kind and the path in its one encoding, which has no line ends."""
     kind = f"below {len(scope.segments)}" if scope.is_prefix else "only"
     path = paths.encode(*scope.segments)
     message = f"imgd link 1\n{expires}\n{kind}\n{path}".encode("ascii")

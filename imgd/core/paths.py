@@ -26,11 +26,11 @@ class UrlPath(NamedTuple):
 
 
 def parse(path: bytes) -> UrlPath | None:
-    """Take the raw path of a URL apart, or None where no file could ever be meant.
+    """Take the raw path of a URL apart; None if no file could ever be meant.
 
     Split first, then decoded, once: an escaped slash stays inside its name, where
     :func:`is_servable` refuses it. Empty, ``.`` and ``..`` segments are refused rather than
-    resolved (RFC 3986 section 5.2.4 lets clients remove them before they ask).
+    resolved (RFC 3986 section 5.2.4 has clients remove them).
     """
     if not path.startswith(b"/") or _BAD_ESCAPE.search(path):
         return None
@@ -49,8 +49,8 @@ def is_servable(name: str) -> bool:
     """Whether a file or folder of this name may be served or listed at all.
 
     Hidden names (a leading dot, which takes ``.`` and ``..`` along), private keys and certificates,
-    and names that another system would read as a path are not. The same rule judges what is asked
-    for, what is listed, and what a symbolic link led to.
+    and names that another system would read as a path are not. This one rule holds for what is
+    requested, what is listed, and what a symbolic link leads to.
     """
     return (
         bool(name)

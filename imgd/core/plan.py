@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -35,6 +35,11 @@ class Plan(NamedTuple):
     status: int
     headers: tuple[Header, ...]
     parts: tuple[bytes | Slice, ...]
+
+
+def serialize_headers(headers: Iterable[Header]) -> bytes:
+    """Headers as they stand in a message, without the empty line."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ import re
 from enum import Enum
 from typing import Final, NamedTuple
 
-from imgd.core.http_rules import TOKEN, HeadError, bad, check_trailers, never
-from imgd.core.request_head import JSON, Announced
+from imgd.core.http_rules import TOKEN, HeadError, bad, check_characters, check_trailers
+from imgd.core.request_head import AnnouncedBody
 
+JSON: Final = b"application/json"
 MAX_BODY: Final = 64 * 1024  # octets: the largest honest body of the control API is a path
 # Octets in all that chunks may spend on extensions and on zeros before their size.
 MAX_PADDING: Final = 1024
@@ -29,14 +30,14 @@ _QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
 _EXTENSION: Final = (
     rb";[\t ]*+" + TOKEN + rb"(?:[\t ]*+=[\t ]*+(?:" + TOKEN + rb"|" + _QUOTED + rb"))?+[\t ]*+"
 )
-# No whitespace between a size and its first extension, nor where there is none: what the grammar
-# calls bad whitespace there (RFC 9112 section 7.1.1) is read differently by different parsers.
+# No whitespace between a size and its first extension, nor after a size without one: what the
+# grammar calls bad whitespace (RFC 9112 section 7.1.1) is read differently by different parsers.
 _SIZE: Final = re.compile(rb"(0*+)([0-9A-Fa-f]*+)((?:" + _EXTENSION + rb")*+)")
 _UNFINISHED: Final = re.compile(rb"[0-9A-Fa-f]++(?:;[\t -~\x80-\xff]*+)?\r?")
 
 
 class Body(NamedTuple):
-    """A whole body, b"" where it is not kept, and what came after it."""
+    """A whole body, b"" if it is not kept, and what came after it."""
 
     content: bytes
     rest: bytes
@@ -47,15 +48,15 @@ def is_json(types: tuple[bytes, ...]) -> bool:
     return len(types) == 1 and types[0].partition(b";")[0].rstrip(b" \t").lower() == JSON
 
 
-def check_announced(body: Announced, *, is_read: bool) -> HeadError | None:
-    """Why a body is not taken, whatever is in it; ``is_read``: it is JSON for someone."""
+def check_announced(body: AnnouncedBody, *, is_read: bool) -> HeadError | None:
+    """Why a body is refused before any of it is read; ``is_read``: a resource expects JSON."""
     if is_read and not is_json(body.types):
         return NOT_JSON
     return TOO_LARGE if body.length is not None and body.length > MAX_BODY else None
 
 
-def body_reader(body: Announced, *, is_read: bool) -> BodyReader:
-    """What reads a body that passed ``check_announced``; it is kept only where it is read."""
+def body_reader(body: AnnouncedBody, *, is_read: bool) -> BodyReader:
+    """A reader of a body that passed ``check_announced``; its content is kept if ``is_read``."""
     if body.length is None:
         return ChunkedReader(is_kept=is_read)
     return LengthReader(body.length, is_kept=is_read)
@@ -64,20 +65,20 @@ def body_reader(body: Announced, *, is_read: bool) -> BodyReader:
 class LengthReader:
     """Reads as many octets as Content-Length says."""
 
-    __slots__ = ("_content", "_is_kept", "_left")
+    __slots__ = ("_content", "_is_kept", "_remaining")
 
     def __init__(self, length: int, *, is_kept: bool) -> None:
-        self._left = length
+        self._remaining = length
         self._is_kept = is_kept
         self._content = bytearray()
 
     def feed(self, data: bytes) -> Body | HeadError | None:
-        """The body when it is whole, a refusal, or None: more is needed."""
-        part = data[: self._left]
-        self._left -= len(part)
+        """The body when it is whole, why it is refused, or None: more is needed."""
+        part = data[: self._remaining]
+        self._remaining -= len(part)
         if self._is_kept:
             self._content += part
-        return None if self._left else Body(bytes(self._content), data[len(part) :])
+        return None if self._remaining else Body(bytes(self._content), data[len(part) :])
 
 
 class _Part(Enum):
@@ -93,32 +94,32 @@ class _Part(Enum):
 class ChunkedReader:
     """Reads chunks; extensions and trailers are judged, and dropped."""
 
-    __slots__ = ("_content", "_held", "_is_kept", "_left", "_padding", "_part", "_room")
+    __slots__ = ("_allowance", "_content", "_held", "_is_kept", "_padding", "_part", "_remaining")
 
     def __init__(self, *, is_kept: bool) -> None:
         self._is_kept = is_kept
         self._content = bytearray()
         self._held = b""  # of a line, a line end or the trailers, of which more is to come
         self._part = _Part.SIZE
-        self._room = MAX_BODY  # octets that further chunks may have
-        self._left = 0  # octets of this chunk that are still to come
+        self._allowance = MAX_BODY  # octets that further chunks may have
+        self._remaining = 0  # octets of this chunk
         self._padding = 0
 
     def feed(self, data: bytes) -> Body | HeadError | None:
-        """The body when it is whole, a refusal, or None: more is needed."""
+        """The body when it is whole, why it is refused, or None: more is needed."""
         data, start = self._held + data, 0
         while self._part is not _Part.NOTHING:
-            found = self._take(data, start)
-            if isinstance(found, HeadError):
-                return found
-            if found is None:
+            outcome = self._take(data, start)
+            if isinstance(outcome, HeadError):
+                return outcome
+            if outcome is None:
                 self._held = data[start:]
                 return None
-            start = found
+            start = outcome
         return Body(bytes(self._content), data[start:])
 
     def _take(self, data: bytes, start: int) -> int | HeadError | None:
-        """Take the next part: where the one after it begins, a refusal, or None: more is needed."""
+        """Take the next part: where it ends, why it is refused, or None: more is needed."""
         match self._part:
             case _Part.SIZE:
                 return self._take_size(data, start)
@@ -133,18 +134,18 @@ class ChunkedReader:
         end = data.find(b"\r\n", start, start + _MAX_LINE + 2)
         if end < 0:
             return self._unfinished_size(data[start:])
-        found = _SIZE.fullmatch(data, start, end)
-        if found is None or found.start(3) == start:
-            return never(data[start : end + 2]) or _BAD_SIZE
-        zeros, size, extensions = found.groups()
+        match = _SIZE.fullmatch(data, start, end)
+        if match is None or match.start(3) == start:
+            return check_characters(data[start : end + 2]) or _BAD_SIZE
+        zeros, size, extensions = match.groups()
         self._padding += len(extensions) + len(zeros) - (not size)  # a lone zero is a size
         if self._padding > MAX_PADDING:
             return _PADDED
-        self._left = int(size or b"0", 16)
-        if self._left > self._room:
+        self._remaining = int(size or b"0", 16)
+        if self._remaining > self._allowance:
             return TOO_LARGE
-        self._room -= self._left
-        self._part = _Part.DATA if self._left else _Part.TRAILERS
+        self._allowance -= self._remaining
+        self._part = _Part.DATA if self._remaining else _Part.TRAILERS
         return end + 2
 
     def _unfinished_size(self, line: bytes) -> HeadError | None:
@@ -155,11 +156,11 @@ class ChunkedReader:
     def _take_data(self, data: bytes, start: int) -> int | None:
         if start == len(data):
             return None
-        end = min(start + self._left, len(data))
+        end = min(start + self._remaining, len(data))
         if self._is_kept:
             self._content += data[start:end]
-        self._left -= end - start
-        if not self._left:
+        self._remaining -= end - start
+        if not self._remaining:
             self._part = _Part.END
         return end
 
@@ -176,7 +177,11 @@ class ChunkedReader:
             return start + 2
         end = data.find(b"\r\n\r\n", start, start + MAX_TRAILERS + 2)
         if end < 0:
-            return _LONG_TRAILERS if len(data) - start >= MAX_TRAILERS + 2 else never(data[start:])
+            return (
+                _LONG_TRAILERS
+                if len(data) - start >= MAX_TRAILERS + 2
+                else check_characters(data[start:])
+            )
         self._part = _Part.NOTHING
         return check_trailers(data[start : end + 2]) or end + 4
 

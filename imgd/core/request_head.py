@@ -1,21 +1,56 @@
-"""A head that passed the check, taken apart: what it asks, and which body it announces."""
+"""The head of a request: the only parser of it, strict, before any other sees the request.
+
+What is accepted here is read the same by every parser (RFC 9110 and 9112). One expression decides
+what is well-formed; why something else is not is found out afterwards, when time matters no more.
+
+Browsers send the same header section with each request, so that sections are remembered: of a known
+one, the request line alone is parsed.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from imgd.core.http_rules import fields_of, origin_form
+from imgd.core.http_rules import (
+    FIELD,
+    MAX_LINE,
+    TOKEN,
+    HeadError,
+    bad,
+    check_characters,
+    check_field_lines,
+    check_limits,
+)
+from imgd.core.urls import Url, parse_authority, parse_url
 
-JSON: Final = b"application/json"
-_VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
-_FRAMING: Final = re.compile(
+# RFC 9110 section 9.3, RFC 5789, and QUERY, a safe method with a body that comes into use (IETF
+# HTTP working group). Which of them a resource takes is its own decision.
+METHODS: Final = frozenset(
+    (b"GET", b"HEAD", b"POST", b"OPTIONS", b"PUT", b"DELETE", b"PATCH", b"TRACE", b"QUERY")
+)
+# Digits of a Content-Length: more are a body that no limit allows, and no integer should hold.
+MAX_DIGITS: Final = 18
+# Sections that are remembered, and how large they are at most: 5 MB of memory together, at worst.
+MAX_REMEMBERED: Final = 512
+MAX_REMEMBERED_OCTETS: Final = 2 * 1024
+MAX_REMEMBERED_FIELDS: Final = 32
+
+_HTTP_1_1: Final = b"HTTP/1.1"
+# A target is what is visible in ASCII, but # (RFC 9112 section 3.2).
+_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]++) (HTTP/[0-9]\.[0-9])")
+_PLAIN_LINE: Final = re.compile(rb"(GET|HEAD) (/[!\"$->@-~]*+) HTTP/1\.1")
+_SECTION: Final = re.compile(rb"(?:" + FIELD + rb"\r\n)*+\r\n")
+_FRAMING: Final = (b"content-length", b"transfer-encoding", b"expect")
+_FRAMING_LINES: Final = re.compile(
     rb"\r\n(?:Content-Length|Transfer-Encoding|Expect):[^\r]*+", re.IGNORECASE
 )
-_HOST: Final = re.compile(rb"\r\nHost:[^\r]*+", re.IGNORECASE)
+_HOST_LINE: Final = re.compile(rb"\r\nHost:[^\r]*+", re.IGNORECASE)
+_END: Final = b"\r\n\r\n"
 
 
-class Announced(NamedTuple):
+class AnnouncedBody(NamedTuple):
     """The body that a head announces.
 
     ``length`` is in octets, None for a chunked body. ``types`` are the values of ``Content-Type``.
@@ -27,50 +62,263 @@ class Announced(NamedTuple):
     waits: bool
 
 
-class RequestHead(NamedTuple):
-    """What a head asks. ``scheme`` is that of an absolute target, b"" for any other;
-    ``version`` is ``HTTP/1.1`` or ``HTTP/1.0``.
+class HeaderFields:
+    """A well-formed header section: values by lower-case name, in order, without whitespace around.
 
-    ``plain`` is the head as a parser is to see it: in origin-form with the Host that counts, as
-    HTTP/1.1 or 1.0, and without what frames the body, which is read by ``imgd.core.request_body``.
-    ``body`` is None where no body follows.
+    ``is_remembered``: the next request with the same section has this very object.
     """
 
-    plain: bytes
+    __slots__ = ("is_remembered", "values")
+
+    def __init__(self, values: Mapping[bytes, Sequence[bytes]], *, is_remembered: bool) -> None:
+        self.values = values
+        self.is_remembered = is_remembered
+
+
+class RequestHead(NamedTuple):
+    """A head that was accepted.
+
+    ``target`` is in origin-form, or ``*``. ``raw`` is the head as it came, with its empty line.
+    ``is_plain``: a GET or HEAD in HTTP/1.1 of a path without a query. ``url`` is an absolute target
+    as it came, whose authority counts and not Host (RFC 9112 section 3.2.2). ``version`` is
+    ``HTTP/1.1`` or ``HTTP/1.0``.
+    """
+
     method: bytes
     target: bytes
-    scheme: bytes
-    version: bytes
-    body: Announced | None
+    fields: HeaderFields
+    raw: bytes
+    is_plain: bool = False
+    url: Url | None = None
+    version: bytes = _HTTP_1_1
+
+    @property
+    def body(self) -> AnnouncedBody | None:
+        """The body that follows, None if there is none (RFC 9112 section 6.3)."""
+        values = self.fields.values
+        length: int | None = int(values.get(b"content-length", (b"0",))[0])
+        if b"transfer-encoding" in values:
+            length = None
+        elif length == 0:
+            return None
+        expectations = [value.lower() for value in values.get(b"expect", ())]
+        # A 1.0 client knows no interim answers (RFC 9110 section 10.1.1).
+        waits = self.version == _HTTP_1_1 and b"100-continue" in expectations
+        return AnnouncedBody(length, tuple(values.get(b"content-type", ())), waits)
+
+    def without_framing(self) -> bytes:
+        """The head for a parser that is to see no body: in origin-form with the Host that counts,
+        and without what frames a body, which ``imgd.core.request_body`` reads.
+        """
+        line, _, section = self.raw.partition(b"\r\n")
+        plain_line = b"%b %b %b" % (self.method, self.target, self.version)
+        if line == plain_line and self.fields.values.keys().isdisjoint(_FRAMING):
+            return self.raw  # most are
+        lines = _FRAMING_LINES.sub(b"", b"\r\n" + section)
+        if self.url is not None:
+            host = self.url.origin.authority.encode("ascii")
+            lines = b"\r\nHost: " + host + _HOST_LINE.sub(b"", lines)
+        return plain_line + lines
 
 
-def read_head(head: bytes) -> RequestHead:
-    """Take a head apart that ``imgd.core.http_rules.check`` lets through."""
-    line, _, fields = head.partition(b"\r\n")
-    method, target, version = line.split(b" ")
-    if version in _VERSIONS and target[:1] in (b"/", b"*") and not _FRAMING.search(head):
-        return RequestHead(head, method, target, b"", version, None)  # most are
-    fields = _FRAMING.sub(b"", b"\r\n" + fields)
-    if version not in _VERSIONS:
-        version = b"HTTP/1.1"  # the highest that is known of this major one (RFC 9110 section 2.5)
-    scheme = b""
-    if absolute := origin_form(target):
-        # Its authority counts, and not Host (RFC 9112 section 3.2.2).
-        scheme, authority, target = absolute
-        fields = b"\r\nHost: " + authority + _HOST.sub(b"", fields)
-    plain = b"%b %b %b%b" % (method, target, version, fields)
-    return RequestHead(plain, method, target, scheme, version, _body(head, version))
+class HeadReader:
+    """Takes the bytes of a connection until a head is whole, or can no longer become one.
 
+    ``rest`` is what came after the last whole head.
+    """
 
-def _body(head: bytes, version: bytes) -> Announced | None:
-    """RFC 9112 section 6.3; the check has seen to it that there is one framing, and a good one."""
-    found = fields_of(head)
-    length: int | None = int(found.get(b"content-length", [b"0"])[0])
-    if b"transfer-encoding" in found:
-        length = None
-    elif length == 0:
+    __slots__ = ("_begun", "_held", "rest")
+
+    def __init__(self) -> None:
+        self._held: bytes | bytearray = b""
+        self._begun = False  # an empty line came, and no other may
+        self.rest = b""
+
+    def feed(self, data: bytes) -> RequestHead | HeadError | None:
+        """A head or why it is refused, and the reader is as new; None: more is needed."""
+        if not (self._held or self._begun) and (head := _parse_known(data)) is not None:
+            self.rest = b""
+            return head
+        buffer: bytes | bytearray = data
+        searched = 0
+        if self._held:
+            searched = max(0, len(self._held) - len(_END) + 1)
+            buffer = self._held
+            buffer += data
+        if not self._begun and buffer.startswith(b"\r\n"):
+            # An empty line before a request is some client's habit (RFC 9112 section 2.2).
+            buffer, searched, self._begun = buffer[2:], 0, True
+        end = buffer.find(_END, searched)
+        if end >= 0:
+            return self._parse(bytes(buffer), end + len(_END))
+        if error := _check_unfinished(buffer, searched):
+            self._reset()
+            return error
+        self._held = buffer if isinstance(buffer, bytearray) else bytearray(buffer)
         return None
-    expected = [value.lower() for value in found.get(b"expect", [])]
-    # A 1.0 client knows no interim answers (RFC 9110 section 10.1.1).
-    waits = version == b"HTTP/1.1" and b"100-continue" in expected
-    return Announced(length, tuple(found.get(b"content-type", [])), waits)
+
+    def _parse(self, data: bytes, end: int) -> RequestHead | HeadError:
+        self._reset()
+        self.rest = data[end:]
+        return parse_head(data[:end])
+
+    def _reset(self) -> None:
+        self._held = b""
+        self._begun = False
+
+
+_remembered: dict[bytes, HeaderFields] = {}
+
+
+def _parse_known(data: bytes) -> RequestHead | None:
+    """These bytes as a whole plain head with a known section; None does not say they are not."""
+    line, _, section = data.partition(b"\r\n")
+    fields = _remembered.get(section)
+    if fields is None or len(line) > MAX_LINE:
+        return None
+    match = _PLAIN_LINE.fullmatch(line)
+    return None if match is None else RequestHead(match[1], match[2], fields, data, True)
+
+
+def parse_head(head: bytes) -> RequestHead | HeadError:
+    """Parse a request line and a header section, up to and including the empty line."""
+    line, _, section = head.partition(b"\r\n")
+    known = _remembered.get(section)
+    if known is None or len(line) > MAX_LINE:
+        error = check_limits(len(line), len(section), head.count(b"\r\n") - 2)
+        if error is not None:
+            return error
+    match, fields = _REQUEST_LINE.fullmatch(line), known or _parse_fields(section)
+    if match is None or fields is None:
+        return _why_malformed(head)
+    method, target, version = match.groups()
+    url = None if target[:1] == b"/" else parse_url(target.decode("ascii"))
+    error = _check_line(method, target, version, url)
+    is_1_0 = version == b"HTTP/1.0"
+    if error is None and (known is None or is_1_0):
+        error = _check_fields(fields.values, is_1_0=is_1_0)
+    if error is not None:
+        return error
+    if known is None:
+        _remember(section, fields)
+    # A minor version above 1 is read as 1.1 (RFC 9110 sections 2.5 and 6.2).
+    return RequestHead(
+        method,
+        target if url is None else url.target.encode("ascii"),
+        fields,
+        head,
+        _PLAIN_LINE.fullmatch(line) is not None,
+        url,
+        version if is_1_0 else _HTTP_1_1,
+    )
+
+
+def _parse_fields(section: bytes) -> HeaderFields | None:
+    """The fields of a section with its empty line, None if one is malformed."""
+    if not _SECTION.fullmatch(section):
+        return None
+    values: dict[bytes, list[bytes]] = {}
+    for line in section.split(b"\r\n")[:-2]:
+        name, _, value = line.partition(b":")
+        values.setdefault(name.lower(), []).append(value.strip(b" \t"))
+    # What has a range differs from request to request, and would displace the others.
+    is_remembered = (
+        len(section) <= MAX_REMEMBERED_OCTETS
+        and len(values) <= MAX_REMEMBERED_FIELDS
+        and b"range" not in values
+        and b"host" in values
+    )
+    return HeaderFields(values, is_remembered=is_remembered)
+
+
+def _remember(section: bytes, fields: HeaderFields) -> None:
+    if fields.is_remembered:
+        if len(_remembered) >= MAX_REMEMBERED:
+            del _remembered[next(iter(_remembered))]
+        _remembered[section] = fields
+
+
+def _check_unfinished(data: bytes | bytearray, searched: int) -> HeadError | None:
+    """Whether bytes of which no empty line is known yet can no longer become a head."""
+    line_end = data.find(b"\r\n")
+    if line_end < 0:
+        error = check_limits(len(data) - data.endswith(b"\r"), 0, 0)
+    else:
+        error = check_limits(line_end, len(data) - line_end - 2, 0)
+    return error or check_characters(data, searched)
+
+
+def _why_malformed(head: bytes) -> HeadError:
+    if error := check_characters(head):
+        return error
+    line, *fields = head.removesuffix(_END).split(b"\r\n")
+    if not _REQUEST_LINE.fullmatch(line):
+        if not line.isascii():
+            return bad("The URL holds bytes that are not ASCII: they must be percent-encoded.")
+        return bad("The request line is malformed: METHOD SP TARGET SP HTTP/1.1 is expected.")
+    return check_field_lines(fields) or bad("The head of the request is malformed.")
+
+
+def _check_line(method: bytes, target: bytes, version: bytes, url: Url | None) -> HeadError | None:
+    if not version.startswith(b"HTTP/1."):
+        return HeadError(505, "HTTP/1.1 and HTTP/1.0 are spoken here.")
+    if method not in METHODS:
+        return HeadError(501, "This method is not implemented.")
+    return _check_target(method, target, url)
+
+
+def _check_target(method: bytes, target: bytes, url: Url | None) -> HeadError | None:
+    if target[:1] == b"/" or url is not None or (target == b"*" and method == b"OPTIONS"):
+        return None
+    if target.lower().startswith((b"http://", b"https://")):
+        return bad("The URL's host or port is malformed.")
+    return bad("The request target must begin with a slash, or be an http or https URL.")
+
+
+def _check_fields(values: Mapping[bytes, Sequence[bytes]], *, is_1_0: bool) -> HeadError | None:
+    return (
+        _check_host(values.get(b"host", ()), is_1_0=is_1_0)
+        or _check_coding(values.get(b"transfer-encoding"), is_1_0=is_1_0)
+        or _check_length(values)
+    )
+
+
+def _check_host(hosts: Sequence[bytes], *, is_1_0: bool) -> HeadError | None:
+    if not hosts:
+        return None if is_1_0 else bad("The Host header field is missing.")
+    if len(hosts) > 1:
+        return bad("There is more than one Host header field.")
+    if parse_authority(hosts[0].decode("latin-1")) is None:
+        return bad("The Host header field is malformed.")
+    return None
+
+
+def _check_coding(values: Sequence[bytes] | None, *, is_1_0: bool) -> HeadError | None:
+    """RFC 9112 sections 6.1, 6.3 and 7."""
+    if values is None or (not is_1_0 and values == [b"chunked"]):
+        return None
+    if is_1_0:
+        return bad("Transfer-Encoding has no meaning in HTTP/1.0.")
+    codings = [coding.strip(b" \t").lower() for v in values for coding in v.split(b",")]
+    names = [coding.partition(b";")[0].rstrip(b" \t") for coding in codings]
+    if b"" in names or b"chunked" in names[:-1] or (b"chunked" in names and names != codings):
+        return bad("Transfer-Encoding must end in 'chunked', once and without parameters.")
+    if codings != [b"chunked"]:
+        return HeadError(501, "The only transfer coding understood here is 'chunked'.")
+    return None
+
+
+def _check_length(values: Mapping[bytes, Sequence[bytes]]) -> HeadError | None:
+    """RFC 9110 section 8.6, and RFC 9112 section 6.3."""
+    lengths = values.get(b"content-length")
+    if lengths is None:
+        return None
+    if b"transfer-encoding" in values:
+        return bad("Content-Length and Transfer-Encoding are there together.")
+    if len(lengths) > 1:
+        return bad("There is more than one Content-Length header field.")
+    if not lengths[0].isdigit():
+        return bad("Content-Length is not a decimal number.")
+    if len(lengths[0]) > MAX_DIGITS:
+        return HeadError(413, "The body is too large.")
+    return None

@@ -5,6 +5,7 @@ A path is split at its slashes first, and each segment is decoded once (RFC 3986
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import Enum
 from typing import Final, NamedTuple
@@ -63,6 +64,8 @@ class Route(NamedTuple):
 
 
 SIGNED_BASE: Final = "/-/s/"
+_SIGNED_BASE: Final = SIGNED_BASE.encode("ascii")
+_SIGNATURE: Final = re.compile(b"(" + _SIGNED_BASE + rb"[0-9-]{1,20}\.)[^/?]{1,100}")
 _FIRST_SEGMENTS: Final = {
     kind.value.split("/")[1]: kind
     for kind in (
@@ -79,7 +82,7 @@ _UNKNOWN: Final = Route(RouteKind.UNKNOWN)
 def route(path: bytes) -> Route:
     """What the path of a URL, percent-encoded and without the query, means."""
     if path == b"/":
-        return Route(RouteKind.STATUS)
+        return Route(RouteKind.STATUS, b"", base=files_base(None))
     first, slash, rest = path[1:].partition(b"/")
     if not first:
         return _UNKNOWN
@@ -92,7 +95,7 @@ def route(path: bytes) -> Route:
             return Route(kind, below, CURRENT, files_base(CURRENT))
         case RouteKind.COLLECTIONS:
             return _route_collection(rest)
-    if path.startswith(SIGNED_BASE.encode("ascii")):  # in this one spelling
+    if path.startswith(_SIGNED_BASE):  # in this one spelling
         return Route(RouteKind.SIGNED, path[len(SIGNED_BASE) :])
     return _route_api(kind, below)
 
@@ -154,3 +157,16 @@ def file_path(collection: str | None, names: Iterable[str]) -> str:
 def timeout_path(minutes: int) -> str:
     """Where the default timeout is set."""
     return f"{RouteKind.TIMEOUT.value}/{minutes}"
+
+
+def is_open(path: bytes) -> bool:
+    """Whether everybody may read a path if reading is private: it tells of no file.
+
+    In these spellings alone, so that no other one passes unseen.
+    """
+    return path == b"/health" or path.startswith(b"/-/")
+
+
+def redact(text: bytes) -> bytes:
+    """A URL for a log: whoever reads that must not be able to use its link."""
+    return _SIGNATURE.sub(rb"\1...", text) if _SIGNED_BASE in text else text

@@ -57,9 +57,13 @@ def reopen(path: str, stamp: Stamp) -> OpenFile | None:
         fd = os.open(path, disk.OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
         return None
-    if stamp_of(fd) == stamp:
-        return OpenFile(fd, os.path.basename(path), stamp.facts)
-    os.close(fd)
+    file = OpenFile(fd, os.path.basename(path), stamp.facts)
+    try:
+        if stamp_of(fd) == stamp:
+            return file
+    except OSError:  # as the tree will say, which asks again
+        pass
+    file.close()
     return None
 
 

@@ -1,4 +1,4 @@
-"""The gate of this daemon: its token, its allowed hosts, what it says to those it turns away."""
+"""Who may control this daemon: its token, its allowed hosts, and what it answers to others."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ log = Logger()
 def make_access(
     token: str, allowed_hosts: Iterable[str], *, token_always: bool, socket_owner: Lookup | None
 ) -> Access:
-    """The gate for programs of this process's user; a line of the log says where that cannot be
-    told, and every user of the machine counts as it.
+    """Access for programs of this process's user.
+
+    If the system does not tell whose a connection is, every user of the machine counts as that one,
+    and a line of the log says so.
     """
     if socket_owner is None and not token_always:
         log.warn(
@@ -42,8 +44,8 @@ def make_access(
 class Access:
     """Who may control: the token's bearer, and programs of this daemon's own user.
 
-    ``socket_owner`` tells whose a connection from this machine is, None where that cannot be asked:
-    then all of its users are taken for ``own_users``. ``token_always``: being local is not enough.
+    ``socket_owner`` tells whose a connection from this machine is; None if the system does not:
+    then all users count as ``own_users``. ``token_always``: being local is not enough.
     """
 
     def __init__(
@@ -61,23 +63,23 @@ class Access:
         self._socket_owner = socket_owner
         self._own_users = own_users
 
-    def check(self, request: Request) -> None:
-        """Unauthorized or Forbidden unless this asker may control."""
+    def require_control(self, request: Request) -> None:
+        """Unauthorized or Forbidden unless the requester may control."""
         if not self.bears_token(request) and (reason := self._why_not_local(request)):
             raise Forbidden(f"Control needs imgd's token: {reason}. {HINT}")
 
-    def check_reader(self, request: Request) -> None:
-        """Unauthorized unless this asker may read where reading is private."""
+    def require_reader(self, request: Request) -> None:
+        """Unauthorized unless the requester may read if reading is private."""
         access_rules.may_read(request.requester(), self._token, HINT)
 
     def bears_token(self, request: Request) -> bool:
-        """Whether this asker bears the token; Unauthorized where it is another one."""
+        """Whether the requester bears the token; Unauthorized if it is another one."""
         return access_rules.bears_token(request.requester(), self._token, HINT)
 
     def is_controller(self, request: Request) -> bool:
-        """Whether this asker might control, and so may see paths of the host."""
+        """Whether the requester may control, and so may see paths of the host."""
         try:
-            self.check(request)
+            self.require_control(request)
         except ImgdError:
             return False
         return True
@@ -90,7 +92,7 @@ class Access:
         )
 
     def _why_not_own(self, request: Request) -> str:
-        """Asked last, for it costs a system call."""
+        """Checked last, as it costs a system call."""
         if self._socket_owner is None:
             return ""
         peer, host = request.other_end(), request.getHost()

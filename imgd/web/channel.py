@@ -1,9 +1,9 @@
-"""A connection: bytes in, past the lane to twisted.web's parser, and answers out.
+"""A connection: bytes in, past the fast path to twisted.web's parser, and answers out.
 
-What arrives takes these steps, in this order: the strict check of a head
-(``imgd.core.http_rules``) -> lane -> HTTPChannel, which sees no body: a body is judged at its head
-and read here (``imgd.core.request_body``). A read that is one whole head, and nothing else, may be
-answered by the lane at once: it recognises nothing that the check refuses.
+Each head is parsed once (``imgd.core.request_head``), and given to the fast path. What that leaves
+is written out for HTTPChannel, which sees no body: a body is judged at its head and read here
+(``imgd.core.request_body``). HTTPChannel is fed bytes, and not given a finished Request, for what
+it does between requests (pipelining, pausing, closing) leans on what its parser notes in private.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from twisted.web.http import Request as TwistedRequest
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from imgd.core.http_rules import MAX_LINE, MAX_SECTION, Head, HeadError, HeadReader
+from imgd.core.http_rules import MAX_LINE, MAX_SECTION, HeadError
+from imgd.core.plan import serialize_headers
 from imgd.core.request_body import Body, BodyReader, body_reader
-from imgd.core.request_head import Announced, RequestHead, read_head
+from imgd.core.request_head import AnnouncedBody, HeadReader, RequestHead
 from imgd.errors import ImgdError
 from imgd.net import tcp
 from imgd.web import early_errors
@@ -35,43 +36,41 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Channel(ConnectionState):
     """One HTTP/1.1 connection of an ``imgd.web.server.Site``.
 
-    Head and body of an answer leave in one write where they are ready together. While a client
-    does not read, no further request of it is answered: what waits for it stays bounded.
+    Head and body of an answer leave in one write if they are ready together. While a client does
+    not read, no further request of it is answered: what waits for it stays bounded.
     """
 
-    # What twisted.web counts itself is above what the strict check lets through.
+    # What twisted.web counts itself is above what the strict parser lets through.
     totalHeadersSize = MAX_LINE + MAX_SECTION
     _writes_now = False
-    _head = b""
-    _rest = b""  # bytes that came and are not heard yet
-    _is_parsing = False  # twisted.web is at it, further up the stack
+    _head = b""  # of an answer, until its first bytes
+    _rest = b""  # bytes that came and are not parsed yet
+    _is_parsing = False  # twisted.web runs, further up the stack
     _body: BodyReader | None = None  # of the request under way, while its body is not whole
-    _has_ended = False  # the client has said all that it will
+    _has_ended = False  # the client closed its side
     _lingers = False  # it may still send when it is closed
 
     def connectionMade(self) -> None:
-        """The connection is there."""
         self._reader = HeadReader()
         super().connectionMade()
         if tcp.is_tcp(self.transport):
             self._writes_now = True
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """The connection is gone."""
         self._head = self._rest = b""
         self._body = None
         super().connectionLost(reason)
 
     def readConnectionLost(self) -> None:
-        """The client closed its side: what it asked is answered, as nginx does it."""
+        """The client closed its side: its requests are still answered, as nginx does it."""
         self._has_ended = True
         self._close_if_done()
 
     def writeConnectionLost(self) -> None:
-        """This side is closed: all was said (``_linger``)."""
+        """This side is closed: everything was sent (``_linger``)."""
 
     def _close_if_done(self) -> None:
-        """Close where nothing is left to answer of what came before the end."""
+        """Close if nothing is left to answer of what came before the end."""
         is_answering = self.requests and self.requests[0].is_whole
         if self._has_ended and not is_answering and not (self.paused and self._rest):
             self.loseConnection()
@@ -79,69 +78,66 @@ class Channel(ConnectionState):
     # In
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes came: each head is checked, then it is for the lane, or for twisted.web."""
         if data:
             self.has_pending_bytes = True
         self._rest += data
         if self._is_parsing:
-            return  # what followed a body, handed back: heard once twisted.web is done with that
-        while self._rest and self._hear():
+            return  # what followed a body, handed back: read once twisted.web is done
+        while self._rest and self._read_next():
             pass
         if self._has_ended:
             self._close_if_done()
 
-    def _hear(self) -> bool:
-        """Hear what is there: one head, or anything of a body. False where more must come first."""
+    def _read_next(self) -> bool:
+        """Take one head, or anything of a body, from what is there; False if more must come."""
         if self._body is not None:
-            return self._hear_body(self._body)
+            return self._read_body(self._body)
         if self.requests or not (self.line_mode and self.persistent):
             data, self._rest = self._rest, b""
-            self._parse(data)
+            self._feed_parser(data)  # keeps it until the request under way is answered
             return True
         if self.paused:
             return False
         data, self._rest = self._rest, b""
         self.has_pending_bytes = True
-        was_asked = self._reader.is_new
-        if was_asked and self._answer(data):
-            return True
-        match self._reader.feed(data):
-            case Head(head, rest):
-                self._rest = rest
-                was_asked = was_asked and len(head) == len(data)
-                if was_asked or not self._answer(head):
-                    self._ask(read_head(head))
-                return True
-            case HeadError() as refusal:
-                self.refuse(refusal)
-        return False
+        head = self._reader.feed(data)
+        if head is None:
+            return False
+        if isinstance(head, HeadError):
+            self.refuse(head)
+            return False
+        self._rest = self._reader.rest
+        if not self._answer(head):
+            self._hand_on(head)
+        return True
 
-    def _answer(self, head: bytes) -> bool:
-        """Whether the lane took it."""
-        answer = self.site.fast_path.answer(head, self)
+    def _answer(self, head: RequestHead) -> bool:
+        """Whether the fast path answered."""
+        answer = self.site.fast_path.answer(head, self) if head.is_plain else None
         if answer is None:
             return False
         self.has_pending_bytes = False
         self.send(answer)
         return True
 
-    def _parse(self, data: bytes) -> None:
+    def _feed_parser(self, data: bytes) -> None:
         self._is_parsing = True
         try:
             super().dataReceived(data)
         finally:
             self._is_parsing = False
 
-    def _ask(self, asked: RequestHead) -> None:
-        """Hand on a request that is not for the lane, and judge the body that it announces."""
-        if asked.scheme == b"https" and not self.isSecure():
-            self.refuse(MISDIRECTED, asked.method)  # RFC 9110 section 7.4
+    def _hand_on(self, head: RequestHead) -> None:
+        """Give a request to twisted.web, and judge the body that it announces."""
+        if head.url is not None and head.url.origin.scheme == "https" and not self.isSecure():
+            self.refuse(MISDIRECTED, head.method)  # RFC 9110 section 7.4
             return
-        if asked.body is not None:
-            self._body = body_reader(asked.body, is_read=asked.method in WITH_BODY)
-        self._parse(asked.plain)
-        if asked.body is not None and self.requests:
-            self._judge(asked, asked.body)
+        body = head.body
+        if body is not None:
+            self._body = body_reader(body, is_read=head.method in WITH_BODY)
+        self._feed_parser(head.without_framing())
+        if body is not None and self.requests:
+            self._judge_body(head, body)
 
     def allHeadersReceived(self) -> None:
         """Called by twisted.web, which takes a request for whole unless it has a length."""
@@ -149,13 +145,13 @@ class Channel(ConnectionState):
         if self._body is not None:
             self.length = None
 
-    def _judge(self, asked: RequestHead, body: Announced) -> None:
-        if error := self.requests[-1].judge(asked, body):
+    def _judge_body(self, head: RequestHead, body: AnnouncedBody) -> None:
+        if error := self.requests[-1].judge_body(head, body):
             self._refuse_body(error)
         elif body.waits and not self._rest:
             self.send(_CONTINUE)
 
-    def _hear_body(self, reader: BodyReader) -> bool:
+    def _read_body(self, reader: BodyReader) -> bool:
         data, self._rest = self._rest, b""
         match reader.feed(data):
             case Body(content, rest):
@@ -167,33 +163,34 @@ class Channel(ConnectionState):
         return False
 
     def _refuse_body(self, error: ImgdError) -> None:
-        """Answer at once, close, and hear nothing more."""
-        self._rest = b""
-        self.persistent = False
-        self._lingers = True
+        """Answer at once, close, and read nothing more."""
+        self._close_after_answer()
         self.requests[-1].refuse(error)
         self._end_body(b"")
 
     def _end_body(self, content: bytes) -> None:
         self._body = None
-        self.requests[-1].take(content)
+        self.requests[-1].set_body(content)
         self._is_parsing = True
         try:
             self.allContentReceived()
         finally:
             self._is_parsing = False
 
-    def refuse(self, refusal: HeadError, method: bytes = b"GET") -> None:
-        """Answer what is no request, close, and hear nothing more."""
+    def refuse(self, error: HeadError, method: bytes = b"GET") -> None:
+        """Answer what is no request, close, and read nothing more."""
+        self._close_after_answer()
+        policy = () if method == b"POST" else self.site.header_policy.of(None, is_file=True)
+        self.write(early_errors.answer(error, (*EVERY_ANSWER, *policy)))
+        self.loseConnection()
+
+    def _close_after_answer(self) -> None:
         self._rest = b""
         self.persistent = False
         self._lingers = True
-        policy = () if method == b"POST" else self.site.header_policy.of(None, is_file=True)
-        self.write(early_errors.answer(refusal, (*EVERY_ANSWER, *policy)))
-        self.loseConnection()
 
     def requestDone(self, request: TwistedRequest) -> None:
-        """An answer was given; the next request is heard once there is room for another."""
+        """An answer was given; the next request is read once there is room for its answer."""
         self._flush_head()
         self.has_pending_bytes = False
         if self._is_full and self.persistent:
@@ -207,7 +204,7 @@ class Channel(ConnectionState):
     # Out
 
     def send(self, data: bytes) -> None:
-        """Write, within this call where the socket takes it."""
+        """Write, within this call if the socket takes it."""
         self.sent += len(data)
         if self._writes_now:
             tcp.write_now(self.transport, data)
@@ -223,7 +220,8 @@ class Channel(ConnectionState):
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
         """Keep the head of an answer until its first bytes, or its end."""
-        self._head = b"%b %b %b\r\n%b\r\n" % (version, code, reason, header_lines(headers))
+        lines = serialize_headers(_pairs(headers))
+        self._head = b"%b %b %b\r\n%b\r\n" % (version, code, reason, lines)
 
     def write(self, data: bytes) -> None:
         """A part of an answer."""
@@ -231,7 +229,6 @@ class Channel(ConnectionState):
         self.send(head + data if head else data)
 
     def writeSequence(self, iovec: Any) -> None:
-        """The same, in pieces."""
         self.write(b"".join(iovec))
 
     def _flush_head(self) -> None:
@@ -250,7 +247,7 @@ class Channel(ConnectionState):
         """Close this side alone, until the other end or the deadline for closing.
 
         A socket that is closed while something is unread in it resets the connection, and the
-        client loses what it was told (RFC 9112 section 9.6).
+        client loses the answer (RFC 9112 section 9.6).
         """
         self._is_closing = True
         self.dataReceived = DiscardingReader(self.transport).feed  # type: ignore[method-assign]
@@ -273,10 +270,5 @@ class Channel(ConnectionState):
             self.dataReceived(b"")
 
 
-def header_lines(headers: Headers) -> bytes:
-    """Headers as they stand in a message, without the empty line."""
-    return b"".join(
-        b"%b: %b\r\n" % (name, value)
-        for name, values in headers.getAllRawHeaders()
-        for value in values
-    )
+def _pairs(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, values in headers.getAllRawHeaders() for value in values]

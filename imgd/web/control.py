@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from imgd.collections.manager import CollectionManager, LoadSpec
-from imgd.core import json_body, messages
+from imgd.core import json_body, messages, paths
 from imgd.core.catalog import CURRENT, Collection
 from imgd.core.request_body import NOT_JSON, is_json
 from imgd.errors import BadRequest, NotFound, UnsupportedMediaType
@@ -18,7 +18,7 @@ from imgd.web.request import Request
 from imgd.web.serializers import Serializers, Urls
 
 T = TypeVar("T")
-_WHOLE_NUMBER: Final = re.compile(rb"[0-9]{1,9}")
+_WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _MINUTES: Final = "MINUTES in /timeout/MINUTES"
 
 
@@ -28,7 +28,7 @@ def control(
     """A resource that checks that the client may control, and only then reads what it sent."""
 
     async def answer(request: Request) -> None:
-        access.check(request)
+        access.require_control(request)
         respond_json(request, await act(request))
 
     return Reply(answer, methods=(b"POST",), deep=deep)
@@ -86,10 +86,10 @@ class Actions:
 
     async def timeout(self, request: Request) -> messages.TimeoutResult:
         """``POST /timeout/MINUTES``: restart the running timers, and set the default."""
-        text = b"/".join(request.postpath)
-        if not _WHOLE_NUMBER.fullmatch(text):
+        digits = paths.decode(request.route.below or b"")
+        if not _WHOLE_NUMBER.fullmatch(digits):
             raise BadRequest(f"{_MINUTES} must be a whole number, 0 for never.")
-        minutes = messages.valid_minutes(int(text), _MINUTES)
+        minutes = messages.valid_minutes(int(digits), _MINUTES)
         await self._manager.restart_timers(minutes)
         return messages.TimeoutResult(
             timeout_minutes=minutes,

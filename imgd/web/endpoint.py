@@ -1,4 +1,4 @@
-"""What every resource of imgd has in common: methods, answers, and errors as a user meets them."""
+"""What every resource of imgd has in common: methods, answers, and errors as users see them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def respond_json(request: Request, message: object, status: int = 200) -> None:
 
 
 def respond_page(request: Request, body: bytes, status: int = 200) -> None:
-    """Answer with a page for people, under the policy that lets it load imgd's own assets alone."""
+    """Answer with a page for people, whose policy lets it load imgd's own assets alone."""
     request.setHeader(b"Content-Security-Policy", pages.CSP.encode("ascii"))
     request.setHeader(b"Referrer-Policy", b"no-referrer")
     request.setHeader(b"Cache-Control", request.cache_control)
@@ -47,7 +47,7 @@ def respond_page(request: Request, body: bytes, status: int = 200) -> None:
 
 
 def respond_error(request: Request, error: ImgdError) -> None:
-    """Answer with an error; a body under way is ended short."""
+    """Answer with an error; a body under way is cut off."""
     if error.status == 401:
         request.setHeader(b"WWW-Authenticate", b"Bearer")  # RFC 9110 section 15.5.2
     if error.status == 503:
@@ -61,15 +61,15 @@ def respond_error(request: Request, error: ImgdError) -> None:
 
 
 def redirect(request: Request, location: str) -> None:
-    """308 to a relative place, with the query that came."""
+    """308 to a relative URL, with the query of the request."""
     _, question, query = request.uri.partition(b"?")
-    request.setHeader(b"Cache-Control", request.cache_control)  # a 308 may be kept for ever else
+    request.setHeader(b"Cache-Control", request.cache_control)  # else a 308 may be kept for ever
     request.setHeader(b"Location", location.encode("ascii") + question + query)
     respond(request, b"", b"", 308)
 
 
 class Endpoint(Resource):
-    """A resource that answers for its path and everything below it.
+    """A leaf of the resource tree.
 
     ``answer`` responds through the request, at once or as a coroutine, or raises ImgdError.
     """
@@ -78,13 +78,9 @@ class Endpoint(Resource):
     methods: tuple[bytes, ...] = (b"GET", b"HEAD")
     answer: Callable[[Request], Coroutine[Any, Any, None] | None]
 
-    def is_file(self, request: Request) -> bool:
-        """Whether a file is asked for, which pages of every origin may read by default."""
-        return False
-
     def render(self, request: Request) -> int:
         """Called by twisted.web."""
-        request.set_policy(is_file=self.is_file(request))
+        request.set_policy(is_file=request.route.is_file)
         if request.method in self.methods:
             self._begin(request)
         elif request.method == b"OPTIONS":
@@ -104,35 +100,35 @@ class Endpoint(Resource):
 
     def _begin(self, request: Request) -> None:
         try:
-            work = self.answer(request)
+            coroutine = self.answer(request)
         except Exception:
             self._fail(Failure(), request)
         else:
-            if work is not None:
-                self._await(Deferred.fromCoroutine(work), request)
+            if coroutine is not None:
+                self._await(Deferred.fromCoroutine(coroutine), request)
 
-    def _await(self, work: Deferred[None], request: Request) -> None:
-        """See to it that it is answered. What only reads is not done for who has gone."""
+    def _await(self, answering: Deferred[None], request: Request) -> None:
+        """Report errors. An answer that only reads is cancelled when its client has gone."""
         if request.method in READ_METHODS:
-            request.when_gone(work.cancel)
-        work.addErrback(self._fail, request)
+            request.when_gone(answering.cancel)
+        answering.addErrback(self._fail, request)
 
     def _fail(self, failure: Failure, request: Request) -> None:
         error = failure.value
         if isinstance(error, CancelledError) and request.is_gone:
-            failure.cleanFailure()  # it and its frames hold each other, and the request
+            failure.cleanFailure()  # a cycle of it and its frames would keep the request
             return
         if not isinstance(error, ImgdError):
-            request.tell_unexpected(failure)
+            request.report_bug(failure)
             error = ImgdError("imgd could not do this; its log says why.")
         if error.status == 503:
-            request.tell(error)
+            request.report(error)
         if not request.is_gone:
             respond_error(request, error)
 
 
 class Reply(Endpoint):
-    """An endpoint whose answer is a function. Unless ``deep``, nothing is below its own path."""
+    """An endpoint whose answer is a function. Unless ``deep``, what is below its path is a 404."""
 
     def __init__(
         self,
@@ -142,15 +138,15 @@ class Reply(Endpoint):
         deep: bool = False,
     ) -> None:
         super().__init__()
-        self.answer = answer if deep else _only_here(answer)
+        self.answer = answer if deep else _only_exact(answer)
         self.methods = methods
 
 
-def _only_here(
+def _only_exact(
     answer: Callable[[Request], Coroutine[Any, Any, None] | None],
 ) -> Callable[[Request], Coroutine[Any, Any, None] | None]:
     def checked(request: Request) -> Coroutine[Any, Any, None] | None:
-        if any(request.postpath):
+        if not request.route.is_exact:
             raise NotFound
         return answer(request)
 
@@ -174,5 +170,5 @@ class Refusing(Resource):
 
 
 def vary_by_accept(request: Request) -> None:
-    """Tell caches that the answer depends on ``Accept``, besides what it depends on already."""
+    """Tell caches that the answer depends on ``Accept``, too."""
     request.responseHeaders.addRawHeader(b"Vary", b"Accept")

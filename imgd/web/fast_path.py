@@ -1,131 +1,161 @@
-"""The fast lane: small answers about files, GET and HEAD, in one write.
+"""The fast path: small answers about files, GET and HEAD, in one write.
 
-It takes a read that is one whole request, wholly recognised, on an idle connection, and says the
-same as the resource tree: both find the file by ``paths`` and ``disk``, decide by ``plan``, and
-take the headers of every answer from the site's policy. Everything else it leaves to twisted.web,
-untouched. ``tests/web/test_fast_path.py`` sends the same requests through both.
+It answers a plain request on an idle connection as the resource tree would: both find the file by
+``routes``, ``paths`` and ``disk``, decide by ``plan``, and take the headers of every answer from
+the site's policy. Everything else is left to twisted.web. ``tests/web/test_fast_path.py`` sends the
+same requests through both.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from twisted.internet.interfaces import IAddress
 from twisted.web.http import RESPONSES, datetimeToString
 
-from imgd.core.http_rules import MAX_LINE
-from imgd.core.plan import Plan, plan
+from imgd.core.plan import CONDITIONS, Plan, plan, serialize_headers
 from imgd.core.ranges import Slice
+from imgd.core.request_head import MAX_REMEMBERED, HeaderFields, RequestHead
 from imgd.web.file_cache import CachedFile, FileCache
-from imgd.web.request_headers import MAX_BLOCK, RequestHeaders, RequestHeadersReader, lines
 from imgd.web.response_headers import HeaderPolicy
 from imgd.web.send import AT_ONCE
 
-# No query and no fragment: visible ASCII without "?" and "#".
-_LINE: Final = re.compile(rb"(GET|HEAD) (/[!\"$->@-~]*) HTTP/1\.1")
-MAX_HEAD: Final = MAX_LINE + len(b"\r\n") + MAX_BLOCK  # bytes
+# Bodies, expectations, other protocols, and preconditions that can fail are twisted.web's.
+_LEFT_TO_THE_TREE: Final = frozenset(
+    (b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"http2-settings", b"te")
+) | {b"trailer", b"if-match", b"if-unmodified-since"}
+_CONDITIONS: Final[tuple[bytes, ...]] = CONDITIONS[2:]  # those that cannot fail
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHeaders:
+    """What a request asks besides its target.
+
+    ``policy`` is header lines of every answer to it. ``conditions`` are those of a GET,
+    ``head_conditions`` of a HEAD, for which there is no range (RFC 9110 section 14.2).
+    """
+
+    policy: bytes
+    conditions: Mapping[bytes, bytes]
+    head_conditions: Mapping[bytes, bytes]
+    referer: bytes | None
+    agent: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class FastPathRequest:
-    """A request that the lane answered, as the site's log sees every request."""
+    """A request that the fast path answered, as the site's log sees every request."""
 
     method: bytes
     uri: bytes
     code: int
     sentLength: int
-    fields: RequestHeaders
+    headers: RequestHeaders
     address: IAddress | None
     clientproto: bytes = b"HTTP/1.1"
 
     def getClientAddress(self) -> IAddress | None:
-        """Who asked."""
         return self.address
 
     def getHeader(self, name: bytes) -> bytes | None:
         """A header of the request, of those that a log names."""
-        return {b"referer": self.fields.referer, b"user-agent": self.fields.agent}.get(name)
+        return {b"referer": self.headers.referer, b"user-agent": self.headers.agent}.get(name)
 
 
 class FastPath:
-    """Answers what it can from the files that it knows.
+    """Answers requests from the files that it knows.
 
-    ``tell`` is told of each answer, where there is one to tell; ``accepts_host`` says which hosts
-    may be asked for; ``wall`` gives seconds since the epoch.
+    ``log`` is called with each request that was answered; ``accepts_host`` says which hosts may be
+    asked for, and one that was accepted once stays accepted; ``wall`` gives seconds since the
+    epoch.
     """
 
     def __init__(
         self,
         files: FileCache,
         policy: HeaderPolicy,
-        tell: Callable[[FastPathRequest], None] | None,
+        log: Callable[[FastPathRequest], None] | None,
         wall: Callable[[], float] = time.time,
         accepts_host: Callable[[bytes], bool] = lambda _host: True,
     ) -> None:
         self._wall = wall
         self._files = files
-        self._reader = RequestHeadersReader(
-            lambda origin: policy.of(origin, is_file=True), accepts_host
-        )
-        self._tell = tell
+        self._policy = policy
+        self._accepts_host = accepts_host
+        self._log = log
+        self._headers: dict[HeaderFields, RequestHeaders] = {}
         self._starts: dict[int, bytes] = {}
         self._second = -1
 
-    def answer(self, data: bytes, channel: Any) -> bytes | None:
-        """The whole answer to what was read, or None where it is not for the lane.
-
-        What it answers is one whole head that ``imgd.core.http_rules.check`` lets through: it need
-        not be asked as well (``tests/web/test_fast_path.py`` proves it).
-        """
-        if len(data) > MAX_HEAD:
+    def answer(self, head: RequestHead, channel: Any) -> bytes | None:
+        """The whole answer to a plain request, or None to leave it to the tree."""
+        headers = self._headers.get(head.fields) or self._read_headers(head.fields)
+        if headers is None:
             return None
-        line, _, block = data.partition(b"\r\n")
-        fields = self._reader.known.get(block) or self._reader.read(block)
-        if fields is None or len(line) > MAX_LINE or (asked := _LINE.fullmatch(line)) is None:
-            return None
-        method, target = asked.groups()
         now = self._wall()
-        known = self._files.get(target, now)
-        if known is None:
+        file = self._files.get(head.target, now)
+        if file is None:
             return None
-        chosen = self._choose(method, fields, known, now)
+        chosen = self._choose(head.method, headers, file, now)
         if chosen is None:
             return None
-        status, head, body, sent = chosen
-        if self._tell is not None:
-            self._tell(FastPathRequest(method, target, status, sent, fields, channel.getPeer()))
-        return b"".join((self._start(status, now), fields.policy, head, body))
+        status, file_headers, body, body_length = chosen
+        if self._log is not None:
+            peer = channel.getPeer()
+            self._log(FastPathRequest(head.method, head.target, status, body_length, headers, peer))
+        return b"".join((self._start(status, now), headers.policy, file_headers, body))
+
+    def _read_headers(self, fields: HeaderFields) -> RequestHeaders | None:
+        """What these fields ask; None if the tree must answer."""
+        values = {name: given[0] for name, given in fields.values.items() if len(given) == 1}
+        if len(values) < len(fields.values) or not _LEFT_TO_THE_TREE.isdisjoint(values):
+            return None
+        if values.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+            return None
+        if not self._accepts_host(values[b"host"]):
+            return None
+        conditions = {name: values[name] for name in _CONDITIONS if name in values}
+        headers = RequestHeaders(
+            policy=self._policy.lines(values.get(b"origin"), is_file=True),
+            conditions=conditions,
+            head_conditions={n: v for n, v in conditions.items() if n in _CONDITIONS[:2]},
+            referer=values.get(b"referer"),
+            agent=values.get(b"user-agent"),
+        )
+        if fields.is_remembered:
+            if len(self._headers) >= MAX_REMEMBERED:
+                self._headers.clear()
+            self._headers[fields] = headers
+        return headers
 
     def _choose(
-        self, method: bytes, fields: RequestHeaders, known: CachedFile, now: float
+        self, method: bytes, headers: RequestHeaders, file: CachedFile, now: float
     ) -> tuple[int, bytes, bytes, int] | None:
-        """Status, file's headers, body, and the length of the body where the headers hold it."""
+        """Status, file's headers, body (b"" if the headers hold it), and the body's length."""
         is_get = method == b"GET"
-        conditions = fields.conditions if is_get else fields.head_conditions
+        conditions = headers.conditions if is_get else headers.head_conditions
         if not conditions:
-            if is_get and known.whole:  # what most ask for
-                return 200, known.whole, b"", known.representation.size
-            return self._whole(known, now) if is_get else (200, known.head, b"", 0)
-        answer = plan(known.representation, conditions, now)
+            if is_get and file.whole:  # what most ask for
+                return 200, file.whole, b"", file.representation.size
+            return self._whole(file, now) if is_get else (200, file.head, b"", 0)
+        answer = plan(file.representation, conditions, now)
         if answer.status == 304:
-            return 304, known.unchanged, b"", 0
+            return 304, file.unchanged, b"", 0
         if answer.status == 200:
-            return self._whole(known, now) if is_get else (200, known.head, b"", 0)
+            return self._whole(file, now) if is_get else (200, file.head, b"", 0)
         body: bytes | None = b""
         if is_get and answer.parts:
-            short = _length(answer) <= AT_ONCE
-            body = self._files.read(known, answer, now) if short else None
+            body = self._files.read(file, answer, now) if _length(answer) <= AT_ONCE else None
         if body is None:
             return None
-        return answer.status, lines(answer.headers) + b"\r\n", body, len(body)
+        return answer.status, serialize_headers(answer.headers) + b"\r\n", body, len(body)
 
-    def _whole(self, known: CachedFile, now: float) -> tuple[int, bytes, bytes, int] | None:
-        whole = known.whole or self._files.whole(known, now)
-        return (200, whole, b"", known.representation.size) if whole else None
+    def _whole(self, file: CachedFile, now: float) -> tuple[int, bytes, bytes, int] | None:
+        whole = file.whole or self._files.whole(file, now)
+        return (200, whole, b"", file.representation.size) if whole else None
 
     def _start(self, status: int, now: float) -> bytes:
         """Status line and date, made once a second."""
@@ -141,18 +171,24 @@ class FastPath:
 
 
 class ReportingFastPath:
-    """The lane while the site is full: ``note`` is told of each connection that it answers."""
+    """The fast path while the site is full: ``note`` is called with each channel answered on."""
 
     def __init__(self, fast_path: FastPath, note: Callable[[Any], None]) -> None:
-        self._lane = fast_path
+        self._fast_path = fast_path
         self._note = note
 
-    def answer(self, data: bytes, channel: Any) -> bytes | None:
-        """What the lane answers."""
-        answer = self._lane.answer(data, channel)
+    def answer(self, head: RequestHead, channel: Any) -> bytes | None:
+        answer = self._fast_path.answer(head, channel)
         if answer is not None:
             self._note(channel)
         return answer
+
+
+class DisabledFastPath:
+    """Leaves every request to the tree: while reading is private, or the site is drained."""
+
+    def answer(self, _head: RequestHead, _channel: Any) -> None:
+        return None
 
 
 def _length(answer: Plan) -> int:

@@ -1,35 +1,34 @@
-"""Files that the lane knows: found as the resource tree finds them, and asked after each time.
+"""Files that the fast path answers with: found as the tree finds them, checked for each request.
 
-What is made of a file's stamp alone is true for as long as the stamp is. Its bytes are not, for
-stores through a shared mapping need not move it: they are read anew for each request, until they
-were read in a way that makes sure of that (``imgd.files.write_back``).
+What is made of a file's version alone is true as long as the file has that version. Its bytes are
+not, for stores through a shared mapping need not change the version: they are read for each
+request, until they were read in a way that makes sure of that (``imgd.files.write_back``).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from imgd.collections.manager import CollectionManager, RunBlocking
-from imgd.core import media, messages, paths
-from imgd.core.catalog import CURRENT
+from imgd.core import media, paths
 from imgd.core.conditional import NANOSECONDS
-from imgd.core.plan import Plan, Representation, plan
+from imgd.core.plan import Plan, Representation, plan, serialize_headers
 from imgd.core.ranges import Slice
+from imgd.core.routes import Route, RouteKind, file_path, route
 from imgd.errors import NotFound, Unavailable
 from imgd.files import disk, versions, write_back
 from imgd.files.disk import OpenFile, Root
 from imgd.web.bodies import FileBody, FileChanged
 from imgd.web.lru_cache import LruCache
 from imgd.web.memory_admission import MemoryAdmission, Read
-from imgd.web.request_headers import lines
 from imgd.web.send import AT_ONCE
 
 # The largest file that is kept whole, in bytes.
 MAX_KEPT: Final = AT_ONCE
-_IMAGES: Final = b"/images/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,9 @@ class CachedFile:
     """A file, ready to be answered with; ``collection`` is None in the document root.
 
     ``whole``, ``head`` and ``unchanged`` are what follows the policy's headers in the answers to
-    GET, HEAD and a condition that holds. ``whole`` is empty where the file is large, or its bytes
-    are not kept; ``may_keep``: whether they may be once they have settled. ``key`` is the target in
-    its canonical spelling.
+    GET, HEAD and a condition that holds. ``whole`` is empty if the file is large, or its bytes are
+    not kept; ``may_keep``: whether they may be once they have settled. ``key`` is the target in its
+    canonical spelling.
     """
 
     key: bytes
@@ -47,7 +46,7 @@ class CachedFile:
     root: Root
     path: str
     folder: str
-    stamp: versions.Stamp
+    version: versions.Stamp
     representation: Representation
     head: bytes
     unchanged: bytes
@@ -61,10 +60,10 @@ class CachedFile:
 
 
 class FileCache:
-    """Finds files by the targets of requests; ``memory`` is how many bytes are kept of them.
+    """Finds files by the paths of requests; ``memory`` is how many bytes are kept of them.
 
-    ``call_soon`` calls a function in the reactor's next turn; ``run_aside(f, *args)`` runs what may
-    wait for a disk as long as it likes; ``read`` gives bytes that may be kept.
+    ``call_soon`` calls a function in the reactor's next turn; ``run_unawaited(f, *args)`` runs what
+    may wait for a disk for any time; ``read`` gives bytes that may be kept.
     """
 
     def __init__(
@@ -79,128 +78,120 @@ class FileCache:
         self._documents = documents
         self._manager = manager
         self._cache: LruCache[CachedFile] = LruCache(memory)
-        self._places = versions.PathValidator(call_soon)
-        self._keeping = MemoryAdmission(run_unawaited, read, self._keep)
+        self._validator = versions.PathValidator(call_soon)
+        self._admission = MemoryAdmission(run_unawaited, read, self._keep)
 
     def get(self, target: bytes, now: float) -> CachedFile | None:
-        """The file that a target (a path without a query) means now; None: ask the tree."""
-        known = self._cache.entries.get(target)
-        if known is not None:
-            if self._is_current(known, now) and self._places.is_same(
-                known.path, known.folder, known.stamp
+        """The file that a path without a query means now; None: ask the tree."""
+        cached = self._cache.entries.get(target)
+        if cached is not None:
+            if self._is_current(cached, now) and self._validator.is_same(
+                cached.path, cached.folder, cached.version
             ):
                 self._cache.touch(target)
-                return known
+                return cached
             self._cache.drop(target)
         return self._find(target, now)
 
-    def whole(self, known: CachedFile, now: float) -> bytes | None:
-        """Headers and body of a small file of which nothing is kept; None where it has gone."""
-        if known.representation.size > MAX_KEPT:
+    def whole(self, cached: CachedFile, now: float) -> bytes | None:
+        """Headers and body of a small file of which nothing is kept; None if it has gone."""
+        if cached.representation.size > MAX_KEPT:
             return None
-        body = self._read(known, plan(known.representation, {}, now), now)
-        return None if body is None else known.head + body
+        body = self._read(cached, plan(cached.representation, {}, now), now)
+        return None if body is None else cached.head + body
 
-    def read(self, known: CachedFile, answer: Plan, now: float) -> bytes | None:
-        """The body of a small plan, of the very version that is known; None where it has gone."""
-        if not known.whole:
-            return self._read(known, answer, now)
-        start = len(known.head)
+    def read(self, cached: CachedFile, answer: Plan, now: float) -> bytes | None:
+        """The body of a small plan, of the very version that is cached; None if it has gone."""
+        if not cached.whole:
+            return self._read(cached, answer, now)
+        start = len(cached.head)
         pieces = (
-            known.whole[start + part.offset : start + part.offset + part.length]
+            cached.whole[start + part.offset : start + part.offset + part.length]
             if isinstance(part, Slice)
             else part
             for part in answer.parts
         )
         return b"".join(pieces)
 
-    def _read(self, known: CachedFile, answer: Plan, now: float) -> bytes | None:
-        """The same from disk; what is asked for so may be kept from then on."""
-        if known.may_keep and versions.is_settled(known.stamp, now):
-            self._keeping.wish(known.key, known.path, known.stamp)
-        file = self._places.reopen(known.path, known.stamp)
-        return None if file is None else _read(file, answer)
+    def _read(self, cached: CachedFile, answer: Plan, now: float) -> bytes | None:
+        """A body from the disk; what is asked for again may be kept from now on."""
+        if cached.may_keep and versions.is_settled(cached.version, now):
+            self._admission.request(cached.key, cached.path, cached.version)
+        file = self._validator.reopen(cached.path, cached.version)
+        return None if file is None else _read_body(file, answer)
 
-    def _keep(self, key: bytes, stamp: versions.Stamp, body: bytes | None) -> None:
-        """The bytes of a version may be kept; None: never."""
-        known = self._cache.entries.get(key)
-        if known is not None and known.stamp == stamp:
-            whole = b"" if body is None else known.head + body
-            self._cache.put(key, replace(known, whole=whole, may_keep=False))
+    def _keep(self, key: bytes, version: versions.Stamp, body: bytes | None) -> None:
+        """Keep the bytes of a version; None: they can never be kept."""
+        cached = self._cache.entries.get(key)
+        if cached is not None and cached.version == version:
+            whole = b"" if body is None else cached.head + body
+            self._cache.put(key, replace(cached, whole=whole, may_keep=False))
 
-    def _is_current(self, known: CachedFile, now: float) -> bool:
+    def _is_current(self, cached: CachedFile, now: float) -> bool:
         """Whether its collection is the one that is loaded now, and ``now`` is no earlier than its
         Last-Modified (RFC 9110 section 8.8.2.1): the wall clock can be set back.
         """
-        if known.representation.modified > now:
+        if cached.representation.modified > now:
             return False
-        if known.collection is None:
+        if cached.collection is None:
             return True
-        loaded_collection = self._manager.get(known.collection)
-        return loaded_collection is not None and loaded_collection.root is known.root
+        loaded_collection = self._manager.get(cached.collection)
+        return loaded_collection is not None and loaded_collection.root is cached.root
 
     def _find(self, target: bytes, now: float) -> CachedFile | None:
-        mount = self._mount(target)
-        if mount is None:
+        where = route(target)
+        root = self._root_of(where)
+        url_path = paths.parse(b"/" + where.below) if where.below and where.base else None
+        if root is None or url_path is None or url_path.is_folder:
             return None
-        collection, root, prefix, rest = mount
-        asked = paths.parse(b"/" + rest)
-        if asked is None or asked.is_folder:
+        names = url_path.names
+        if root.images_only and not media.is_image(names[-1]):
             return None
-        if root.images_only and not media.is_image(asked.names[-1]):
-            return None
+        collection = where.collection or None
+        key = file_path(collection, names).encode("ascii")
+        if key != target:  # another spelling leads to the same entry, and makes no other
+            return self.get(key, now)
         try:
-            path = root.join(asked.names)
-            key = prefix + paths.encode(*asked.names).encode("ascii")
-            if key != target:  # another spelling leads to the same entry, and makes no other
-                return self.get(key, now)
-            file = disk.open_file(root, asked.names)
+            file = disk.open_file(root, names)
         except (NotFound, Unavailable):
             return None
-        known = _known(key, collection, root, path, file, now)
+        with closing(file):
+            cached = _read_file(key, collection, root, root.join(names), file, now)
+        return None if cached is None else self._add(cached)
+
+    def _root_of(self, where: Route) -> Root | None:
+        if where.kind is RouteKind.DOCUMENTS:
+            return self._documents
+        loaded_collection = self._manager.get(where.collection)
+        return None if loaded_collection is None else loaded_collection.root
+
+    def _add(self, cached: CachedFile) -> CachedFile | None:
+        """Remember a file without its bytes, unless it is not to be answered twice."""
         if (
-            known is not None
             # Of a time that is to come, Last-Modified follows the clock.
-            and known.representation.modified == known.stamp.mtime_ns // NANOSECONDS
-            and self._places.is_same(known.path, known.folder, known.stamp)
+            cached.representation.modified == cached.version.mtime_ns // NANOSECONDS
+            and self._validator.is_same(cached.path, cached.folder, cached.version)
         ):
-            self._cache.put(key, replace(known, whole=b""))
-            return known
-        return known if known is not None and known.whole else None
-
-    def _mount(self, target: bytes) -> tuple[str | None, Root, bytes, bytes] | None:
-        """Which collection, which root, its canonical prefix, and what comes below; as the site's
-        URL map has it.
-
-        An escaped name of imgd's own is hidden in the document root, and so not found there.
-        """
-        match target.split(b"/", 4):
-            case [b"", b"images", *_]:
-                name, prefix, rest = CURRENT, _IMAGES, target[len(_IMAGES) :]
-            case [b"", b"collections", raw, b"files", rest]:
-                name = raw.decode("ascii")
-                if not messages.COLLECTION_NAME.fullmatch(name):
-                    return None
-                prefix = _IMAGES if name == CURRENT else target[: -len(rest)]
-            case _:
-                return None, self._documents, b"/", target[1:]
-        loaded_collection = self._manager.get(name)
-        return None if loaded_collection is None else (name, loaded_collection.root, prefix, rest)
+            self._cache.put(cached.key, replace(cached, whole=b""))
+            return cached
+        return cached if cached.whole else None
 
 
-def _known(
+def _read_file(
     key: bytes, collection: str | None, root: Root, path: str, file: OpenFile, now: float
 ) -> CachedFile | None:
-    """What is to be known of an open file, which is closed."""
-    stamp = versions.stamp_of(file.fd)
-    representation = Representation.of(file.name, stamp.facts, now)
+    """What answers are made of; None if the disk fails or the file changes meanwhile."""
+    try:
+        version = versions.stamp_of(file.fd)
+    except OSError:
+        return None
+    representation = Representation.of(file.name, version.facts, now)
     answer = plan(representation, {}, now)
-    is_small = stamp.size <= MAX_KEPT
-    body = _read(file, answer) if is_small else b""
-    file.close()
+    is_small = version.size <= MAX_KEPT
+    body = _read_body(file, answer) if is_small else b""
     if body is None:
         return None
-    head = lines(answer.headers) + b"\r\n"
+    head = serialize_headers(answer.headers) + b"\r\n"
     unchanged = plan(representation, {b"if-none-match": representation.etag}, now)
     return CachedFile(
         key=key,
@@ -208,17 +199,17 @@ def _known(
         root=root,
         path=path,
         folder=os.path.dirname(path),
-        stamp=stamp,
+        version=version,
         representation=representation,
         head=head,
-        unchanged=lines(unchanged.headers) + b"\r\n",
+        unchanged=serialize_headers(unchanged.headers) + b"\r\n",
         whole=head + body if is_small else b"",
         may_keep=is_small,
     )
 
 
-def _read(file: OpenFile, answer: Plan) -> bytes | None:
-    """The body of a small plan, None where it cannot be kept to its promise."""
+def _read_body(file: OpenFile, answer: Plan) -> bytes | None:
+    """The body of a small plan, None if it cannot be kept to its promise."""
     try:
         return FileBody(answer.parts, file).read_all()
     except FileChanged:

@@ -1,8 +1,8 @@
 """Files and folders of one root: static.File, with resolution, rendering and bodies replaced.
 
 twisted.web's own (26.10) opens a FIFO and waits, serves ``x.nii.gz`` as HTML with a
-Content-Encoding, reads to the end of the file instead of Content-Length, and knows no ETag. What is
-kept of it is its place in the resource tree.
+Content-Encoding, reads to the end of the file instead of Content-Length, and knows no ETag. Used of
+it are its place in the resource tree and its path.
 """
 
 from __future__ import annotations
@@ -25,38 +25,32 @@ from imgd.web.send import send
 
 
 class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children`
-    """The files and folders of ``root``, mounted at ``base``, which begins and ends in a slash."""
+    """The files and folders of ``root``, below the request's ``route.base``."""
 
     isLeaf = True
 
-    def __init__(self, root: Root, folders: FolderListings, base: str = "/") -> None:
+    def __init__(self, root: Root, folders: FolderListings) -> None:
         static.File.__init__(self, root.path)
         self._root = root
         self._folders = folders
-        self._base = base
-        self._depth = base.count("/")
-
-    def is_file(self, request: Request) -> bool:
-        """Anything but a folder."""
-        return not request.path.endswith(b"/")
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """A file, a folder's listing, or a redirect to the folder; else NotFound."""
-        *_, last = mounted = request.path.split(b"/", self._depth)
-        if len(mounted) <= self._depth:  # the mount itself, without its slash
-            redirect(request, paths.encode(paths.decode(last)) + "/")
+        base, below = request.route.base, request.route.below
+        if below is None:  # the base without its last slash
+            redirect(request, base.rsplit("/", 2)[1] + "/")
             return None
-        asked = paths.parse(b"/" + last)
-        if asked is None:
+        url_path = paths.parse(b"/" + below)
+        if url_path is None:
             raise NotFound
-        if not asked.is_folder:
-            self._file(request, asked.names)
+        if not url_path.is_folder:
+            self._send_or_redirect(request, url_path.names)
             return None
-        if not disk.is_folder(self._root, asked.names):
+        if not disk.is_folder(self._root, url_path.names):
             raise NotFound
-        return self._folders.listing(request, self._root, self._base, asked.names)
+        return self._folders.listing(request, self._root, base, url_path.names)
 
-    def _file(self, request: Request, names: tuple[str, ...]) -> None:
+    def _send_or_redirect(self, request: Request, names: tuple[str, ...]) -> None:
         try:
             self._send(request, names)
         except (NotFound, BadRequest):

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Raw
 
 from imgd.collections.manager import CollectionManager, LoadedCollection, RunBlocking
-from imgd.core import listing, media, messages, paths
+from imgd.core import listing, media, messages, paths, routes
 from imgd.core.conditional import NANOSECONDS, FileFacts
 from imgd.core.name_index import NameIndex
 from imgd.core.wait_limits import WaitLimit
@@ -63,8 +63,8 @@ class ImageLists:
         start = names.index_after(after) if after else 0
         page = names.page(start, limit)
         has_next = start + len(page) < len(names)
-        path = f"/collections/{loaded.collection.name}/images"
-        next_path = f"{path}?limit={limit}&after={paths.encode(page[-1])}" if has_next else None
+        name = loaded.collection.name
+        next_path = routes.images_page_path(name, limit, page[-1]) if has_next else None
         images = self._images(loaded, page)
         return messages.encode(messages.ImagePage(images=images, count=len(names), next=next_path))
 

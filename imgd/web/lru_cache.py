@@ -1,28 +1,28 @@
-"""Answers kept in memory, up to so many bytes; the one that was not asked for longest goes."""
+"""A table with a limit in bytes; the least recently used entry goes first."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from typing import Final, Generic, Protocol, TypeVar
 
-# What an entry costs besides its bytes: objects, headers, its place in the table. Measured, rounded
-# up; in bytes.
+# What an entry costs in bytes besides its own: objects, headers, the table's slot. Measured, and
+# rounded up.
 OVERHEAD: Final = 2048
 
 
 class Sized(Protocol):
-    """Something that knows how many bytes it keeps."""
+    """Something that knows how many bytes it takes."""
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Bytes."""
 
 
 T = TypeVar("T", bound=Sized)
 
 
 class LruCache(Generic[T]):
-    """A table with a limit in bytes; 0 keeps nothing. ``entries`` is for looking, not changing."""
+    """A table that 0 bytes keep empty. ``entries`` is for reading, not for changing."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -31,7 +31,7 @@ class LruCache(Generic[T]):
         self.touch = self.entries.move_to_end
 
     def put(self, key: bytes, entry: T) -> None:
-        """Keep an entry in place of what had its key, and let others go where there is no room."""
+        """Keep an entry in place of what had its key; others go if there is no room."""
         self.drop(key)
         cost = entry.size + len(key) + OVERHEAD
         if cost > self._limit:
@@ -42,7 +42,7 @@ class LruCache(Generic[T]):
             self.drop(next(iter(self.entries)))
 
     def drop(self, key: bytes) -> None:
-        """Let the entry of this key go, if there is one."""
+        """Remove the entry of this key, if there is one."""
         entry = self.entries.pop(key, None)
         if entry is not None:
             self.size -= entry.size + len(key) + OVERHEAD

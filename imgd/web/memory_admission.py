@@ -1,4 +1,4 @@
-"""Reads files that may be kept in memory: one at a time, never many waiting, nobody held up."""
+"""Reads files that may be kept in memory: one at a time, while no request waits for it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from imgd.errors import Unavailable
 from imgd.files.versions import Stamp
 from imgd.logs import Logger
 
-# Files that wait for their turn; one that finds no room is asked for again by its next request.
+# Files in the queue; one that does not fit is tried again by its next request.
 MAX_WAITING: Final = 64
 
 Read = Callable[[str, Stamp], bytes | None]
 
 
 class MemoryAdmission:
-    """Reads files where nobody waits for it: a disk that hangs holds up what is not kept yet.
+    """A queue of files to read in the background: a disk that hangs delays no request.
 
-    ``kept`` is told the bytes of a version, or None where it cannot be kept; of what failed for the
-    moment it is told nothing.
+    ``keep`` is called with the bytes of a version, None if it can never be kept; it is not called
+    for what failed for the moment.
     """
 
     log = Logger()
@@ -32,38 +32,38 @@ class MemoryAdmission:
         self,
         run_unawaited: RunBlocking,
         read: Read,
-        kept: Callable[[bytes, Stamp, bytes | None], None],
+        keep: Callable[[bytes, Stamp, bytes | None], None],
     ) -> None:
         self._run_unawaited = run_unawaited
         self._read = read
-        self._kept = kept
+        self._keep = keep
         self._waiting: dict[bytes, tuple[str, Stamp]] = {}
         self._is_reading = False
 
-    def wish(self, key: bytes, path: str, stamp: Stamp) -> None:
-        """Have this version read, once it is its turn."""
+    def request(self, key: bytes, path: str, stamp: Stamp) -> None:
+        """Queue this version."""
         if key in self._waiting or len(self._waiting) >= MAX_WAITING:
             return
         self._waiting[key] = path, stamp
         if not self._is_reading:
-            self._next()
+            self._read_next()
 
-    def _next(self) -> None:
+    def _read_next(self) -> None:
         key, (path, stamp) = next(iter(self._waiting.items()))
         self._is_reading = True
         reading: Deferred[bytes | None] = self._run_unawaited(self._read, path, stamp)
-        reading.addErrback(self._failed).addBoth(self._done, key, stamp)
+        reading.addErrback(self._on_failure).addBoth(self._on_read, key, stamp)
 
-    def _done(self, result: Any, key: bytes, stamp: Stamp) -> None:
+    def _on_read(self, result: Any, key: bytes, stamp: Stamp) -> None:
         self._is_reading = False
         del self._waiting[key]
         if not isinstance(result, Failure):
-            self._kept(key, stamp, result)
+            self._keep(key, stamp, result)
         if self._waiting:
-            self._next()
+            self._read_next()
 
-    def _failed(self, failure: Failure) -> Failure | None:
-        """None for a file that cannot be read; a failure where the machine cannot now."""
+    def _on_failure(self, failure: Failure) -> Failure | None:
+        """None for a file that cannot be read; a failure if the machine cannot for now."""
         if failure.check(Unavailable):
             return failure
         if not failure.check(OSError):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from imgd.core import listing, media, paths
+from imgd.core import listing, media, routes
 from imgd.core.listing import Entry, Query, Sort
 from imgd.core.messages import CollectionInfo
 from imgd.web.escape import escape_html, escape_text, human_size
@@ -80,10 +80,9 @@ class CollectionCard(NamedTuple):
     @classmethod
     def of(cls, info: CollectionInfo, top: str) -> CollectionCard:
         """The card; ``top`` leads from the page to the root of the server."""
-        path = "images/" if info.current else f"collections/{paths.encode(info.name)}/files/"
         return cls(
             name=info.name,
-            href=top + path if info.available else "",
+            href=top + routes.files_base(info.name)[1:] if info.available else "",
             images=info.image_count,
             unloads=info.expires_at or "",
             minute=_minute(info.expires_at) if info.expires_at else "",

@@ -8,8 +8,8 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.web.http import Request as TwistedRequest
 
-from imgd.core import http_rules
 from imgd.core.http_rules import HeadError
+from imgd.core.request_head import RequestHead
 from imgd.web import early_errors
 from imgd.web.channel import Channel
 from imgd.web.response_headers import EVERY_ANSWER, RETRY_AFTER
@@ -29,12 +29,10 @@ class ProxiedChannel(Channel):
         kind = IPv4Address if ip_address(self._client).version == 4 else IPv6Address
         return kind("TCP", self._client, 0)
 
-    def _answer(self, head: bytes) -> bool:
+    def _answer(self, head: RequestHead) -> bool:
         """Whether it was answered here: by an error, or by the fast path."""
-        if http_rules.check(head) is not None:
-            return False  # not one whole head, and not for the fast path
         self._client = ""
-        self._client = self.site.proxies.client(head) or self.getPeer().host
+        self._client = self.site.proxies.client(head.fields.values) or self.getPeer().host
         if not self.site.limiter.assign_client(self, self._client):
             self._answer_too_many()
             return True

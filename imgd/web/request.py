@@ -1,4 +1,4 @@
-"""The request: twisted.web's, with a body that was judged, and the headers of every answer."""
+"""The request: twisted.web's, with a body that was checked, and the headers of every answer."""
 
 from __future__ import annotations
 
@@ -6,81 +6,80 @@ import time
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.server import Request as TwistedRequest
 
 from imgd.core.access_rules import Requester
-from imgd.core.links import redact
 from imgd.core.plan import CONDITIONS
 from imgd.core.request_body import check_announced
-from imgd.core.request_head import Announced, RequestHead
+from imgd.core.request_head import AnnouncedBody, RequestHead
+from imgd.core.routes import Route, redact, route
 from imgd.errors import ImgdError, NotFound
 from imgd.host import os_errors
 from imgd.web.response_headers import EVERY_ANSWER, POLICY_NAMES
 
-WITH_BODY: Final = (b"POST",)  # methods whose bodies are read; those of others are dropped
+WITH_BODY: Final = (b"POST",)  # methods whose bodies are kept; those of others are dropped
 
 
 class Request(TwistedRequest):
     """A request to imgd. Its channel's site is an ``imgd.web.server.Site``."""
 
-    defaultContentType = None  # never text/html by default: what has no type has no body
+    defaultContentType = None  # not text/html: what has no type has no body
     content: BytesIO
     prepath: list[bytes]
     postpath: list[bytes]
-    refused: ImgdError | None = None  # the answer, whatever is asked
-    is_whole = False  # everything has arrived: it is imgd's turn
+    route: Route
+    refused: ImgdError | None = None  # the answer, whatever the path
+    is_whole = False  # everything has arrived
     _on_gone: tuple[Callable[[], object], ...] = ()
-    is_gone = False  # the connection was lost: nothing more can be said
-    is_private = False  # it is answered to whoever bears the token or a link, and nobody else
-    now = 0.0  # seconds since the epoch: the answer's Date, and no date in it is later
+    is_gone = False  # the connection was lost
+    is_private = False  # the answer is for the bearer of the token or of a link alone
+    now = 0.0  # seconds since the epoch: the answer's Date; no date in it is later
 
     def connectionLost(self, reason: Failure) -> None:
-        """The client has gone."""
         self.is_gone = True
-        on_gone, self._on_gone = self._on_gone, ()
+        callbacks, self._on_gone = self._on_gone, ()
         super().connectionLost(reason)
-        for act in on_gone:
-            act()
+        for callback in callbacks:
+            callback()
 
-    def when_gone(self, act: Callable[[], object]) -> None:
-        """Do this where the client goes before it is answered."""
-        self._on_gone = (*self._on_gone, act)
+    def when_gone(self, callback: Callable[[], object]) -> None:
+        """Call this if the client goes before it is answered."""
+        self._on_gone = (*self._on_gone, callback)
 
     def gotLength(self, length: int | None) -> None:
-        """There is no body yet; the channel gives it (``take``)."""
+        """Called by twisted.web. The body is given later, by ``set_body``."""
         self.content = BytesIO()
 
-    def judge(self, head: RequestHead, body: Announced) -> ImgdError | None:
-        """Why the body that a head announces is not read; None where it is.
+    def judge_body(self, head: RequestHead, body: AnnouncedBody) -> ImgdError | None:
+        """Why the body that a head announces is not read; None if it is.
 
-        A stranger learns nothing else, not even whether what he sent would do.
+        Who may not control learns only that, and not whether the body is acceptable.
         """
         self.method, self.uri, self.clientproto = head.method, head.target, head.version
         self.path = head.target.partition(b"?")[0]
         is_read = head.method in WITH_BODY
         try:
             if is_read:
-                self.channel.site.access.check(self)  # type: ignore[attr-defined]
-        except ImgdError as why:
-            return why.with_traceback(None)
-        refusal = check_announced(body, is_read=is_read)
-        return None if refusal is None else ImgdError.of(refusal.status, refusal.reason)
+                self.channel.site.access.require_control(self)  # type: ignore[attr-defined]
+        except ImgdError as error:
+            return error.with_traceback(None)
+        head_error = check_announced(body, is_read=is_read)
+        return None if head_error is None else ImgdError.of(head_error.status, head_error.reason)
 
-    def take(self, body: bytes) -> None:
-        """The body, whole."""
+    def set_body(self, body: bytes) -> None:
+        """Called by the channel with the whole body."""
         self.content = BytesIO(body)
 
     def refuse(self, error: ImgdError) -> None:
-        """Be answered with this error, whatever is asked, and end the connection."""
+        """Answer with this error, whatever the path is, and end the connection."""
         self.refused = error
         self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Everything has arrived: process it."""
+        """Called by twisted.web when everything has arrived."""
         self.is_whole = True
         super().requestReceived(command, path, version)
 
@@ -97,64 +96,62 @@ class Request(TwistedRequest):
         self.render(site.getResourceFor(self) if refused is None else site.refusing(refused))
 
     def set_policy(self, *, is_file: bool) -> None:
-        """Say which origins may read the answer, in place of what was said before."""
+        """Set which origins may read the answer, in place of what was set before."""
         for name in POLICY_NAMES:
             self.responseHeaders.removeHeader(name)
-        if self.method != b"POST":  # no other origin may read what control says
+        if self.method != b"POST":  # no other origin may read answers to control
             policy = self.channel.site.header_policy  # type: ignore[attr-defined]
             for name, value in policy.of(self.getHeader(b"origin"), is_file):
                 self.responseHeaders.addRawHeader(name, value)
 
     @property
     def cache_control(self) -> bytes:
-        """For what may be kept and must be asked for again: by shared caches, or by none."""
+        """For an answer that caches may keep and must revalidate."""
         return b"private, no-cache" if self.is_private else b"no-cache"
 
     def rebase(self, path: bytes) -> None:
-        """Be a request for this path, before anything of it was looked for."""
+        """Become a request for this path. In the tree, one step leads to every resource."""
         self.path = path
-        self.prepath = []
-        self.postpath = [unquote_to_bytes(segment) for segment in path[1:].split(b"/")]
+        self.route = route(path)
+        self.prepath, self.postpath = [], [path[1:]]
 
     def abort(self, why: BaseException | None = None) -> None:
-        """End the connection short of what was promised, so that nobody takes it for whole.
+        """End the connection before all that was promised is sent: nobody takes it for whole.
 
-        ``why`` is told where the system's error behind it is the machine's fault.
+        The system's error behind ``why`` is reported if it is the machine's fault.
         """
         if why is not None and why.__cause__ is not None:
-            self.tell(os_errors.told(why.__cause__, NotFound()))
+            self.report(os_errors.told(why.__cause__, NotFound()))
         if not self.is_gone:
             self.channel.transport.abortConnection()  # type: ignore[union-attr]
 
-    def tell(self, error: ImgdError) -> None:
-        """Note the fault behind an error, where it names one."""
+    def report(self, error: ImgdError) -> None:
+        """Report the fault of the machine that an error names, if it names one."""
         self.site.health_monitor.met(error)  # not the channel's: the client may have gone
 
-    def tell_unexpected(self, failure: Failure) -> None:
-        """Note what nobody foresaw, which came of this request."""
-        what = (
-            f"Could not answer {self.method.decode('latin-1')} {redact(self.uri).decode('latin-1')}"
-        )
-        self.site.health_monitor.unexpected(what, failure)
+    def report_bug(self, failure: Failure) -> None:
+        """Log a bug that this request met."""
+        method, url = self.method.decode("latin-1"), redact(self.uri).decode("latin-1")
+        self.site.health_monitor.unexpected(f"Could not answer {method} {url}", failure)
 
     def conditions(self) -> Mapping[bytes, bytes]:
         """The headers that the answer to a GET or HEAD may depend on, repeated ones joined.
 
         ``Range`` is defined for GET alone (RFC 9110 section 14.2).
         """
-        found = {}
+        conditions = {}
         for name in CONDITIONS if self.method == b"GET" else CONDITIONS[:4]:
             if values := self.requestHeaders.getRawHeaders(name):
-                found[name] = b", ".join(values)
-        return found
+                conditions[name] = b", ".join(values)
+        return conditions
 
     @property
     def peer(self) -> str:
-        """The address of who asks, be it through a trusted proxy; "" where there is none."""
+        """The client's address, behind a trusted proxy too; "" if it has none."""
         return getattr(self.getClientAddress(), "host", "")
 
     def requester(self) -> Requester:
-        """Who asks, as the gate sees it."""
+        """What the rules of access judge."""
         return Requester(
             peer=getattr(self.other_end(), "host", ""),
             secure=self.isSecure(),
@@ -165,7 +162,7 @@ class Request(TwistedRequest):
         )
 
     def other_end(self) -> Any:
-        """The other end itself, never whom a proxy speaks for."""
+        """The peer of the connection itself, which a proxy may be."""
         transport = None if self.channel is None else self.channel.transport
         return self.getClientAddress() if transport is None else transport.getPeer()
 
@@ -181,8 +178,7 @@ class Request(TwistedRequest):
         pairs = self.uri.partition(b"?")[2].split(b"&")
         return any(pair.partition(b"=")[0] == key for pair in pairs)
 
-    def prefers(self, wanted: bytes) -> bool:
+    def prefers(self, media_type: bytes) -> bool:
         """Whether ``Accept`` names this media type."""
-        return any(
-            wanted in value.lower() for value in self.requestHeaders.getRawHeaders(b"accept", ())
-        )
+        values = self.requestHeaders.getRawHeaders(b"accept", ())
+        return any(media_type in value.lower() for value in values)

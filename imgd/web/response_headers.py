@@ -1,12 +1,13 @@
-"""The headers that every answer carries, set before anything else can go wrong."""
+"""The headers of every answer, and which pages of other origins may read it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from imgd.core.access_rules import allowed_origin
-from imgd.core.plan import Header
+from imgd.core.plan import Header, serialize_headers
 
 EVERY_ANSWER: Final[tuple[Header, ...]] = (
     (b"Server", b"imgd"),
@@ -37,18 +38,27 @@ RETRY_AFTER: Final[Header] = (b"Retry-After", b"5")  # seconds, with every 503
 READ_METHODS: Final = (b"GET", b"HEAD", b"OPTIONS")
 
 
+MAX_ORIGINS: Final = 64  # whose headers are remembered
+
+
 class HeaderPolicy:
     """Which pages of other origins may read an answer. No origin can read what control says.
 
-    ``cors_origins`` are those that were named, ``*`` for every one. Where none was, every page may
+    ``cors_origins`` are those that were named, ``*`` for every one. If none was, every page may
     read files, for viewers do, and nothing else: no page learns what is loaded, or lists a folder.
     """
 
     def __init__(self, cors_origins: Sequence[str] = ()) -> None:
         self._named = tuple(cors_origins)
+        self.of = lru_cache(MAX_ORIGINS)(self._of)
+        self.lines = lru_cache(MAX_ORIGINS)(self._lines)
 
-    def of(self, origin: bytes | None, is_file: bool) -> tuple[Header, ...]:
+    def _of(self, origin: bytes | None, is_file: bool) -> tuple[Header, ...]:
         """The headers of an answer to a read with this ``Origin``: to a file's path, or another."""
         if not (is_file or self._named):
             return NOT_SHARED
         return (*allowed_origin(origin, self._named or ("*",)), *SHARED)
+
+    def _lines(self, origin: bytes | None, is_file: bool) -> bytes:
+        """The same as header lines, with what every answer carries."""
+        return serialize_headers((*EVERY_ANSWER, *self.of(origin, is_file)))

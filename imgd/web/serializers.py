@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from imgd import __version__
 from imgd.collections.manager import CollectionManager, LoadedCollection
 from imgd.collections.scan import MAX_FIRST
-from imgd.core import messages, paths
+from imgd.core import messages, paths, routes
 from imgd.core.catalog import CURRENT, Collection
 from imgd.core.messages import CollectionInfo, EncodedStatus
 from imgd.host.single_flight import gather
@@ -35,12 +35,11 @@ class Urls:
 
     def image(self, collection: str, name: str) -> str:
         """The URL of one image; ``name`` contains slashes if it lies in a folder."""
-        place = "images" if collection == CURRENT else f"collections/{collection}/files"
-        return f"{self.base}/{place}/{paths.encode(*name.split('/'))}"
+        return self.base + routes.file_path(collection, name.split("/"))
 
     def images(self, collection: str) -> str:
         """The URL of the list of a collection's images."""
-        return f"{self.base}/collections/{collection}/images"
+        return self.base + routes.images_path(collection)
 
 
 class Serializers:

@@ -1,39 +1,35 @@
-"""The URL map, on one screen, and the site that serves it."""
+"""The resource tree, on one screen, and the site that serves it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.web.resource import Resource
 from twisted.web.server import Site as TwistedSite
 
-from imgd import __version__
 from imgd.collections.manager import CollectionManager, RunBlocking
-from imgd.core import messages
 from imgd.core.connection_table import ConnectionTable
 from imgd.core.connections import Deadlines
 from imgd.core.forwarded import NONE, TrustedProxies
-from imgd.core.links import redact
+from imgd.core.routes import RouteKind, redact
 from imgd.core.wait_limits import WaitLimit
 from imgd.errors import ImgdError, NotFound
 from imgd.files.disk import Root
 from imgd.files.folder_indexes import FolderIndexes
 from imgd.host.access_log import combined
 from imgd.host.health_monitor import HealthMonitor
-from imgd.web import pages
 from imgd.web.access import Access
 from imgd.web.channel import Channel
-from imgd.web.collection_endpoints import Collections, CurrentImages
+from imgd.web.collection_endpoints import CollectionEndpoints
 from imgd.web.connection_limiter import ConnectionLimiter
 from imgd.web.control import Actions, control
-from imgd.web.endpoint import Endpoint, Refusing, Reply, respond, respond_json, vary_by_accept
-from imgd.web.fast_path import FastPath, FastPathRequest, ReportingFastPath
+from imgd.web.endpoint import Refusing, Reply
+from imgd.web.fast_path import DisabledFastPath, FastPath, FastPathRequest, ReportingFastPath
 from imgd.web.file_cache import FileCache
 from imgd.web.files import Files
 from imgd.web.folder_listings import MAX_WAITING_PER_CLIENT, MAX_WAITING_PER_FOLDER, FolderListings
@@ -43,23 +39,17 @@ from imgd.web.proxied_channel import ProxiedChannel
 from imgd.web.request import Request
 from imgd.web.response_headers import HeaderPolicy
 from imgd.web.serializers import Serializers, Urls
-from imgd.web.signed_links import DisabledFastPath, LinkActions, Links, Private, Signed
-
-# First segments that are imgd's own: the document root's file or folder of such a name is hidden.
-RESERVED: Final = frozenset(
-    (
-        *("images", "collections", "health", "timeout", "load-directory", "unload"),
-        *("public-url", "links", "-"),
-    )
-)
+from imgd.web.signed_links import LinkActions, Links, Private, Signed
+from imgd.web.status_endpoints import Status, assets, health, timeout
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a site is made of. ``ca_pem`` is the local CA's certificate, where imgd made one;
-    ``uptime`` gives seconds. ``run_unawaited`` runs what nobody waits for.
-    ``private``: to read, the token or a link is needed.
-    ``max_per_client`` 0 bounds no client. ``indexes`` are those that somebody looks after.
+    """What a site is made of.
+
+    ``ca_pem`` gives the local CA's certificate if imgd made one, ``uptime`` seconds.
+    ``run_unawaited`` runs what nobody waits for. ``private``: to read, the token or a link is
+    needed. ``max_per_client`` 0 bounds no client. ``indexes`` are those that somebody looks after.
     """
 
     document_root: Root
@@ -83,125 +73,49 @@ class Parts:
     proxies: TrustedProxies = NONE  # whose word counts for the address of a client
 
 
-def url_map(parts: Parts, clock: IReactorTime) -> Resource:
-    """Which path leads where."""
-    manager, access = parts.manager, parts.access
-    views = Serializers(manager, parts.urls, clock)
-    waiting = WaitLimit(MAX_WAITING_PER_FOLDER, MAX_WAITING_PER_CLIENT)
-    indexes = parts.indexes or FolderIndexes(clock.seconds)
-    folders = FolderListings(views, parts.run_blocking, indexes, waiting)
-    images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
-    actions = Actions(manager, views, parts.urls, parts.hosts)
-    linking = LinkActions(parts.links, parts.urls, access)
-    documents = Files(parts.document_root, folders)
+class ResourceTree(Resource):
+    """Which path leads where: one resource for each kind of route."""
 
-    root = Tree(otherwise=documents)
-    links = Tree(otherwise=control(access, linking.make))
-    own = Tree(otherwise=assets(parts.ca_pem))
-    root.putChild(b"", Front(documents, views, access))
-    root.putChild(b"images", CurrentImages(manager, folders))
-    root.putChild(b"collections", Collections(manager, views, access, folders, images))
-    root.putChild(b"health", Reply(health(parts.uptime, parts.health_monitor)))
-    root.putChild(b"timeout", Timeout(manager, control(access, actions.timeout, deep=True)))
-    root.putChild(b"load-directory", control(access, actions.load))
-    root.putChild(b"unload", control(access, actions.unload))
-    root.putChild(b"public-url", control(access, actions.public_url))
-    root.putChild(b"links", links)
-    links.putChild(b"revoke", control(access, linking.revoke))
-    root.putChild(b"-", own)
-    own.putChild(b"s", Signed(parts.links, root))
-    return Private(root, access) if parts.private else root
-
-
-class Tree(Resource):
-    """A resource with named children, and one that takes every other name."""
-
-    def __init__(self, otherwise: Resource) -> None:
+    def __init__(self, parts: Parts, clock: IReactorTime) -> None:
         super().__init__()
-        self._otherwise = otherwise
+        manager, access = parts.manager, parts.access
+        serializers = Serializers(manager, parts.urls, clock)
+        waiting = WaitLimit(MAX_WAITING_PER_FOLDER, MAX_WAITING_PER_CLIENT)
+        indexes = parts.indexes or FolderIndexes(clock.seconds)
+        folders = FolderListings(serializers, parts.run_blocking, indexes, waiting)
+        images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
+        collections = CollectionEndpoints(manager, serializers, access, folders, images)
+        actions = Actions(manager, serializers, parts.urls, parts.hosts)
+        link_actions = LinkActions(parts.links, parts.urls, access)
+        documents = Files(parts.document_root, folders)
+        self._resources: dict[RouteKind, Resource] = {
+            RouteKind.STATUS: Status(documents, serializers, access),
+            RouteKind.DOCUMENTS: documents,
+            RouteKind.CURRENT_FILES: Reply(collections.current_files, deep=True),
+            RouteKind.COLLECTION_FILES: Reply(collections.files, deep=True),
+            RouteKind.COLLECTIONS: Reply(collections.all),
+            RouteKind.COLLECTION: Reply(collections.one),
+            RouteKind.IMAGES: Reply(collections.images),
+            RouteKind.HEALTH: health(parts.uptime, parts.health_monitor),
+            RouteKind.TIMEOUT: timeout(manager),
+            RouteKind.SET_TIMEOUT: control(access, actions.timeout, deep=True),
+            RouteKind.LOAD: control(access, actions.load),
+            RouteKind.UNLOAD: control(access, actions.unload),
+            RouteKind.PUBLIC_URL: control(access, actions.public_url),
+            RouteKind.LINKS: control(access, link_actions.make),
+            RouteKind.REVOKE_LINKS: control(access, link_actions.revoke),
+            RouteKind.SIGNED: Signed(parts.links, self),
+            RouteKind.ASSETS: assets(parts.ca_pem),
+            RouteKind.UNKNOWN: Reply(not_found),
+        }
 
-    def getChild(self, path: bytes, request: Request) -> Resource:
-        """Called by twisted.web for a name that is no child's."""
-        request.postpath.insert(0, request.prepath.pop())
-        return self._otherwise
-
-    def render(self, request: Request) -> Any:
-        """Called by twisted.web where the path ends here."""
-        return self._otherwise.render(request)
-
-
-class Front(Endpoint):
-    """``/``: the status for programs, the document root's page for people."""
-
-    def __init__(self, documents: Files, views: Serializers, access: Access) -> None:
-        super().__init__()
-        self._documents = documents
-        self._views = views
-        self._access = access
-
-    def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
-        """The listing where HTML is named, or a format; else the status."""
-        if request.path != b"/":  # "//x" comes here too
-            raise NotFound
-        if request.prefers(b"text/html") or b"format" in request.args:
-            return self._documents.answer(request)
-        vary_by_accept(request)
-        return self._status(request)
-
-    async def _status(self, request: Request) -> None:
-        show_paths = self._access.is_controller(request)
-        respond_json(request, await self._views.status(show_paths=show_paths))
-
-
-class Timeout(Tree):
-    """``GET /timeout`` tells, ``POST /timeout/MINUTES`` sets."""
-
-    def __init__(self, manager: CollectionManager, setting: Reply) -> None:
-        super().__init__(setting)
-        telling = Reply(self._tell)
-        self.putChild(b"", telling)
-        self.render = telling.render  # type: ignore[method-assign]
-        self._manager = manager
-
-    def _tell(self, request: Request) -> None:
-        minutes = self._manager.default_minutes
-        respond_json(
-            request, messages.TimeoutInfo(timeout_minutes=minutes, timeout_enabled=minutes > 0)
-        )
+    def getChild(self, _path: bytes, request: Request) -> Resource:
+        """Called by twisted.web, once for each request."""
+        return self._resources[request.route.kind]
 
 
-def health(uptime: Callable[[], float], health_monitor: HealthMonitor) -> Callable[[Request], None]:
-    """``GET /health``: 200 while anything is answered, with the reasons why not all is well."""
-
-    def answer(request: Request) -> None:
-        reasons = health_monitor.reasons()
-        told = messages.Health(
-            status="degraded" if reasons else "healthy",
-            version=__version__,
-            uptime_seconds=round(uptime(), 3),
-            reasons=reasons or UNSET,
-        )
-        respond_json(request, told)
-
-    return answer
-
-
-def assets(ca_pem: Callable[[], bytes | None]) -> Reply:
-    """``/-/``: imgd's own files, and the certificate of its CA."""
-
-    def answer(request: Request) -> None:
-        name = b"/".join(request.postpath).decode("ascii", "replace")
-        if name == "ca.pem" and (pem := ca_pem()) is not None:
-            request.setHeader(b"Content-Disposition", b'attachment; filename="imgd-ca.pem"')
-            respond(request, pem, b"application/x-pem-file")
-        elif name in pages.ASSETS:
-            media_type, body = pages.ASSETS[name]
-            request.setHeader(b"Cache-Control", b"max-age=3600")
-            respond(request, body, media_type.encode("ascii"))
-        else:
-            raise NotFound
-
-    return Reply(answer, deep=True)
+def not_found(_request: Request) -> None:
+    raise NotFound
 
 
 class Site(TwistedSite):
@@ -216,8 +130,10 @@ class Site(TwistedSite):
         reactor: IReactorTime,
         access_log: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(url_map(parts, reactor), reactor=reactor, parsePOSTFormSubmission=False)
-        self.timeOut = None  # ConnectionLimiter has the deadlines
+        tree = ResourceTree(parts, reactor)
+        root = Private(tree, parts.access) if parts.private else tree
+        super().__init__(root, reactor=reactor, parsePOSTFormSubmission=False)
+        self.timeOut = None  # the limiter has the deadlines
         self.health_monitor = parts.health_monitor
         table = ConnectionTable(parts.deadlines, parts.max_connections, parts.max_per_client)
         self.proxies = parts.proxies
@@ -228,10 +144,12 @@ class Site(TwistedSite):
         self.header_policy = parts.headers
         self._access_log = access_log
         self._hosts = parts.hosts
-        self._lane = DisabledFastPath() if parts.private else self._make_lane(parts, reactor)
-        self.fast_path: FastPath | ReportingFastPath | DisabledFastPath = self._lane
+        self._fast_path = (
+            DisabledFastPath() if parts.private else self._make_fast_path(parts, reactor)
+        )
+        self.fast_path: FastPath | ReportingFastPath | DisabledFastPath = self._fast_path
 
-    def _make_lane(self, parts: Parts, reactor: IReactorTime) -> FastPath:
+    def _make_fast_path(self, parts: Parts, reactor: IReactorTime) -> FastPath:
         files = FileCache(
             parts.document_root,
             parts.manager,
@@ -239,16 +157,16 @@ class Site(TwistedSite):
             call_soon=lambda f: reactor.callLater(0, f),
             run_unawaited=parts.run_unawaited,
         )
-        tell = None if self._access_log is None else self.log
-        return FastPath(files, parts.headers, tell, accepts_host=parts.hosts.accepts)
+        log = None if self._access_log is None else self.log
+        return FastPath(files, parts.headers, log, accepts_host=parts.hosts.accepts)
 
     def getResourceFor(self, request: Request) -> Resource:
         """Called by a request for what answers it."""
         host = request.getHeader(b"host")
         if request.method != b"POST" and not self._hosts.accepts(host):
             return Refusing(self._hosts.misdirected(host))
-        found: Resource = super().getResourceFor(request)
-        return found
+        resource: Resource = super().getResourceFor(request)
+        return resource
 
     def refusing(self, error: ImgdError) -> Resource:
         """What answers a request that is refused, wherever its path leads."""
@@ -260,16 +178,15 @@ class Site(TwistedSite):
         self.protocol = ProxiedChannel if is_proxy else Channel
         return super().buildProtocol(addr)
 
-    def _note_idle(self, wanted: bool) -> None:
-        """Have the reception told of answers of the lane: a request costs nothing where not."""
-        if isinstance(self._lane, FastPath):
-            self.fast_path = (
-                ReportingFastPath(self._lane, self.limiter.note_idle) if wanted else self._lane
-            )
+    def _note_idle(self, is_full: bool) -> None:
+        """Tell the limiter of the fast path's answers while it looks for idle connections."""
+        if isinstance(self._fast_path, FastPath):
+            reporting = ReportingFastPath(self._fast_path, self.limiter.note_idle)
+            self.fast_path = reporting if is_full else self._fast_path
 
     def drain(self, grace: float) -> Deferred[None]:
         """Answer what was asked, and end every connection: done after ``grace`` seconds at most."""
-        self.fast_path = self._lane = DisabledFastPath()  # the other's answers keep a connection
+        self.fast_path = self._fast_path = DisabledFastPath()  # its answers keep a connection open
         return self.limiter.drain(grace)
 
     def startFactory(self) -> None:

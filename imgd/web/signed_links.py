@@ -1,11 +1,11 @@
-"""Private reading: signed links, and the door that every read passes where reading is private."""
+"""Private reading: signed links, and the check of every read if reading is private."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from secrets import token_bytes
-from typing import Any, Final
+from typing import Any
 
 from msgspec import UnsetType
 from twisted.internet.defer import Deferred
@@ -15,6 +15,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from imgd.core import links, messages
 from imgd.core.links import Scope
+from imgd.core.routes import RouteKind, is_open, route
 from imgd.core.urls import parse_url
 from imgd.errors import BadRequest, Forbidden, ImgdError, NotFound
 from imgd.web.access import HINT, Access
@@ -23,21 +24,20 @@ from imgd.web.endpoint import Endpoint
 from imgd.web.request import Request
 from imgd.web.serializers import Urls
 
-_MOUNT: Final = links.MOUNT.encode("ascii")
-OwnKey = Callable[[], "Deferred[bytes]"]
+NewKey = Callable[[], "Deferred[bytes]"]
 
 
 class Links:
-    """The links of this daemon: all are good that its key signed.
+    """The links of this daemon: every one is good that its key signed.
 
     ``renew`` makes another key, which revokes them all; ``wall`` gives seconds since the epoch.
-    Without arguments, the links of a daemon that keeps nothing.
+    Without arguments, links are good until the daemon ends.
     """
 
     def __init__(
         self,
         key: bytes | None = None,
-        renew: OwnKey | None = None,
+        renew: NewKey | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._key = key or token_bytes(links.KEY_SIZE)
@@ -49,12 +49,12 @@ class Links:
         expires = int(self._wall()) + seconds
         return links.sign(self._key, scope, expires), expires
 
-    def admit(self, ticket: bytes, path: bytes) -> None:
-        """Forbidden or Gone where a link is not good for this path."""
-        links.admit(self._key, ticket, path, self._wall())
+    def verify(self, ticket: bytes, path: bytes) -> None:
+        """Forbidden or Gone if a link is not good for this path."""
+        links.verify(self._key, ticket, path, self._wall())
 
     async def revoke(self) -> None:
-        """Make every link worthless; where that cannot be kept, ImgdError, and all stay good."""
+        """Revoke every link; ImgdError if that cannot be stored, and all stay good."""
         if self._renew is None:
             self._key = token_bytes(links.KEY_SIZE)
         else:
@@ -71,19 +71,19 @@ class LinkActions:
 
     async def make(self, request: Request) -> messages.LinkResult:
         """``POST /links``: a link to a file, or with ``prefix`` to a folder."""
-        asked = read_json(request, messages.LinkRequest)
-        path, question, query = self._path(asked).partition("?")
-        scope = Scope.of(path, is_prefix=asked.prefix)
-        seconds = links.seconds(asked.expires)
+        body = read_json(request, messages.LinkRequest)
+        path, question, query = self._path(body).partition("?")
+        scope = Scope.of(path, is_prefix=body.prefix)
+        seconds = links.seconds(body.expires)
         if seconds > links.MAX_LOCAL_SECONDS and not self._access.bears_token(request):
             raise Forbidden(f"A link that lives longer than a week needs imgd's token. {HINT}")
-        place, expires = self._links.make(scope, seconds)
-        url = f"{self._urls.base}{place}{question}{query}"
+        signed_path, expires = self._links.make(scope, seconds)
+        url = f"{self._urls.base}{signed_path}{question}{query}"
         return messages.LinkResult(url=url, expires_at=messages.utc(expires))
 
-    def _path(self, asked: messages.LinkRequest) -> str:
-        """The path asked for, with its query."""
-        match asked.path, asked.url:
+    def _path(self, body: messages.LinkRequest) -> str:
+        """The path that the link is for, with its query."""
+        match body.path, body.url:
             case str(path), UnsetType():
                 return path
             case UnsetType(), str(url):
@@ -94,7 +94,7 @@ class LinkActions:
         for base in (self._urls.base, self._urls.own.rstrip("/")):
             if url.startswith(base + "/"):
                 return url.removeprefix(base)
-        # The path may be as people write it: Scope.of() judges it.
+        # The path may be written as people write it: Scope.of() judges it.
         scheme, mark, rest = url.partition("://")
         authority, _, path = rest.partition("/")
         parsed = parse_url(f"{scheme}{mark}{authority}")
@@ -109,62 +109,47 @@ class LinkActions:
 
 
 class Signed(Endpoint):
-    """``/-/s/TICKET/PATH``: what is at PATH, for who holds a link to it."""
+    """``/-/s/TICKET/PATH``: what PATH leads to, for the holder of a link to it."""
 
-    def __init__(self, links: Links, url_map: Resource) -> None:
+    def __init__(self, links: Links, tree: Resource) -> None:
         super().__init__()
         self._links = links
-        self._url_map = url_map
-
-    def is_file(self, request: Request) -> bool:
-        """A viewer must learn that its link expired; what the link leads to decides for itself."""
-        return not request.path.endswith(b"/")
+        self._tree = tree
 
     def answer(self, request: Request) -> None:
-        """Judge the link, then let the same URL map answer that answers everybody."""
-        _, mount, place = request.path.partition(_MOUNT)
-        ticket, slash, rest = place.partition(b"/")
+        """Verify the link, then let the tree answer."""
+        ticket, slash, rest = (request.route.below or b"").partition(b"/")
         path = slash + rest
-        if request.path != mount + place or path.startswith(_MOUNT):
+        kind = route(path).kind
+        if kind is RouteKind.SIGNED:
             raise NotFound
-        if not path.startswith(b"/-/"):  # imgd's own assets are open to everybody
-            self._links.admit(ticket, path)
+        if kind is not RouteKind.ASSETS or not is_open(path):
+            self._links.verify(ticket, path)
             request.is_private = True
         request.rebase(path)
-        request.render(getChildForRequest(self._url_map, request))
+        request.render(getChildForRequest(self._tree, request))
 
 
 class Private(Endpoint):
-    """The whole URL map behind a door: to read, the token or a link is needed.
+    """Guards the whole tree: to read, the token or a link is needed.
 
     Open to everybody are ``/health`` and what is imgd's own below ``/-/``: they tell of no file.
     Control has its own gate, contract section 3.
     """
 
-    def __init__(self, inner: Resource, access: Access) -> None:
+    def __init__(self, tree: Resource, access: Access) -> None:
         super().__init__()
-        self._inner = inner
+        self._tree = tree
         self._access = access
 
     def render(self, request: Request) -> Any:
         """Called by twisted.web for every request."""
-        if request.method in self.methods and not _is_open(request.path):
+        if request.method in self.methods and not is_open(request.path):
             request.is_private = True
             request.set_policy(is_file=not request.path.endswith(b"/"))
             try:
-                self._access.check_reader(request)
+                self._access.require_reader(request)
             except ImgdError:
                 self._fail(Failure(), request)
                 return NOT_DONE_YET
-        return getChildForRequest(self._inner, request).render(request)
-
-
-class DisabledFastPath:
-    """Stands where the fast lane does while reading is private: every request takes the tree."""
-
-    def answer(self, _data: bytes, _channel: object) -> None:
-        """Nothing is for the lane."""
-
-
-def _is_open(path: bytes) -> bool:
-    return path == b"/health" or path.startswith(b"/-/")
+        return getChildForRequest(self._tree, request).render(request)

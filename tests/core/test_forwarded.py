@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.forwarded import MAX_HOPS, NONE, TrustedProxies, network
@@ -9,8 +11,13 @@ from imgd.core.forwarded import MAX_HOPS, NONE, TrustedProxies, network
 PROXIES = TrustedProxies(("127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"))
 
 
-def head(*lines: str) -> bytes:
-    return "\r\n".join(["GET / HTTP/1.1", "Host: x", *lines, "", ""]).encode("latin-1")
+def headers(*lines: str) -> Mapping[bytes, Sequence[bytes]]:
+    """The headers of a request with these lines."""
+    values: dict[bytes, list[bytes]] = {b"host": [b"x"]}
+    for line in lines:
+        name, _, value = line.encode("latin-1").partition(b":")
+        values.setdefault(name.lower(), []).append(value.strip(b" \t"))
+    return values
 
 
 class NetworkTests(SynchronousTestCase):
@@ -65,7 +72,7 @@ class ClientTests(SynchronousTestCase):
             (("X-Forwarded-For: fe80::1%eth0",), "fe80::1"),
             (("X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.2"), "192.0.2.1"),
         ):
-            self.assertEqual(PROXIES.client(head(*lines)), client, lines)
+            self.assertEqual(PROXIES.client(headers(*lines)), client, lines)
 
     def test_forwarded(self) -> None:
         """The same of RFC 7239, of which the parameter ``for`` counts."""
@@ -76,22 +83,22 @@ class ClientTests(SynchronousTestCase):
             ('for="192.0.2.60:80"', "192.0.2.60"),
             ("for=198.51.100.1, for=192.0.2.60, for=10.0.0.1", "192.0.2.60"),
         ):
-            self.assertEqual(PROXIES.client(head(f"Forwarded: {value}")), client, value)
+            self.assertEqual(PROXIES.client(headers(f"Forwarded: {value}")), client, value)
 
     def test_nobody(self) -> None:
         """Where it is missing or malformed, or names proxies alone, nobody is named."""
-        self.assertIsNone(PROXIES.client(head()))
-        self.assertIsNone(PROXIES.client(head("X-Forwarded: 192.0.2.1", "Not-Forwarded: for=x")))
+        self.assertIsNone(PROXIES.client(headers()))
+        self.assertIsNone(PROXIES.client(headers("X-Forwarded: 192.0.2.1", "Not-Forwarded: for=x")))
         for value in (
             *("", " ", "nonsense", "192.0.2.1,", "192.0.2.1, unknown", "192.0.2.256", "1"),
             *("192.0.2.1:x", "[192.0.2", "10.0.0.1, 127.0.0.1", "\xe9", "0x7f.1", "192.0.2.1 x"),
         ):
-            self.assertIsNone(PROXIES.client(head(f"X-Forwarded-For: {value}")), value)
+            self.assertIsNone(PROXIES.client(headers(f"X-Forwarded-For: {value}")), value)
         for value in ("for=unknown", "for=_hidden", "by=192.0.2.1", 'for="192.0.2.1', "for=", ";"):
-            self.assertIsNone(PROXIES.client(head(f"Forwarded: {value}")), value)
+            self.assertIsNone(PROXIES.client(headers(f"Forwarded: {value}")), value)
 
     def test_bounded(self) -> None:
         """Only so many proxies in a row are looked at."""
         for hops, client in ((MAX_HOPS - 1, "192.0.2.1"), (MAX_HOPS, None), (3000, None)):
             value = ",".join(["192.0.2.1", *["10.0.0.1"] * hops])
-            self.assertEqual(PROXIES.client(head(f"X-Forwarded-For: {value}")), client, hops)
+            self.assertEqual(PROXIES.client(headers(f"X-Forwarded-For: {value}")), client, hops)

@@ -19,7 +19,7 @@ from imgd.core.request_body import (
     check_announced,
     is_json,
 )
-from imgd.core.request_head import Announced
+from imgd.core.request_head import AnnouncedBody
 
 PROPERTY = settings(deadline=None, database=None, max_examples=300)
 JSON = (b"application/json",)
@@ -233,11 +233,11 @@ class AnnouncedTests(SynchronousTestCase):
             (5, (), False, 0),
             (MAX_BODY + 1, (), False, 413),
         ):
-            found = check_announced(Announced(length, types, waits=False), is_read=is_read)
+            found = check_announced(AnnouncedBody(length, types, waits=False), is_read=is_read)
             self.assertEqual(0 if found is None else found.status, wanted, (length, types))
 
     def test_reader(self) -> None:
         """Each framing has its reader."""
         for length, data in ((2, b"{}"), (None, b"2\r\n{}\r\n0\r\n\r\n")):
-            reader = body_reader(Announced(length, JSON, waits=False), is_read=True)
+            reader = body_reader(AnnouncedBody(length, JSON, waits=False), is_read=True)
             self.assertEqual(reader.feed(data), Body(b"{}", b""))

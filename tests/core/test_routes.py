@@ -18,7 +18,7 @@ class RouteTests(SynchronousTestCase):
     def test_table(self) -> None:
         """Names of imgd's own come first, escaped or not; the document root has every other."""
         for path, expected in (
-            (b"/", Route(RouteKind.STATUS)),
+            (b"/", Route(RouteKind.STATUS, b"", base="/")),
             (b"//", Route(RouteKind.UNKNOWN)),
             (b"//health", Route(RouteKind.UNKNOWN)),
             (b"*", Route(RouteKind.UNKNOWN)),

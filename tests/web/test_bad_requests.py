@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.core.test_http_rules import HOPELESS, ROWS
 from tests.core.test_request_body import BAD, GOOD
+from tests.core.test_request_head import HOPELESS, ROWS
 from tests.fakes import TOKEN, House, Transport, parse_answer, write
 
 OF_THE_CHECK = (400, 414, 431, 501, 505)

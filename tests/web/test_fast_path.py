@@ -13,14 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core import http_rules
 from imgd.core.conditional import FileFacts
-from imgd.core.http_rules import Head, HeadReader
 from imgd.core.plan import Representation
+from imgd.core.request_head import HeadReader, RequestHead, parse_head
+from imgd.core.routes import RESERVED
 from imgd.files.disk import Root
 from imgd.files.versions import Stamp
-from imgd.web.fast_path import FastPath
+from imgd.web.fast_path import DisabledFastPath, FastPath
 from imgd.web.file_cache import CachedFile, FileCache
 from imgd.web.response_headers import HeaderPolicy
-from imgd.web.server import RESERVED
 from tests.fakes import Answer, House, Transport, write
 
 _DATE = re.compile(rb"\r\nDate: [^\r]*")
@@ -28,27 +28,20 @@ LATER = 60.0  # seconds: every file of a test has rested when the lane asks the 
 MEMORY = 1_000_000  # bytes
 
 
-class DisabledFastPath:
-    """Leaves everything to the resource tree."""
-
-    def answer(self, _data: bytes, _channel: object) -> None:
-        return None
-
-
-class CountingLane:
-    """A lane, and how many requests it answered."""
+class CountingFastPath:
+    """A fast path, and how many requests it answered."""
 
     def __init__(self, fast_path: FastPath) -> None:
-        self._lane = fast_path
+        self._fast_path = fast_path
         self.count = 0
 
-    def answer(self, data: bytes, channel: object) -> bytes | None:
-        answer = self._lane.answer(data, channel)
+    def answer(self, head: RequestHead, channel: object) -> bytes | None:
+        answer = self._fast_path.answer(head, channel)
         self.count += answer is not None
         return answer
 
 
-def use_lane(house: House, memory: int = MEMORY, later: float = LATER) -> CountingLane:
+def use_fast_path(house: House, memory: int = MEMORY, later: float = LATER) -> CountingFastPath:
     """Give a house a lane for which every file has rested."""
     documents = Root(
         os.path.realpath(house.documents),
@@ -64,7 +57,7 @@ def use_lane(house: House, memory: int = MEMORY, later: float = LATER) -> Counti
     )
     tell: Any = house.site.log
     fast_path = FastPath(files, house.site.header_policy, tell, lambda: time.time() + later)
-    counting = CountingLane(fast_path)
+    counting = CountingFastPath(fast_path)
     house.site.fast_path = counting  # type: ignore[assignment]
     return counting
 
@@ -145,7 +138,7 @@ class OneMeaningTests(SynchronousTestCase):
         house.load(os.path.join(folder, "one"))
         house.load(os.path.join(folder, "two"), name="two", recursive=True)
         self.etag = house.ask("/a.jpg").headers["etag"]
-        self.fast_path = use_lane(house)
+        self.fast_path = use_fast_path(house)
 
     cors_origins = ("*",)
 
@@ -202,14 +195,14 @@ class OneMeaningTests(SynchronousTestCase):
 
     def test_ranges_of_a_large_file(self) -> None:
         """A short range of a large file is answered by the lane, a long one by the tree."""
-        for wanted, by_lane in (("0-9", True), ("999990-", True), ("0-300000", False)):
+        for wanted, by_fast_path in (("0-9", True), ("999990-", True), ("0-300000", False)):
             request = self.request(
                 "GET", "/big.nii", "1.1", ["Host: localhost", f"Range: bytes={wanted}"]
             )
             self.check(request)
             before = self.fast_path.count
             self.through(self.fast_path, [request])
-            self.assertEqual(self.fast_path.count - before, int(by_lane))
+            self.assertEqual(self.fast_path.count - before, int(by_fast_path))
 
 
 class ListedOriginsTests(OneMeaningTests):
@@ -238,7 +231,7 @@ class EveryFile:
             root=Root("/"),
             path="/a.jpg",
             folder="/",
-            stamp=Stamp(1, 1, SIZE, 1, 1),
+            version=Stamp(1, 1, SIZE, 1, 1),
             may_keep=False,
             representation=Representation.of("a.jpg", facts, 1.0),
             head=b"\r\n",
@@ -283,9 +276,14 @@ _HOSTS = st.sampled_from(
 class StrictTests(SynchronousTestCase):
     """The lane answers nothing that the strict check refuses, and so need not ask it."""
 
-    def answers(self, head: bytes) -> bool:
+    def answers(self, data: bytes) -> bool:
+        """Whether the fast path answers these bytes, and nothing of them is left."""
         files: Any = EveryFile()
-        return FastPath(files, HeaderPolicy(("*",)), None).answer(head, None) is not None
+        fast_path, reader = FastPath(files, HeaderPolicy(("*",)), None), HeadReader()
+        head = reader.feed(data)
+        if not isinstance(head, RequestHead) or reader.rest:
+            return False
+        return fast_path.answer(head, None) is not None
 
     @settings(max_examples=1500, deadline=None, derandomize=True)
     @given(
@@ -309,8 +307,8 @@ class StrictTests(SynchronousTestCase):
             at = round(place * len(head))
             head = head[:at] + broken + head[at:]
         if self.answers(head):
-            self.assertIsNone(http_rules.check(head))
-            self.assertEqual(HeadReader().feed(head), Head(head, b""))
+            self.assertIsInstance(parse_head(head.removeprefix(b"\r\n")), RequestHead)
+            self.assertTrue(self.answers(head))  # now that it is known
 
     def test_limits(self) -> None:
         """Up to the check's own limits it answers, and beyond them it does not."""
@@ -323,7 +321,7 @@ class StrictTests(SynchronousTestCase):
             more = b"".join(b"X-%d: 1\r\n" % number for number in range(fields))
             head = b"GET /" + b"a" * (path - 1) + b" HTTP/1.1\r\nHost: a\r\n" + more + b"\r\n"
             self.assertEqual(self.answers(head), answered, (path, fields))
-            self.assertEqual(http_rules.check(head) is None, answered)
+            self.assertEqual(isinstance(parse_head(head), RequestHead), answered)
 
 
 class FreshTests(SynchronousTestCase):
@@ -333,19 +331,19 @@ class FreshTests(SynchronousTestCase):
         self.folder = os.path.abspath(self.mktemp())
         self.house = House(self.folder)
         self.path = write(os.path.join(self.house.documents, "sub", "a.jpg"), b"before")
-        self.fast_path = use_lane(self.house)
+        self.fast_path = use_fast_path(self.house)
 
     def ask(self, path: str = "/sub/a.jpg") -> Answer:
         before = self.fast_path.count
         answer = self.house.ask(path)
-        self.by_lane = self.fast_path.count > before
+        self.by_fast_path = self.fast_path.count > before
         self.house.clock.advance(0)  # the reactor's next turn
         return answer
 
     def remember(self) -> None:
         for _ in range(2):
             self.assertEqual(self.ask().body, b"before")
-            self.assertTrue(self.by_lane)
+            self.assertTrue(self.by_fast_path)
 
     def test_edited_in_place(self) -> None:
         """An edit of the same size whose time was set back is seen."""
@@ -418,7 +416,7 @@ class FreshTests(SynchronousTestCase):
 
     def test_not_rested(self) -> None:
         """A file written a moment ago is answered by the lane, each time from disk."""
-        fast_path = use_lane(self.house, later=0.0)
+        fast_path = use_fast_path(self.house, later=0.0)
         for body in (b"before", b"during", b"after!"):
             write(self.path, body)
             self.assertEqual(self.house.ask("/sub/a.jpg").body, body)
@@ -426,7 +424,7 @@ class FreshTests(SynchronousTestCase):
 
     def test_no_memory(self) -> None:
         """With a memory of 0 the lane answers all the same."""
-        fast_path = use_lane(self.house, memory=0)
+        fast_path = use_fast_path(self.house, memory=0)
         for _ in range(2):
             self.assertEqual(self.house.ask("/sub/a.jpg").body, b"before")
         self.assertEqual(fast_path.count, 2)
