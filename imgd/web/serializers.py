@@ -35,8 +35,8 @@ class Urls:
 
     def image(self, collection: str, name: str) -> str:
         """The URL of one image; ``name`` contains slashes if it lies in a folder."""
-        place = "images" if collection == CURRENT else f"collections/{collection}/files"
-        return f"{self.base}/{place}/{paths.encode(*name.split('/'))}"
+        folder = "images" if collection == CURRENT else f"collections/{collection}/files"
+        return f"{self.base}/{folder}/{paths.encode(*name.split('/'))}"
 
     def images(self, collection: str) -> str:
         """The URL of the list of a collection's images."""
