@@ -22,6 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from imgd.collections.manager import CollectionManager, LoadedCollection, LoadSpec
 from imgd.collections.scan import Policy
 from imgd.collections.store import StoredCollection
+from imgd.core.connections import Deadlines
 from imgd.files.disk import Root
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
@@ -32,6 +33,7 @@ from imgd.web.server import RESERVED, Parts, Site
 from imgd.web.signed_links import Links
 
 TOKEN = "a-token-for-the-tests"
+DEADLINES = Deadlines(handshake=10, header=20, body=30, stalled=60, idle=75)
 WALL = 1_800_000_000.0  # the wall clock's start, seconds since the epoch
 
 

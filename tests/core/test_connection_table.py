@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.connection_table import LATE, SWEEP, ConnectionTable
 from imgd.core.connections import ConnectionProgress, Deadlines, Phase
+
+DEADLINES = Deadlines(handshake=10, header=20, body=30, stalled=60, idle=75)
 
 
 class FakeConnection:
@@ -43,7 +46,7 @@ class FakeConnection:
 
 class DeadlineTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.table = ConnectionTable(Deadlines(), 100, 0)
+        self.table = ConnectionTable(DEADLINES, 100, 0)
 
     def sweep_until(self, end: float, start: float = 0) -> None:
         for step in range(int((end - start) / SWEEP)):
@@ -51,7 +54,7 @@ class DeadlineTests(SynchronousTestCase):
 
     def test_each_phase(self) -> None:
         """Each phase has its deadline, kept to within two sweeps and never early."""
-        limits = Deadlines()
+        limits = DEADLINES
         for phase, seconds in (
             (Phase.HANDSHAKE, limits.handshake),
             (Phase.HEAD, limits.header),
@@ -114,7 +117,7 @@ class DeadlineTests(SynchronousTestCase):
 class RoomTests(SynchronousTestCase):
     def test_oldest_idle_makes_room(self) -> None:
         """If there are as many as may be, the one that is idle longest is closed for another."""
-        table = ConnectionTable(Deadlines(), 3, 0)
+        table = ConnectionTable(DEADLINES, 3, 0)
         busy, old, young = FakeConnection(Phase.ANSWER), FakeConnection(), FakeConnection()
         for second, connection in enumerate((busy, old, young)):
             table.add(connection, "192.0.2.1", second)
@@ -127,7 +130,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_no_room(self) -> None:
         """If none is idle, there is no room until one is removed."""
-        table = ConnectionTable(Deadlines(), 1, 0)
+        table = ConnectionTable(DEADLINES, 1, 0)
         busy = FakeConnection(Phase.ANSWER)
         table.add(busy, "192.0.2.1", 0)
         self.assertFalse(table.may_accept("192.0.2.2"))
@@ -137,7 +140,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_no_longer_idle(self) -> None:
         """One that was idle when the queue was made, and is not any more, is left alone."""
-        table = ConnectionTable(Deadlines(), 2, 0)
+        table = ConnectionTable(DEADLINES, 2, 0)
         first, second = FakeConnection(), FakeConnection()
         table.add(first, "192.0.2.1", 0)
         table.add(second, "192.0.2.1", 1)
@@ -149,7 +152,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_per_client(self) -> None:
         """Each address has its own bound, and loopback has none."""
-        table = ConnectionTable(Deadlines(), 100, 2)
+        table = ConnectionTable(DEADLINES, 100, 2)
         for _ in range(2):
             table.add(FakeConnection(), "192.0.2.1", 0)
         self.assertFalse(table.may_accept("192.0.2.1"))
@@ -162,7 +165,7 @@ class RoomTests(SynchronousTestCase):
 
 class IdleTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.table = ConnectionTable(Deadlines(), 4, 0)
+        self.table = ConnectionTable(DEADLINES, 4, 0)
 
     def add(self, *addresses: str, phase: Phase = Phase.IDLE) -> list[FakeConnection]:
         connections = [FakeConnection(phase) for _ in addresses]
@@ -199,7 +202,7 @@ class IdleTests(SynchronousTestCase):
                 looks.append(self)
                 return super().is_idle()
 
-        table = ConnectionTable(Deadlines(), 1000, 0)
+        table = ConnectionTable(DEADLINES, 1000, 0)
         connections = [Watched(Phase.ANSWER) for _ in range(1000)]
         for connection in connections:
             table.add(connection, "192.0.2.1", 0)
@@ -230,7 +233,7 @@ class IdleTests(SynchronousTestCase):
 
     def test_many_taking(self) -> None:
         """Only a few are passed over for one new connection, and other ones for the next."""
-        self.table = ConnectionTable(Deadlines(), 40, 0)
+        self.table = ConnectionTable(DEADLINES, 40, 0)
         taking = self.add(*["192.0.2.1"] * 40, phase=Phase.STALLED)
         self.assertFalse(self.table.may_accept("192.0.2.9"))
         for connection in taking:
@@ -245,7 +248,7 @@ class IdleTests(SynchronousTestCase):
         """An idle connection of the client that has most makes room: a client with many connections
         does not close those of clients with few.
         """
-        self.table = ConnectionTable(Deadlines(), 8, 0)
+        self.table = ConnectionTable(DEADLINES, 8, 0)
         connections = self.add("192.0.2.1", *["192.0.2.2"] * 3, *["192.0.2.3"] * 4)
         ended = []
         for _ in range(20):
@@ -266,7 +269,7 @@ class SlowReaderTests(SynchronousTestCase):
     """At most eight connections: from six on there is little room left."""
 
     def setUp(self) -> None:
-        self.table = ConnectionTable(Deadlines(stalled=1e9), 8, 0)
+        self.table = ConnectionTable(replace(DEADLINES, stalled=1e9), 8, 0)
         self.now = 0.0
         self.table.sweep(0)
 
@@ -385,7 +388,7 @@ class SlowReaderTests(SynchronousTestCase):
         """Four addresses that hold every connection with slow readers, and reconnect as soon as one
         is closed, keep nobody out: every other client is accepted at once.
         """
-        self.table = ConnectionTable(Deadlines(stalled=1e9), 8, 2)
+        self.table = ConnectionTable(replace(DEADLINES, stalled=1e9), 8, 2)
         self.table.sweep(self.now)
         slow = [g for n in range(4) for g in self.readers(4, 4, address=f"192.0.2.{n}")]
         self.assertFalse(self.table.may_accept("198.51.100.1"))
@@ -414,7 +417,7 @@ class ProxyTests(SynchronousTestCase):
     """A proxy's connection has no client of its own: it is added with the address ""."""
 
     def setUp(self) -> None:
-        self.table = ConnectionTable(Deadlines(stalled=1e9), 4, 2)
+        self.table = ConnectionTable(replace(DEADLINES, stalled=1e9), 4, 2)
         self.connections = [FakeConnection(Phase.ANSWER) for _ in range(4)]
         for connection in self.connections:
             self.table.add(connection, "", 0)
@@ -467,7 +470,7 @@ class ProxyTests(SynchronousTestCase):
 class EndTests(SynchronousTestCase):
     def test_close_when_idle(self) -> None:
         """Each connection is closed when it is idle; it is busy while it has something to lose."""
-        table = ConnectionTable(Deadlines(), 100, 0)
+        table = ConnectionTable(DEADLINES, 100, 0)
         idle, closing, busy = (
             FakeConnection(),
             FakeConnection(Phase.CLOSING),

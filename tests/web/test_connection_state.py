@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from twisted.logger import formatEvent
 
-from imgd.core.connections import Deadlines
-from tests.fakes import parse_answer, record_log, write
+from tests.fakes import DEADLINES, parse_answer, record_log, write
 from tests.web.connection_case import ASK, HEAD, POST, ConnectionCase, FullTransport, connect
 
 
@@ -106,7 +106,7 @@ class DeadlineTests(ConnectionCase):
 
     def test_settings(self) -> None:
         """Each deadline is a setting."""
-        self.house = self.make(deadlines=Deadlines(header=3, idle=5))
+        self.house = self.make(deadlines=replace(DEADLINES, header=3, idle=5))
         silent, idle = self.house.connect(), self.house.connect()
         self.send(idle, ASK)
         self.wait(4)
