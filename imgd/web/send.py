@@ -68,9 +68,9 @@ class FileProducer:
     def __init__(self, request: Request, body: FileBody) -> None:
         self._request = request
         self._body = body
-        self._paused = False
-        self._producing = False
-        self._done = False
+        self._is_paused = False
+        self._is_producing = False
+        self._is_done = False
 
     def start(self) -> None:
         self._request.registerProducer(self, True)
@@ -82,26 +82,26 @@ class FileProducer:
         A transport that takes everything at once calls this again within ``write``; the loop that
         is under way goes on then.
         """
-        self._paused = False
-        if self._producing:
+        self._is_paused = False
+        if self._is_producing:
             return
-        self._producing = True
+        self._is_producing = True
         try:
             self._produce()
         except FileChanged as error:
             self._end()
             self._request.abort(error)
         finally:
-            self._producing = False
+            self._is_producing = False
 
     def _produce(self) -> None:
-        left = TURN
-        while not (self._paused or self._done):
-            if left <= 0:
+        budget = TURN
+        while not (self._is_paused or self._is_done):
+            if budget <= 0:
                 self._give_way()
-                left = TURN  # for a transport without turns, which does not pause this
+                budget = TURN  # for a transport without turns, which does not pause this
             else:
-                left -= self._send_some()
+                budget -= self._send_some()
 
     def _give_way(self) -> None:
         cast(Any, self._request.channel).give_way()
@@ -126,10 +126,10 @@ class FileProducer:
         self._request.unregisterProducer()
 
     def pauseProducing(self) -> None:
-        self._paused = True
+        self._is_paused = True
 
     def stopProducing(self) -> None:
-        self._done = True
+        self._is_done = True
         self._body.close()
 
 

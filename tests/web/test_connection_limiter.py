@@ -15,12 +15,9 @@ class SlowReaderTests(ConnectionCase):
     """At most sixteen connections; from twelve on slow readers make room."""
 
     def setUp(self) -> None:
-        limits = {
-            "max_connections": 16,
-            "max_per_client": 4,
-            "deadlines": replace(DEADLINES, stalled=6000),
-        }
-        self.house = self.make(**limits)
+        self.house = self.make(
+            max_connections=16, max_per_client=4, deadlines=replace(DEADLINES, stalled=6000)
+        )
         write(os.path.join(self.house.documents, "big.bin"), bytes(30_000_000))
         self.events = record_log(self)
 
