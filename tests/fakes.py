@@ -6,20 +6,22 @@ import http.client
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.collections.manager import CollectionManager, LoadedCollection, LoadSpec
-from imgd.collections.scan import Policy
-from imgd.collections.store import StoredCollection
+from imgd.collections.policy import DirectoryPolicy
+from imgd.collections.stored_rows import StoredCollection, StoredTimeout, StoredTimer
 from imgd.files.disk import Root
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
@@ -31,6 +33,7 @@ from imgd.web.signed_links import Links
 
 TOKEN = "a-token-for-the-tests"
 WALL = 1_800_000_000.0  # the wall clock's start, seconds since the epoch
+T = TypeVar("T")
 
 
 class MemoryStore:
@@ -38,6 +41,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.rows: dict[str, StoredCollection] = {}
+        self.timeout: StoredTimeout | None = None
         self.fail: Exception | None = None
 
     def collections(self) -> list[StoredCollection]:
@@ -51,13 +55,22 @@ class MemoryStore:
         self._check()
         self.rows.pop(name, None)
 
-    def reschedule(self, rows: Iterable[tuple[str, float | None, int]]) -> None:
+    def reschedule(self, timers: Iterable[StoredTimer]) -> None:
         self._check()
-        for name, expires_at, minutes in rows:
+        for name, expires_at, minutes in timers:
             if name in self.rows:
                 self.rows[name] = replace(
                     self.rows[name], expires_at=expires_at, timeout_minutes=minutes
                 )
+
+    def default_timeout(self) -> StoredTimeout | None:
+        return self.timeout
+
+    def set_default_timeout(
+        self, timeout: StoredTimeout | None, timers: Iterable[StoredTimer] = ()
+    ) -> None:
+        self.reschedule(timers)
+        self.timeout = timeout
 
     def close(self) -> None:
         """Nothing to close."""
@@ -65,6 +78,19 @@ class MemoryStore:
     def _check(self) -> None:
         if self.fail is not None:
             raise self.fail
+
+
+def log_lines(case: SynchronousTestCase, namespace: str = "") -> list[str]:
+    """The log's lines of a package from now on, until the test is over."""
+    lines: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        if str(event.get("log_namespace", "")).startswith(namespace):
+            lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)  # type: ignore[arg-type]  # a plain function
+    case.addCleanup(globalLogPublisher.removeObserver, observe)  # type: ignore[arg-type]
+    return lines
 
 
 class Wall:
@@ -85,10 +111,16 @@ class Blocking:
         self.held = False
         self._waiting: list[tuple[Deferred[Any], Any]] = []
 
-    def __call__(self, f: Any, *args: Any) -> Deferred[Any]:
+    def __call__(
+        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+    ) -> Deferred[T]:
+        return self.run_own(f, *args)
+
+    def run_own(self, f: Callable[..., T], *args: Any) -> Deferred[T]:
+        """The same for work that says no directory."""
         if not self.held:
             return execute(f, *args)
-        done: Deferred[Any] = Deferred(self._drop)
+        done: Deferred[T] = Deferred(self._drop)
         self._waiting.append((done, lambda: execute(f, *args)))
         return done
 
@@ -180,7 +212,7 @@ def parse_answer(raw: bytes, method: str = "GET", *, aborted: bool = False) -> A
 
 
 class House:
-    """A site over a document root and a keeper, with every clock in the test's hands."""
+    """A site over a document root and a manager, with every clock in the test's hands."""
 
     def __init__(
         self,
@@ -206,8 +238,8 @@ class House:
         self.store = store if store is not None else MemoryStore()
         self.blocking = Blocking()
         self.manager = CollectionManager(
-            store=self.store,  # type: ignore[arg-type]
-            policy=Policy(
+            store=self.store,
+            policy=DirectoryPolicy(
                 base=folder,
                 allowed=allowed,
                 forbidden=(os.path.realpath(self.state_dir),),
@@ -217,7 +249,9 @@ class House:
             clock=self.clock,
             wall=self.wall,
             run_blocking=self.blocking,
-            default_minutes=minutes,
+            ask=self.blocking,
+            run_store=self.blocking.run_own,
+            configured_minutes=minutes,
         )
         self.urls = Urls("https://localhost:8888/", public_url)
         self.access_lines: list[str] = []
@@ -238,7 +272,7 @@ class House:
             headers=HeaderPolicy(cors_origins),
             hosts=OwnHosts(hosts),
             run_blocking=self.blocking,
-            run_unawaited=self.blocking,
+            run_unawaited=self.blocking.run_own,
             uptime=lambda: 12.5,
             ca_pem=lambda: b"-----BEGIN CERTIFICATE-----\n",
             private=private,
@@ -246,7 +280,7 @@ class House:
             health_monitor=HealthMonitor(self.clock.seconds),
             **(more or {}),
         )
-        self.site = Site(parts, self.clock, self.access_lines.append)  # type: ignore[arg-type]
+        self.site = Site(parts, self.clock, self.access_lines.append)
 
     def connect(self, peer: str = "127.0.0.1") -> Transport:
         """A new connection: write to its protocol with ``transport.protocol.dataReceived``."""

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from imgd.errors import StartError
-from imgd.host import atomic
+from imgd.host import atomic_files
 
 _NEW: Final = ".new"
 
@@ -123,21 +123,21 @@ def replace(pair: Pair, certificate: bytes, key: bytes, *, write: Write) -> None
     except BaseException:
         _discard_new(pair)
         raise
-    atomic.rename(pair.key + _NEW, pair.key)
-    atomic.rename(pair.certificate + _NEW, pair.certificate)
+    atomic_files.rename(pair.key + _NEW, pair.key)
+    atomic_files.rename(pair.certificate + _NEW, pair.certificate)
 
 
 def recover(pair: Pair) -> None:
     """Finish, or undo, the replacement of a pair that a crash interrupted."""
     finished = Pair(pair.certificate + _NEW, pair.key)
     if isinstance(load(finished), LoadedPair):
-        atomic.rename(finished.certificate, pair.certificate)
+        atomic_files.rename(finished.certificate, pair.certificate)
     _discard_new(pair)
 
 
 def _discard_new(pair: Pair) -> None:
-    atomic.remove(pair.key + _NEW)
-    atomic.remove(pair.certificate + _NEW)
+    atomic_files.remove(pair.key + _NEW)
+    atomic_files.remove(pair.certificate + _NEW)
 
 
 def check_pair(certificate: str, key: str, now: datetime | None = None) -> list[str]:

@@ -34,7 +34,7 @@ from imgd.certificates.files import (
 from imgd.certificates.issuing import SigningKey
 from imgd.certificates.names import SubjectAltNames, names_wanted
 from imgd.errors import StartError
-from imgd.host import atomic
+from imgd.host import atomic_files
 
 __all__ = ["CertificateFiles", "SubjectAltNames", "check_pair", "due", "ensure", "names_wanted"]
 
@@ -106,7 +106,7 @@ def ensure(
     *,
     force_leaf: bool = False,
     starting: bool = True,
-    write: Write = atomic.write_file,
+    write: Write = atomic_files.write_file,
 ) -> CertificateFiles:
     """CA and leaves for ``names`` in ``state_dir``, made or renewed where they must be.
 
@@ -162,8 +162,8 @@ class _Folder:
 def _tidy(folder: _Folder, *, starting: bool) -> None:
     """Undo or finish what a crash interrupted. While running, temporary files may be in use."""
     if starting:
-        atomic.make_private_folder(folder.path)
-        atomic.remove_leftovers(folder.path)
+        atomic_files.make_private_folder(folder.path)
+        atomic_files.remove_leftovers(folder.path)
     for stem in ("ca", *_LEAVES):
         recover(folder.pair(stem))
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from imgd.collections.manager import CollectionManager, RunBlocking
+from imgd.collections.manager import CollectionManager
 from imgd.core import media, messages, paths
 from imgd.core.catalog import CURRENT
 from imgd.core.conditional import NANOSECONDS
@@ -21,6 +21,7 @@ from imgd.core.ranges import Slice
 from imgd.errors import NotFound, Unavailable
 from imgd.files import disk, versions, write_back
 from imgd.files.disk import OpenFile, Root
+from imgd.host.blocking import RunOwn
 from imgd.web.bodies import FileBody, FileChanged
 from imgd.web.lru_cache import LruCache
 from imgd.web.memory_admission import MemoryAdmission, Read
@@ -47,7 +48,7 @@ class CachedFile:
     root: Root
     path: str
     folder: str
-    stamp: versions.Stamp
+    stamp: versions.FileVersion
     representation: Representation
     head: bytes
     unchanged: bytes
@@ -73,7 +74,7 @@ class FileCache:
         manager: CollectionManager,
         memory: int,
         call_soon: Callable[[Callable[[], None]], Any],
-        run_unawaited: RunBlocking,
+        run_unawaited: RunOwn,
         read: Read = write_back.read,
     ) -> None:
         self._documents = documents
@@ -121,7 +122,7 @@ class FileCache:
         file = self._places.reopen(known.path, known.stamp)
         return None if file is None else _read(file, answer)
 
-    def _keep(self, key: bytes, stamp: versions.Stamp, body: bytes | None) -> None:
+    def _keep(self, key: bytes, stamp: versions.FileVersion, body: bytes | None) -> None:
         """The bytes of a version may be kept; None: never."""
         known = self._cache.entries.get(key)
         if known is not None and known.stamp == stamp:
@@ -192,7 +193,7 @@ def _known(
     key: bytes, collection: str | None, root: Root, path: str, file: OpenFile, now: float
 ) -> CachedFile | None:
     """What is to be known of an open file, which is closed."""
-    stamp = versions.stamp_of(file.fd)
+    stamp = versions.version_of(file.fd)
     representation = Representation.of(file.name, stamp.facts, now)
     answer = plan(representation, {}, now)
     is_small = stamp.size <= MAX_KEPT

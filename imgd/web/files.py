@@ -49,12 +49,10 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
         asked = paths.parse(b"/" + last)
         if asked is None:
             raise NotFound
-        if not asked.is_folder:
-            self._file(request, asked.names)
-            return None
-        if not disk.is_folder(self._root, asked.names):
-            raise NotFound
-        return self._folders.listing(request, self._root, self._base, asked.names)
+        if asked.is_folder:  # which is asked for on a thread: its disk may hang
+            return self._folders.listing(request, self._root, self._base, asked.names)
+        self._file(request, asked.names)
+        return None
 
     def _file(self, request: Request, names: tuple[str, ...]) -> None:
         try:

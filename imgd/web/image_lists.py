@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from imgd.collections.manager import CollectionManager, LoadedCollection, RunBlocking
+from imgd.collections.manager import CollectionManager, LoadedCollection
 from imgd.core import listing, media, messages, paths
 from imgd.core.conditional import NANOSECONDS
 from imgd.core.name_index import NameIndex
@@ -14,6 +14,7 @@ from imgd.core.wait_limits import WaitLimit
 from imgd.errors import BadRequest, NotFound
 from imgd.files import disk
 from imgd.files.disk import Root
+from imgd.host.blocking import RunBlocking
 from imgd.web.backpressure import BackpressuredWriter
 from imgd.web.endpoint import respond_json
 from imgd.web.request import Request
@@ -56,17 +57,12 @@ class ImageLists:
         with self._waiting.turn(loaded_collection.root.path, request.peer):
             names = await self._manager.names(loaded_collection)
             written = await self._run(
-                self._written, loaded_collection.root, loaded_collection, names, limit, after
+                loaded_collection.root.path, self._written, loaded_collection, names, limit, after
             )
             respond_json(request, Raw(written))
 
     def _written(
-        self,
-        _root: Root,
-        loaded_collection: LoadedCollection,
-        names: NameIndex,
-        limit: int,
-        after: str,
+        self, loaded_collection: LoadedCollection, names: NameIndex, limit: int, after: str
     ) -> bytes:
         start = names.place_after(after) if after else 0
         page = names.page(start, limit)
@@ -92,15 +88,10 @@ class ImageLists:
         for start in range(0, len(names), listing.PAGE_SIZE):
             if flow.is_over:
                 return
-            await flow.write(
-                await self._run(
-                    self._lines, loaded_collection.root, loaded_collection, names, start
-                )
-            )
+            path = loaded_collection.root.path
+            await flow.write(await self._run(path, self._lines, loaded_collection, names, start))
 
-    def _lines(
-        self, _root: Root, loaded_collection: LoadedCollection, names: NameIndex, start: int
-    ) -> bytes:
+    def _lines(self, loaded_collection: LoadedCollection, names: NameIndex, start: int) -> bytes:
         images = self._images(loaded_collection, names.page(start, listing.PAGE_SIZE))
         return b"".join(messages.encode(image) + b"\n" for image in images)
 

@@ -122,13 +122,14 @@ class Request(TwistedRequest):
         ``why`` is told where the system's error behind it is the machine's fault.
         """
         if why is not None and why.__cause__ is not None:
-            self.tell(os_errors.told(why.__cause__, NotFound()))
+            self.tell(os_errors.to_error(why.__cause__, NotFound()))
         if not self.is_gone:
             self.channel.transport.abortConnection()  # type: ignore[union-attr]
 
     def tell(self, error: ImgdError) -> None:
         """Note the fault behind an error, where it names one."""
-        self.site.health_monitor.met(error)  # not the channel's: the client may have gone
+        if fault := getattr(error, "fault", ""):  # not by the channel: the client may have gone
+            self.site.health_monitor.report(fault, detail=error.__cause__ or "")
 
     def tell_unexpected(self, failure: Failure) -> None:
         """Note what nobody foresaw, which came of this request."""

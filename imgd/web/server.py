@@ -14,7 +14,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site as TwistedSite
 
 from imgd import __version__
-from imgd.collections.manager import CollectionManager, RunBlocking
+from imgd.collections.manager import CollectionManager
 from imgd.core import messages
 from imgd.core.connections import ConnectionTable, Deadlines
 from imgd.core.forwarded import NONE, TrustedProxies
@@ -24,6 +24,7 @@ from imgd.errors import ImgdError, NotFound
 from imgd.files.disk import Root
 from imgd.files.folder_indexes import FolderIndexes
 from imgd.host.access_log import combined
+from imgd.host.blocking import RunBlocking, RunOwn
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web import pages
 from imgd.web.access import Access
@@ -67,7 +68,7 @@ class Parts:
     access: Access
     headers: HeaderPolicy
     run_blocking: RunBlocking
-    run_unawaited: RunBlocking
+    run_unawaited: RunOwn
     uptime: Callable[[], float]
     ca_pem: Callable[[], bytes | None]
     memory_cache: int = 64_000_000  # bytes of small files kept in memory

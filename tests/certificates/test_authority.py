@@ -19,7 +19,7 @@ from imgd.certificates.files import Pair, load
 from imgd.certificates.names import SubjectAltNames, collect
 from imgd.certificates.renewal import CertificateFiles
 from imgd.errors import StartError
-from imgd.host import atomic
+from imgd.host import atomic_files
 from tests.certificates.test_renewal import (
     NAMES,
     NOW,
@@ -52,7 +52,7 @@ def rebuild(folder: str, limits: x509.ExtensionType | None) -> None:
     if limits is not None:
         builder = builder.add_extension(limits, critical=True)
     made = builder.sign(issuing.signing_key(ca), SHA256())
-    atomic.write_file(os.path.join(folder, "ca.pem"), made.public_bytes(Encoding.PEM))
+    atomic_files.write_file(os.path.join(folder, "ca.pem"), made.public_bytes(Encoding.PEM))
 
 
 def forge(folder: str, name: str, now: datetime) -> tuple[str, str]:
@@ -63,7 +63,7 @@ def forge(folder: str, name: str, now: datetime) -> tuple[str, str]:
     key = leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     pair = os.path.join(folder, "forged.pem"), os.path.join(folder, "forged.key")
     for path, data in zip(pair, (leaf.certificate.public_bytes(Encoding.PEM), key), strict=True):
-        atomic.write_file(path, data)
+        atomic_files.write_file(path, data)
     return pair
 
 
@@ -110,7 +110,7 @@ class NeverReplacedTests(CaCase):
         for name, texts in damages.items():
             for text in texts:
                 self.folder = self.copy()
-                atomic.write_file(self.path(name), text)
+                atomic_files.write_file(self.path(name), text)
                 self.assert_kept("ca.pem")
 
     def test_half_missing(self) -> None:
@@ -210,7 +210,7 @@ class NeverReplacedTests(CaCase):
 
     def test_while_running(self) -> None:
         """A leaf is renewed while running; temporary files of others are left alone then."""
-        atomic.write_file(self.path(".imgd-0123456789abcdef.tmp"), b"")
+        atomic_files.write_file(self.path(".imgd-0123456789abcdef.tmp"), b"")
         more = SubjectAltNames((*NAMES.dns, "more.local"), NAMES.ips)
         self.assertEqual(len(self.ensure(names=more, starting=False).made), 2)
         self.assertTrue(os.path.exists(self.path(".imgd-0123456789abcdef.tmp")))

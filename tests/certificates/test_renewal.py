@@ -29,7 +29,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from imgd.certificates import renewal
 from imgd.certificates.names import SubjectAltNames, collect
 from imgd.errors import StartError
-from imgd.host import addresses, atomic
+from imgd.host import addresses, atomic_files
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NAMES = SubjectAltNames(("host.docker.internal", "localhost"), ("127.0.0.1", "::1"))
@@ -55,7 +55,7 @@ class Disk:
         self.room -= 1
         if self.room < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-        atomic.write_file(path, data, mode)
+        atomic_files.write_file(path, data, mode)
 
 
 @cache
@@ -243,7 +243,7 @@ class CrashTests(StateFolderCase):
         self.old = self.contents()
 
     def put(self, name: str, data: bytes) -> None:
-        atomic.write_file(self.path(name), data)
+        atomic_files.write_file(self.path(name), data)
 
     def assert_recovers(self, expected: dict[str, bytes]) -> None:
         files = renewal.ensure(self.folder, NAMES, NOW)
@@ -420,6 +420,6 @@ class OwnPairTests(StateFolderCase):
         locked = key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
         )
-        atomic.write_file(self.path("locked.key"), locked)
+        atomic_files.write_file(self.path("locked.key"), locked)
         (problem,) = self.check("server.pem", "locked.key")
         self.assertIn(f"--key {self.path('locked.key')} is encrypted", problem)

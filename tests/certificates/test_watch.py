@@ -23,7 +23,7 @@ from imgd.certificates.watch import (
     MadeCertificates,
     OwnCertificates,
 )
-from imgd.host import atomic
+from imgd.host import atomic_files
 from tests.certificates.test_authority import unlimit
 
 NAMES = SubjectAltNames(("localhost",), ("127.0.0.1",))
@@ -114,7 +114,7 @@ class WatchTests(SynchronousTestCase):
     def test_authority_damaged(self) -> None:
         """While ca.pem cannot be read, none is handed out, and the leaf is served on."""
         watch = self.made()
-        atomic.write_file(os.path.join(self.folder, "ca.pem"), b"nonsense")
+        atomic_files.write_file(os.path.join(self.folder, "ca.pem"), b"nonsense")
         self.assertIsNone(watch.ca_pem())
         self.clock.advance(CHECK_EVERY)
         self.assertEqual(leaf_names(watch), "localhost")

@@ -19,7 +19,7 @@ from imgd.certificates.watch import (
     OwnCertificates,
 )
 from imgd.core import health
-from imgd.host import atomic
+from imgd.host import atomic_files
 from imgd.host.health_monitor import HealthMonitor
 
 NAMES = SubjectAltNames(("localhost",), ("127.0.0.1",))
@@ -89,7 +89,7 @@ class TroubleTests(SynchronousTestCase):
                 whole = file.read()
 
             def write(data: bytes, path: str = path) -> Callable[[], None]:
-                return lambda: atomic.write_file(path, data)
+                return lambda: atomic_files.write_file(path, data)
 
             self.assertTrue(self.after(1, write(whole[:99])))
             started = MadeCertificates(self.folder, lambda: names[0], force_leaf=False)

@@ -83,7 +83,8 @@ class NamesTests(ManagerCase):
         self.steps.held = False
         new = self.load("two")
         self.steps.drain()
-        self.assertEqual(list(self.successResultOf(reading)), ["one0.png"])
+        images = self.successResultOf(reading)
+        self.assertEqual(list(images), ["one0.png"])
         self.assertIs(self.manager.get(CURRENT), new)
         self.assertEqual(self.names(), ["two0.png", "two1.png"])
         self.assertEqual(self.names(old), ["one0.png"])
@@ -154,6 +155,34 @@ class RestoreTests(ManagerCase):
             self.clock.advance(MINUTE)
             self.restart(down=MINUTE)
             self.assertEqual(self.left(), 8 * MINUTE)
+
+    def test_default_timeout(self) -> None:
+        """The default that was set last holds after a restart, for loads without one, until the
+        daemon is configured with another; then that one holds, for good.
+        """
+        self.do(self.manager.restart_timers(7))
+        self.restart()
+        self.assertEqual(self.manager.default_minutes, 7)
+        self.assertEqual(self.load("one").collection.timeout_minutes, 7)
+        self.restart(minutes=60)
+        self.assertEqual(self.manager.default_minutes, 60)
+        self.restart(minutes=30)
+        self.assertEqual(self.manager.default_minutes, 30)
+        self.do(self.manager.restart_timers(0))
+        self.restart()
+        self.assertEqual(self.manager.default_minutes, 0)
+        self.assertIsNone(self.load("two").collection.deadline)
+        self.assert_in_step()
+
+    def test_default_timeout_that_was_not_acknowledged(self) -> None:
+        """A default that could not be stored is none, then and after a restart."""
+        self.load("one")
+        self.store.fail = FULL
+        self.failureResultOf(self.begin(self.manager.restart_timers(7)), Unavailable)
+        self.assertEqual(self.manager.default_minutes, 30)
+        self.store.fail = None
+        self.restart()
+        self.assertEqual((self.manager.default_minutes, self.left()), (30, 30 * MINUTE))
 
     def test_missing(self) -> None:
         """A directory that has vanished is kept, told as missing, and served when it is back."""

@@ -24,12 +24,12 @@ class ToldTests(SynchronousTestCase):
             *((errno.EMFILE, "descriptors"), (errno.ENFILE, "descriptors")),
             *((errno.EIO, "reads"), (errno.ESTALE, "reads"), (errno.ENOMEM, "reads")),
         ):
-            error = os_errors.told(OSError(number, os.strerror(number)), otherwise)
+            error = os_errors.to_error(OSError(number, os.strerror(number)), otherwise)
             assert isinstance(error, Unavailable)
             self.assertEqual((error.fault, error.status), (fault, 503))
         for number in (errno.ENOENT, errno.EACCES, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG):
-            self.assertIs(os_errors.told(OSError(number, ""), otherwise), otherwise)
-        self.assertIs(os_errors.told(ValueError("NUL"), otherwise), otherwise)
+            self.assertIs(os_errors.to_error(OSError(number, ""), otherwise), otherwise)
+        self.assertIs(os_errors.to_error(ValueError("NUL"), otherwise), otherwise)
 
     def test_no_descriptor_left(self) -> None:
         """With no descriptor left a file is unavailable, a listing too; a missing file stays
@@ -64,9 +64,9 @@ class ProbeTests(SynchronousTestCase):
         """A folder that can be written to is left as it was; one that cannot raises."""
         folder = self.mktemp()
         with self.assertRaises(OSError):
-            write_check.write(folder)
+            write_check.check_writable(folder)
         os.makedirs(folder)
-        write_check.write(folder)
+        write_check.check_writable(folder)
         self.assertEqual(os.listdir(folder), [])
 
 

@@ -16,7 +16,7 @@ from imgd.core.conditional import FileFacts
 from imgd.core.http_rules import Head, HeadReader
 from imgd.core.plan import Representation
 from imgd.files.disk import Root
-from imgd.files.versions import Stamp
+from imgd.files.versions import FileVersion
 from imgd.web.fast_path import FastPath
 from imgd.web.file_cache import CachedFile, FileCache
 from imgd.web.response_headers import HeaderPolicy
@@ -60,7 +60,7 @@ def use_lane(house: House, memory: int = MEMORY, later: float = LATER) -> Counti
         house.manager,
         memory,
         lambda f: house.clock.callLater(0, f),
-        house.blocking,
+        house.blocking.run_own,
     )
     tell: Any = house.site.log
     fast_path = FastPath(files, house.site.header_policy, tell, lambda: time.time() + later)
@@ -238,7 +238,7 @@ class EveryFile:
             root=Root("/"),
             path="/a.jpg",
             folder="/",
-            stamp=Stamp(1, 1, SIZE, 1, 1),
+            stamp=FileVersion(1, 1, SIZE, 1, 1),
             may_keep=False,
             representation=Representation.of("a.jpg", facts, 1.0),
             head=b"\r\n",

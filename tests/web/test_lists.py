@@ -260,7 +260,7 @@ class UnexpectedTests(ListCase):
         self.house.clock.advance(1)
         self.house.post("/unload")
         self.assertEqual(len(self.logged), 2)
-        self.assertIn("and 4 more that were not told", self.logged[1])
+        self.assertIn("and 4 more that were not logged", self.logged[1])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
 
