@@ -13,6 +13,7 @@ from imgd.logs import Logger
 DRIFT_CHECK: Final = 60.0
 # A wall clock that moved this far against the monotonic one was set by someone, in seconds.
 DRIFT: Final = 2.0
+RETRY: Final = 1.0  # seconds after a failure, or else a deadline that stays due would spin
 
 
 class DeadlineTimer:
@@ -38,10 +39,13 @@ class DeadlineTimer:
 
     def schedule(self) -> None:
         """Wait for the next deadline as it is now, and for no other."""
+        self._schedule(at_least=0.0)
+
+    def _schedule(self, at_least: float) -> None:
         self._cancel()
         deadline = self._next_deadline()
         if deadline is not None and not self._is_stopped:
-            delay = max(0.0, deadline - self._clock.seconds())
+            delay = max(at_least, deadline - self._clock.seconds())
             self._call = self._clock.callLater(min(delay, DRIFT_CHECK), self._tick)
 
     def stop(self) -> None:
@@ -56,12 +60,14 @@ class DeadlineTimer:
 
     def _tick(self) -> None:
         self._call = None
+        pause = RETRY
         try:
             self._on_due()
+            pause = 0.0
         except Exception:
             self.log.failure("The timer of collections failed; it is set again")
         finally:
-            self.schedule()
+            self._schedule(at_least=pause)
 
 
 class ClockDrift:

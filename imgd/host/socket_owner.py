@@ -32,14 +32,14 @@ _ANSWER_AT: Final = _HEADER.size + 64
 Address = IPv4Address | IPv6Address
 
 
-class Endpoint(NamedTuple):
+class SocketAddress(NamedTuple):
     """One end of a TCP connection."""
 
     host: str
     port: int
 
 
-Lookup = Callable[[Endpoint, Endpoint], int | None]
+Lookup = Callable[[SocketAddress, SocketAddress], int | None]
 
 
 def choose() -> Lookup | None:
@@ -48,7 +48,7 @@ def choose() -> Lookup | None:
 
     Its arguments are the socket's own end, and the one that it is connected to.
     """
-    nowhere = Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 1)
+    nowhere = SocketAddress("127.0.0.1", 1), SocketAddress("127.0.0.1", 1)
     for lookup in (by_netlink, by_proc):
         try:
             lookup(*nowhere)
@@ -63,7 +63,7 @@ def own_users() -> frozenset[int]:
     return frozenset((0, os.geteuid())) if hasattr(os, "geteuid") else frozenset()
 
 
-def by_netlink(own: Endpoint, other: Endpoint) -> int | None:
+def by_netlink(own: SocketAddress, other: SocketAddress) -> int | None:
     """Ask the kernel for this one socket."""
     if not hasattr(socket, "AF_NETLINK"):
         raise OSError(errno.EAFNOSUPPORT, "there is no netlink")
@@ -90,7 +90,7 @@ def by_netlink(own: Endpoint, other: Endpoint) -> int | None:
     return _user(*_ANSWER.unpack_from(answer, _ANSWER_AT))
 
 
-def by_proc(own: Endpoint, other: Endpoint, folder: str = "/proc/net") -> int | None:
+def by_proc(own: SocketAddress, other: SocketAddress, folder: str = "/proc/net") -> int | None:
     """Find this one socket in the tables of all."""
     here, there = _address(own.host), _address(other.host)
     spellings = [(here, there)]
