@@ -29,9 +29,9 @@ ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None]
 
 def _help(setting: SettingSpec) -> str:
     variables = ", ".join(variable.describe() for variable in setting.variables)
-    again = " May be repeated." if setting.many else ""
+    repeated = " May be repeated." if setting.many else ""
     environment = f" [environment: {variables}]" if variables else ""
-    return f"{setting.help}{again} [default: {setting.default_text}]{environment}"
+    return f"{setting.help}{repeated} [default: {setting.default_text}]{environment}"
 
 
 def _rows(*, flags: bool) -> Iterator[list[Any]]:
@@ -86,9 +86,9 @@ for _setting in TABLE:
 
 
 def makeService(options: Options) -> IService:
-    """The daemon as these options, the environment and ``.env`` want it.
+    """The daemon with these options, the environment and ``.env``.
 
-    Problems in the settings are told on stderr, a line each, and end the process with status 1.
+    Problems in the settings are written to stderr, a line each, and end the process with status 1.
     """
     log_file = options.parent["logfile"] if options.parent else None
     terminal = sys.stderr if log_file not in (None, "-") else None
@@ -124,7 +124,7 @@ def certificate_problems(settings: Settings) -> Iterator[str]:
 
 
 def one_line_excepthook(previous: ExceptHook, terminal: TextIO | None = None) -> ExceptHook:
-    """A ``sys.excepthook`` that tells a StartError in one line, and leaves others to ``previous``.
+    """A ``sys.excepthook`` that writes a StartError as one line, and leaves others to ``previous``.
 
     The line goes to ``sys.stderr``, which is the log once twistd has begun one, and to ``terminal``
     as well, for whoever logs to a file. The interpreter exits with status 1 after either.

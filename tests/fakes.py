@@ -6,22 +6,22 @@ import http.client
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.collections.manager import CollectionManager, LoadedCollection, LoadSpec
-from imgd.collections.scan import Policy
-from imgd.collections.store import StoredCollection
+from imgd.collections.policy import DirectoryPolicy
+from imgd.collections.stored_rows import StoredCollection, StoredTimeout, StoredTimer
 from imgd.core.connections import Deadlines
 from imgd.core.routes import RESERVED
 from imgd.files.disk import Root
@@ -42,6 +42,7 @@ LIMITS = {
     "memory_cache": 64_000_000,
 }
 WALL = 1_800_000_000.0  # at which the wall clock starts, in seconds since the epoch
+T = TypeVar("T")
 
 
 class MemoryStore:
@@ -49,6 +50,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.rows: dict[str, StoredCollection] = {}
+        self.timeout: StoredTimeout | None = None
         self.fail: Exception | None = None
 
     def collections(self) -> list[StoredCollection]:
@@ -62,13 +64,22 @@ class MemoryStore:
         self._check()
         self.rows.pop(name, None)
 
-    def reschedule(self, rows: Iterable[tuple[str, float | None, int]]) -> None:
+    def reschedule(self, timers: Iterable[StoredTimer]) -> None:
         self._check()
-        for name, expires_at, minutes in rows:
+        for name, expires_at, minutes in timers:
             if name in self.rows:
                 self.rows[name] = replace(
                     self.rows[name], expires_at=expires_at, timeout_minutes=minutes
                 )
+
+    def default_timeout(self) -> StoredTimeout | None:
+        return self.timeout
+
+    def set_default_timeout(
+        self, timeout: StoredTimeout | None, timers: Iterable[StoredTimer] = ()
+    ) -> None:
+        self.reschedule(timers)
+        self.timeout = timeout
 
     def close(self) -> None:
         """Nothing to close."""
@@ -76,6 +87,19 @@ class MemoryStore:
     def _check(self) -> None:
         if self.fail is not None:
             raise self.fail
+
+
+def log_lines(case: SynchronousTestCase, namespace: str = "") -> list[str]:
+    """The log's lines of a package from now on, until the test is over."""
+    lines: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        if str(event.get("log_namespace", "")).startswith(namespace):
+            lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)  # type: ignore[arg-type]  # a plain function
+    case.addCleanup(globalLogPublisher.removeObserver, observe)  # type: ignore[arg-type]
+    return lines
 
 
 class Wall:
@@ -96,10 +120,16 @@ class Blocking:
         self.held = False
         self._waiting: list[tuple[Deferred[Any], Any]] = []
 
-    def __call__(self, f: Any, *args: Any) -> Deferred[Any]:
+    def __call__(
+        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+    ) -> Deferred[T]:
+        return self.run_own(f, *args)
+
+    def run_own(self, f: Callable[..., T], *args: Any) -> Deferred[T]:
+        """The same for work that says no directory."""
         if not self.held:
             return execute(f, *args)
-        done: Deferred[Any] = Deferred(self._drop)
+        done: Deferred[T] = Deferred(self._drop)
         self._waiting.append((done, lambda: execute(f, *args)))
         return done
 
@@ -221,8 +251,8 @@ class House:
         self.store = store if store is not None else MemoryStore()
         self.blocking = Blocking()
         self.manager = CollectionManager(
-            store=self.store,  # type: ignore[arg-type]
-            policy=Policy(
+            store=self.store,
+            policy=DirectoryPolicy(
                 base=folder,
                 allowed=allowed,
                 forbidden=(os.path.realpath(self.state_dir),),
@@ -232,7 +262,9 @@ class House:
             clock=self.clock,
             wall=self.wall,
             run_blocking=self.blocking,
-            default_minutes=minutes,
+            ask=self.blocking,
+            run_store=self.blocking.run_own,
+            configured_minutes=minutes,
         )
         self.urls = Urls("https://localhost:8888/", public_url)
         self.access_lines: list[str] = []
@@ -253,7 +285,7 @@ class House:
             headers=HeaderPolicy(cors_origins),
             hosts=OwnHosts(hosts),
             run_blocking=self.blocking,
-            run_unawaited=self.blocking,
+            run_unawaited=self.blocking.run_own,
             uptime=lambda: 12.5,
             ca_pem=lambda: b"-----BEGIN CERTIFICATE-----\n",
             private=private,

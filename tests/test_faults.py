@@ -43,10 +43,10 @@ class Injection:
             command += ["-P", path]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE)
         assert self._process.stderr is not None
-        said = self._process.stderr.readline()
-        if b"attached" not in said:
+        line = self._process.stderr.readline()
+        if b"attached" not in line:
             self.end()
-            raise SkipTest(f"strace may not trace: {said.decode()}")
+            raise SkipTest(f"strace may not trace: {line.decode()}")
 
     def end(self) -> None:
         """Everything works again."""
@@ -82,7 +82,7 @@ class FaultCase(DaemonCase):
             data = answer.read()
             if answer.status == 503:
                 self.assertIsNotNone(answer.headers["Retry-After"])
-            is_json = "json" in (answer.headers["Content-Type"] or "")
+            is_json = "/json" in (answer.headers["Content-Type"] or "")
             return answer.status, json.loads(data) if is_json else data
         finally:
             client.close()
@@ -99,11 +99,11 @@ class FaultCase(DaemonCase):
         """Recovery needs no restart: the log says so, and nothing else was said meanwhile."""
         daemon.wait_for("Recovered")
         self.assertEqual(self.health(daemon), [])
-        self.told_once(daemon)
+        self.assert_logged_once(daemon)
         self.assertEqual(len([line for line in daemon.lines if "Recovered" in line]), 1)
 
-    def told_once(self, daemon: Daemon) -> None:
-        """However often it was met, the log has one line of it."""
+    def assert_logged_once(self, daemon: Daemon) -> None:
+        """However often the fault was met, the log has one line of it."""
         daemon.stop()
         self.assertEqual(len([line for line in daemon.lines if "Degraded" in line]), 1)
         self.assertFalse([line for line in daemon.lines if "Traceback" in line])
@@ -120,7 +120,7 @@ class StraceTests(FaultCase):
         self.assertEqual(self.health(daemon), ["There is no file descriptor left."])
         injection.end()
         self.assertEqual(self.ask(daemon, "/a.txt")[0], 200)
-        self.told_once(daemon)
+        self.assert_logged_once(daemon)
 
     def test_no_descriptor_for_a_connection(self) -> None:
         """Where no connection can be accepted it is said once, and those after it get in."""
@@ -133,7 +133,7 @@ class StraceTests(FaultCase):
                     refused.recv(1)
         injection.end()
         self.assertEqual(self.health(daemon), ["There is no file descriptor left."])
-        self.told_once(daemon)
+        self.assert_logged_once(daemon)
 
     def test_read_error(self) -> None:
         """A file that cannot be read to its end ends the connection, so that nobody takes it for
@@ -235,6 +235,64 @@ class StraceTests(FaultCase):
         self.assertEqual(self.ask(daemon, "/")[1]["image_count"], 13)
         self.assertEqual(self.ask(daemon, "/collections/other/images")[0], 200)
         hangs.end()
+
+    def test_neighbour_of_one_that_hangs(self) -> None:
+        """While all that asks for one directory hangs, another collection is loaded, listed and
+        read, every time, and so is a folder beside it.
+        """
+        daemon = self.start("--disk-timeout", "2")
+        frames, other = self.root / "frames", samples.frames(self.folder / "other")
+        samples.frames(self.root / "beside")
+        for name, directory in (("current", frames), ("other", other)):
+            spec = {"directory": str(directory), "name": name}
+            self.assertEqual(self.ask(daemon, "/load-directory", spec)[0], 200)
+        calls = (*STATS, "getdents64", "openat")
+        rules = [f"?{call}:delay_enter=20s" for call in calls]
+        hangs = self.inject(daemon, *rules, path=str(frames))
+        hanging = {"directory": str(frames)}
+        requests: list[tuple[str, object]] = [
+            *(("/load-directory", hanging), ("/collections/current/images", None)),
+            *(("/images/?format=json", None), ("/frames/?format=json", None)),
+        ]
+        answers: list[int] = []
+        threads = [
+            threading.Thread(target=lambda path=path, body=body: answers.append(
+                self.ask(daemon, path, body)[0]
+            ))
+            for path, body in requests * 3
+        ]  # fmt: skip
+        for thread in threads:
+            thread.start()
+        healthy = {"directory": str(other), "name": "other"}
+        while any(thread.is_alive() for thread in threads):
+            self.assertEqual(self.ask(daemon, "/load-directory", healthy)[0], 200)
+            self.assertEqual(self.ask(daemon, "/collections/other/images")[0], 200)
+            self.assertEqual(self.ask(daemon, "/collections/other/images?format=ndjson")[0], 200)
+            self.assertEqual(self.ask(daemon, "/collections/other/files/?format=json")[0], 200)
+            self.assertEqual(self.ask(daemon, "/beside/?format=json")[0], 200)
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual(answers, [503] * len(threads))
+        hangs.end()
+        self.until_healthy(daemon)
+
+
+class DefaultTimeoutTests(FaultCase):
+    def test_killed(self) -> None:
+        """The default timeout that was acknowledged is there after a kill, for loads too, until
+        imgd is started with another one.
+        """
+        daemon = self.start()
+        self.assertEqual(self.ask(daemon, "/timeout/7", {})[0], 200)
+        daemon.kill()
+        for options, minutes in (((), 7), (("--timeout", "60"), 60), ((), 30)):
+            again = self.daemon("--no-tls", "-d", str(self.root), *options)
+            self.assertEqual(self.ask(again, "/timeout")[1]["timeout_minutes"], minutes)
+            spec = {"directory": str(self.root / "frames")}
+            loaded = self.ask(again, "/load-directory", spec)[1]["collection"]
+            self.assertIsNotNone(loaded["expires_at"])
+            self.assertEqual(self.ask(again, "/")[1]["timeout_minutes"], minutes)
+            again.kill()
 
 
 class ClockTests(FaultCase):

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from imgd.errors import StartError
-from imgd.host import atomic
+from imgd.host import atomic_files
 
 _NEW: Final = ".new"
 
@@ -126,18 +126,18 @@ def replace(paths: PairPaths, pair: LoadedPair, *, write: Write) -> None:
     except BaseException:
         _discard_new(paths)
         raise
-    atomic.rename(paths.key + _NEW, paths.key)
-    atomic.rename(paths.certificate + _NEW, paths.certificate)
+    atomic_files.rename(paths.key + _NEW, paths.key)
+    atomic_files.rename(paths.certificate + _NEW, paths.certificate)
 
 
 def recover(paths: PairPaths) -> None:
     """Finish, or undo, the replacement of a pair that a crash interrupted."""
     half_renamed = PairPaths(paths.certificate + _NEW, paths.key)
     if isinstance(load(half_renamed), LoadedPair):
-        atomic.rename(half_renamed.certificate, paths.certificate)
+        atomic_files.rename(half_renamed.certificate, paths.certificate)
     _discard_new(paths)
 
 
 def _discard_new(paths: PairPaths) -> None:
-    atomic.remove(paths.key + _NEW)
-    atomic.remove(paths.certificate + _NEW)
+    atomic_files.remove(paths.key + _NEW)
+    atomic_files.remove(paths.certificate + _NEW)

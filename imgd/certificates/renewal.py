@@ -25,7 +25,7 @@ from imgd.certificates.files import (
 )
 from imgd.certificates.names import SubjectAltNames
 from imgd.errors import StartError
-from imgd.host import atomic
+from imgd.host import atomic_files
 
 Keys = Mapping[str, Callable[[], issuing.SigningKey]]
 
@@ -76,7 +76,7 @@ def ensure(
     force_leaf: bool = False,
     starting: bool = True,
     keys: Keys = issuing.KEYS,
-    write: Write = atomic.write_file,
+    write: Write = atomic_files.write_file,
 ) -> CertificateFiles:
     """CA and leaves for ``names`` in ``state_dir``, made or renewed if they must be.
 
@@ -116,8 +116,8 @@ class _StateFolder:
     def tidy(self, *, starting: bool) -> None:
         """Undo or finish what a crash interrupted. While running, temporary files may be in use."""
         if starting:
-            atomic.make_private_folder(self._path)
-            atomic.remove_leftovers(self._path)
+            atomic_files.make_private_folder(self._path)
+            atomic_files.remove_leftovers(self._path)
         for stem in ("ca", *leaf.STEMS):
             recover(self._paths(stem))
 

@@ -23,7 +23,7 @@ from imgd.client.desk import Desk
 from imgd.client.discovery import find_server
 from imgd.client.errors import ClientError
 from imgd.host import instance_lock
-from imgd.host.atomic import write_file
+from imgd.host.atomic_files import write_file
 from imgd.host.instance_lock import RunningDaemon
 
 FRAMES: Final = 24

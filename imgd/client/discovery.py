@@ -10,8 +10,7 @@ from typing import Final
 
 from imgd.client.errors import ClientError, Misbehaved
 from imgd.client.urls import Origin, base_of, origin_of
-from imgd.host import control_token as token_file
-from imgd.host import instance_lock
+from imgd.host import instance_lock, secret_files
 from imgd.host.instance_lock import RunningDaemon
 from imgd.host.manifest_file import read_small
 
@@ -129,4 +128,4 @@ def _local_ca(base: str, folder: str, daemon: RunningDaemon | None) -> bytes | N
 
 
 def _local_token(base: str, folder: str, daemon: RunningDaemon | None) -> str | None:
-    return token_file.read(folder) if _is_it(base, daemon) else None
+    return secret_files.TOKEN.read(folder) if _is_it(base, daemon) else None

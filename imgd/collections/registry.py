@@ -5,27 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from imgd.collections.scan import Index, Policy
-from imgd.collections.store import StoredCollection
+from imgd.collections.policy import DirectoryPolicy
+from imgd.collections.scan import CollectionIndex
+from imgd.collections.stored_rows import StoredCollection
 from imgd.core.catalog import CURRENT, Catalog, Collection, time_left
 from imgd.errors import Forbidden
 from imgd.files.disk import Root
 from imgd.host.single_flight import SingleFlight
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedCollection:
-    """A collection with what serves it. ``index`` is None until its folders are first read.
-
-    ``reading`` its names and ``asking`` whether it is there are done once for all who wait. They
-    are of one load: what has the same ``reading`` is the same load, whatever its timer.
-    """
-
-    collection: Collection
-    root: Root
-    index: Index | None = None
-    reading: SingleFlight = field(default_factory=SingleFlight, compare=False)
-    asking: SingleFlight = field(default_factory=SingleFlight, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +24,25 @@ class LoadSpec:
     minutes: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedCollection:
+    """A collection with what serves it. ``index`` is None until its folders are first read.
+
+    ``index_reads`` and ``availability_checks`` are done once for all who wait. They are of one
+    load: what has the same ``index_reads`` is the same load, whatever its timer.
+    """
+
+    collection: Collection
+    root: Root
+    index: CollectionIndex | None = None
+    index_reads: SingleFlight[CollectionIndex | None] = field(
+        default_factory=SingleFlight, compare=False
+    )
+    availability_checks: SingleFlight[bool] = field(default_factory=SingleFlight, compare=False)
+
+
 class CollectionRegistry:
-    """The catalog's collections, each with its shelf. Change the catalog by this alone."""
+    """What is loaded, by name. The catalog is changed by this alone."""
 
     def __init__(self) -> None:
         self.catalog = Catalog()
@@ -53,30 +56,27 @@ class CollectionRegistry:
         return name in self._by_name
 
     def get(self, name: str) -> LoadedCollection | None:
-        """The shelf of this name."""
+        """The collection of this name."""
         return self._by_name.get(name)
 
-    def current(self, loaded_collection: LoadedCollection) -> LoadedCollection | None:
-        """The same load with the timer and the index it has now; None where it was taken away."""
-        present = self._by_name.get(loaded_collection.collection.name)
-        return (
-            present
-            if present is not None and present.reading is loaded_collection.reading
-            else None
-        )
+    def current(self, loaded: LoadedCollection) -> LoadedCollection | None:
+        """The same load with its present timer and index; None if it was unloaded or replaced."""
+        present = self._by_name.get(loaded.collection.name)
+        is_same = present is not None and present.index_reads is loaded.index_reads
+        return present if is_same else None
 
-    def place(self, loaded_collection: LoadedCollection) -> None:
-        """Put a shelf up, in place of the one that had its name."""
-        self.catalog.put(loaded_collection.collection)
-        self._by_name[loaded_collection.collection.name] = loaded_collection
+    def put(self, loaded: LoadedCollection) -> None:
+        """Add a collection, in place of the one that had its name."""
+        self.catalog.put(loaded.collection)
+        self._by_name[loaded.collection.name] = loaded
 
     def remove(self, name: str) -> None:
-        """Take a shelf away; nothing happens where there was none."""
+        """Remove a collection; nothing happens if there is none of this name."""
         self.catalog.remove(name)
         self._by_name.pop(name, None)
 
     def take_expired(self, now: float) -> list[Collection]:
-        """Take away every shelf whose deadline (monotonic seconds) has come, and no other."""
+        """Remove every collection whose deadline (monotonic seconds) has come, and no other."""
         expired = self.catalog.take_expired(now)
         for collection in expired:
             del self._by_name[collection.name]
@@ -96,8 +96,8 @@ def to_store(collection: Collection, expires_at: float | None) -> StoredCollecti
     )
 
 
-def from_store(stored: StoredCollection, left: float | None, now: float) -> Collection:
-    """The collection again, with ``left`` seconds (None: for ever) from ``now`` (monotonic) on."""
+def from_store(stored: StoredCollection, seconds: float | None, now: float) -> Collection:
+    """The collection with ``seconds`` (None: for ever) from ``now`` (monotonic) on."""
     return Collection(
         name=stored.name,
         directory=stored.directory,
@@ -105,21 +105,24 @@ def from_store(stored: StoredCollection, left: float | None, now: float) -> Coll
         image_count=stored.image_count,
         loaded_at=stored.loaded_at,
         timeout_minutes=stored.timeout_minutes,
-        deadline=None if left is None else now + left,
+        deadline=None if seconds is None else now + seconds,
     )
 
 
 def seconds_left(stored: StoredCollection, wall_now: float) -> float | None:
-    """What is left of a stored timer, 0 or less where it ran out; None for never."""
+    """What is left of a stored timer, 0 or less if it ran out; None for never."""
     if stored.expires_at is None:
         return None
     return time_left(stored.expires_at, wall_now, stored.timeout_minutes)
 
 
-def reason_to_discard(stored: StoredCollection, left: float | None, policy: Policy) -> str:
-    """Why a stored collection is not brought back; empty where it is."""
+def reason_to_discard(
+    stored: StoredCollection, seconds: float | None, policy: DirectoryPolicy
+) -> str:
+    """Why a stored collection is not restored; empty if it is."""
     try:
-        policy.check_place(stored.directory, stored.directory, stored.recursive)
+        policy.check_location(stored.directory, stored.directory, stored.recursive)
     except Forbidden as error:
         return error.detail
-    return "its time ran out while the daemon was down" if left is not None and left <= 0 else ""
+    ran_out = seconds is not None and seconds <= 0
+    return "its time ran out while the daemon was down" if ran_out else ""

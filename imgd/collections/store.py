@@ -1,4 +1,4 @@
-"""What outlives a restart: the loaded collections, in SQLite.
+"""What outlives a restart: the loaded collections and the default timeout, in SQLite.
 
 A row that makes no sense is set aside, in a table of its own: the others are restored. The file
 that was opened must stay at its path: what is stored in one that was deleted or replaced is lost.
@@ -11,23 +11,34 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from imgd.collections import store_file
-from imgd.collections.stored_rows import StoredCollection, from_row, to_row
+from imgd.collections.stored_rows import (
+    StoredCollection,
+    StoredTimeout,
+    StoredTimer,
+    from_row,
+    timeout_from_row,
+    to_row,
+)
 from imgd.core import health
 from imgd.errors import Unavailable
 from imgd.logs import Logger
 
-__all__ = ["Store", "StoredCollection"]
+__all__ = ["Store", "StoredCollection", "StoredTimeout"]
 
 APPLICATION_ID: Final = 0x696D6764  # "imgd"
-VERSION: Final = 1
-LOCK_PATIENCE: Final = 5.0  # seconds to wait for another program that has the file locked
+VERSION: Final = 2
+LOCK_TIMEOUT: Final = 5.0  # seconds to wait for another program that has the file locked
 
-_TABLES: Final = """
+# At most one row, which is there if a default timeout was set.
+_TIMEOUT_TABLE: Final = """
+CREATE TABLE default_timeout (minutes INTEGER NOT NULL, configured_minutes INTEGER NOT NULL);
+"""
+_TABLES: Final = f"""
 CREATE TABLE collections (
     name TEXT PRIMARY KEY NOT NULL,
     directory BLOB NOT NULL,  -- as the file system has it: it need not be UTF-8
@@ -37,7 +48,10 @@ CREATE TABLE collections (
     expires_at REAL,
     timeout_minutes INTEGER NOT NULL
 ) WITHOUT ROWID;
+{_TIMEOUT_TABLE}
 """
+# What makes a file of each earlier version one of the next.
+_UPGRADES: Final = {1: _TIMEOUT_TABLE}
 _COLUMNS: Final = "name, directory, recursive, image_count, loaded_at, expires_at, timeout_minutes"
 # SQLite has a type for each value, and not for a column: a name may be bytes, or no UTF-8.
 _KEY: Final = "typeof(name), CAST(name AS BLOB)"
@@ -51,6 +65,9 @@ _SET_ASIDE: Final = (
     f"DELETE FROM collections {_THIS_ROW}",  # noqa: S608 (constants)
 )
 _RESCHEDULE: Final = "UPDATE collections SET expires_at = ?, timeout_minutes = ? WHERE name = ?"
+_SELECT_TIMEOUT: Final = "SELECT minutes, configured_minutes FROM default_timeout"
+_DELETE_TIMEOUT: Final = "DELETE FROM default_timeout"
+_INSERT_TIMEOUT: Final = "INSERT INTO default_timeout VALUES (?, ?)"
 
 
 _WAS_SET_ASIDE: Final = (
@@ -59,15 +76,13 @@ _WAS_SET_ASIDE: Final = (
 )
 _NOT_SET_ASIDE: Final = "The stored collection {name} in {path} makes no sense: {why}. {more}"
 
-T = TypeVar("T")
-
 
 class Store:
     """The stored collections, by name. ``Store.open`` makes one.
 
-    Every method raises Unavailable, and leaves what was stored as it was, where the disk is full or
+    Every method raises Unavailable, and leaves what was stored as it was, if the disk is full or
     read-only, another program holds the file, or it is not at its path any more. ``moved_aside`` is
-    where an unusable file was moved on opening, or None.
+    the path that an unusable file was moved to on opening, or None.
     """
 
     log = Logger()
@@ -81,22 +96,22 @@ class Store:
         self.moved_aside = moved_aside
 
     @classmethod
-    def open(cls, path: str, patience: float = LOCK_PATIENCE) -> Store:
-        """Open the store at ``path``, in a folder that exists; make one where there is none.
+    def open(cls, path: str, lock_timeout: float = LOCK_TIMEOUT) -> Store:
+        """Open the store at ``path``, in a folder that exists; make one if there is none.
 
-        A file that is corrupt, not imgd's or of a later version is moved aside, which the log
-        tells, and an empty one takes its place. ``patience`` is how many seconds to wait for
-        another program's lock.
+        One of an earlier version is brought up to date. A file that is corrupt, not imgd's or of a
+        later version is moved aside, which is logged, and an empty one takes its place.
+        ``lock_timeout`` is how many seconds to wait for another program's lock.
         """
-        return cls(*store_file.open_sound(path, patience, _FORMAT), path)
+        return cls(*store_file.open_sound(path, lock_timeout, _FORMAT), path)
 
     def collections(self) -> list[StoredCollection]:
-        """Every stored collection that makes sense, sorted by name; the others are set aside, which
-        the log tells, a line each.
+        """Every stored collection that makes sense, sorted by name; the others are set aside, with
+        a line of the log each.
         """
         with store_file.explained("read"):
-            found = [self._judged(row) for row in _rows(self._connection)]
-        return [collection for collection in found if collection is not None]
+            checked = [self._checked(row) for row in _rows(self._connection)]
+        return [collection for collection in checked if collection is not None]
 
     def put(self, collection: StoredCollection) -> None:
         """Store a collection, in place of the one that had its name."""
@@ -104,24 +119,48 @@ class Store:
             self._connection.execute(_REPLACE, to_row(collection))
 
     def remove(self, name: str) -> None:
-        """Forget a collection; nothing happens where there is none of this name."""
+        """Forget a collection; nothing happens if there is none of this name."""
         with self._transaction():
             self._connection.execute(_DELETE, (name,))
 
-    def reschedule(self, rows: Iterable[tuple[str, float | None, int]]) -> None:
-        """Store new timers, all or none: name, ``expires_at`` and ``timeout_minutes`` of each."""
+    def reschedule(self, timers: Iterable[StoredTimer]) -> None:
+        """Store new timers, all or none."""
         with self._transaction():
-            self._connection.executemany(
-                _RESCHEDULE, [(expires_at, minutes, name) for name, expires_at, minutes in rows]
-            )
+            self._reschedule(timers)
+
+    def default_timeout(self) -> StoredTimeout | None:
+        """The default timeout that was set last; None if there is none that makes sense."""
+        with store_file.explained("read"):
+            row = self._connection.execute(_SELECT_TIMEOUT).fetchone()
+        try:
+            return None if row is None else timeout_from_row(row)
+        except ValueError as error:
+            message = "The default timeout in {path} makes no sense, and is not used: {why}"
+            self.log.error(message, path=self._path, why=str(error))  # noqa: TRY400 (one line)
+            return None
+
+    def set_default_timeout(
+        self, timeout: StoredTimeout | None, timers: Iterable[StoredTimer] = ()
+    ) -> None:
+        """Store or (None) forget a default timeout, and new timers, all or none."""
+        with self._transaction():
+            self._connection.execute(_DELETE_TIMEOUT)
+            if timeout is not None:
+                row = timeout.minutes, timeout.configured_minutes
+                self._connection.execute(_INSERT_TIMEOUT, row)
+            self._reschedule(timers)
+
+    def _reschedule(self, timers: Iterable[StoredTimer]) -> None:
+        rows = [(timer.expires_at, timer.timeout_minutes, timer.name) for timer in timers]
+        self._connection.executemany(_RESCHEDULE, rows)
 
     def close(self) -> None:
         """Close the file. Nothing is lost by not closing it."""
         self._connection.close()
 
-    def check_place(self) -> None:
-        """Unavailable where the open file is not the one at its path: somebody deleted, moved or
-        replaced it, or its folder. Blocks for the disk alone, whoever else uses the store.
+    def check_path(self) -> None:
+        """Unavailable if the open file is not the one at its path: somebody deleted, moved or
+        replaced it, or its folder.
         """
         if _identity(self._path) != self._identity:
             raise Unavailable(
@@ -130,54 +169,45 @@ class Store:
                 health.STATE,
             )
 
-    def in_place(self, f: Callable[..., T], *args: Any) -> T:
-        """The result of ``f(*args)``, which changes something else in the store's folder;
-        Unavailable where that is not the folder any more.
-        """
-        self.check_place()
-        result = f(*args)
-        self.check_place()
-        return result
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self.check_place()
+        self.check_path()
         with store_file.explained("stored"), self._connection:  # commits, or rolls back
             self._connection.execute("BEGIN IMMEDIATE")
             yield
-        self.check_place()
+        self.check_path()
 
-    def _judged(self, row: tuple[Any, ...]) -> StoredCollection | None:
-        """The collection of a row, or None and the row set aside."""
+    def _checked(self, row: tuple[Any, ...]) -> StoredCollection | None:
+        """The collection of a row; None if it makes no sense, and the row is set aside."""
         key, columns = row[:2], row[2:]
         try:
             return from_row(columns)
         except ValueError as error:
-            told = {"name": os.fsdecode(key[1]), "path": self._path, "why": str(error)}
+            fields = {"name": os.fsdecode(key[1]), "path": self._path, "why": str(error)}
         try:
             with self._transaction():
                 create, copy, delete = _SET_ASIDE
                 self._connection.execute(create)
-                self._connection.execute(copy, (told["why"], *key))
+                self._connection.execute(copy, (fields["why"], *key))
                 self._connection.execute(delete, key)
         except Unavailable as error:
-            self.log.error(_NOT_SET_ASIDE, more=error.detail, **told)  # noqa: TRY400 (one line)
+            self.log.error(_NOT_SET_ASIDE, more=error.detail, **fields)  # noqa: TRY400 (one line)
         else:
-            self.log.error(_WAS_SET_ASIDE, **told)
+            self.log.error(_WAS_SET_ASIDE, **fields)
         return None
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Which file is at a path: device and number; None where none can be seen."""
+    """Which file is at a path: device and inode; None if none can be seen."""
     try:
-        facts = os.stat(path)
+        st = os.stat(path)
     except OSError:
         return None
-    return facts.st_dev, facts.st_ino
+    return st.st_dev, st.st_ino
 
 
 def _rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
     return connection.execute(_SELECT).fetchall()
 
 
-_FORMAT: Final = store_file.Format(APPLICATION_ID, VERSION, _TABLES, _rows)
+_FORMAT: Final = store_file.Format(APPLICATION_ID, VERSION, _TABLES, _UPGRADES, _rows)

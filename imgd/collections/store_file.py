@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,26 +37,30 @@ log = Logger()
 @dataclass(frozen=True, slots=True)
 class Format:
     """What a sound file has: two numbers in its header (``PRAGMA application_id, user_version``),
-    tables, and rows that ``probe`` reads.
+    tables, and rows that ``probe`` reads, in files of every version. ``upgrades`` has for each
+    earlier version the SQL that makes the next one of it.
     """
 
     application_id: int
     version: int
     tables: str
+    upgrades: Mapping[int, str]
     probe: Callable[[sqlite3.Connection], object]
 
 
 class _UnusableError(Exception):
-    """The file is there, and nothing can be made of it: says why, as in "is not imgd's"."""
+    """The file is there and cannot be used: says why, as in "is not imgd's"."""
 
 
-def open_sound(path: str, patience: float, wanted: Format) -> tuple[sqlite3.Connection, str | None]:
-    """Open a file, made where it is missing, and say where an unusable one was moved (or None).
+def open_sound(
+    path: str, lock_timeout: float, file_format: Format
+) -> tuple[sqlite3.Connection, str | None]:
+    """Open a file, made if it is missing, and say where an unusable one was moved (or None).
 
-    Waits ``patience`` seconds for another program's lock. Unavailable where the disk is at fault.
+    Waits ``lock_timeout`` seconds for another program's lock. Unavailable if the disk is at fault.
     """
     try:
-        return _connect(path, patience, wanted), None
+        return _connect(path, lock_timeout, file_format), None
     except _UnusableError as error:
         aside = _move_aside(path)
         log.error(  # noqa: TRY400 (one line says it all)
@@ -67,14 +71,14 @@ def open_sound(path: str, patience: float, wanted: Format) -> tuple[sqlite3.Conn
             aside=aside,
         )
     try:
-        return _connect(path, patience, wanted), aside
+        return _connect(path, lock_timeout, file_format), aside
     except _UnusableError as error:
         raise Unavailable(f"The state cannot be stored: a new file {error}.") from error
 
 
 @contextmanager
 def explained(verb: str) -> Iterator[None]:
-    """Turn SQLite's errors into Unavailable, with a sentence for whoever asked: it names no path.
+    """Turn SQLite's errors into Unavailable, in one sentence that names no path.
 
     ``verb`` is what was tried, as in "stored".
     """
@@ -91,18 +95,18 @@ def _code(error: sqlite3.Error) -> int:
     return code & _PRIMARY
 
 
-def _connect(path: str, patience: float, wanted: Format) -> sqlite3.Connection:
+def _connect(path: str, lock_timeout: float, file_format: Format) -> sqlite3.Connection:
     try:
         _make_private(path)
     except OSError as error:
         raise Unavailable(f"The state file {path} cannot be opened: {error.strerror}.") from error
     with explained("opened"):
         connection = sqlite3.connect(
-            path, timeout=patience, isolation_level=None, check_same_thread=False
+            path, timeout=lock_timeout, isolation_level=None, check_same_thread=False
         )
         connection.text_factory = _text
         try:
-            _prepare(connection, wanted)
+            _prepare(connection, file_format)
         except BaseException:
             connection.close()
             raise
@@ -110,26 +114,29 @@ def _connect(path: str, patience: float, wanted: Format) -> sqlite3.Connection:
 
 
 def _text(data: bytes) -> str:
-    """Text as it lies in the file, where it is no UTF-8 too: that is for who reads it to judge."""
+    """Text as it lies in the file, UTF-8 or not: whoever reads it judges it."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def _make_private(path: str) -> None:
-    """Make the file with mode 0600 where it is missing; SQLite gives -wal and -shm the same."""
+    """Make the file with mode 0600 if it is missing; SQLite gives -wal and -shm the same."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     journal = path + "-wal"
     if not os.path.getsize(path) and os.path.exists(journal) and os.path.getsize(journal):
         raise _UnusableError("is empty, though its journal is not")  # which SQLite would delete
 
 
-def _prepare(connection: sqlite3.Connection, wanted: Format) -> None:
+def _prepare(connection: sqlite3.Connection, file_format: Format) -> None:
     try:
-        fresh = _check(connection, wanted)
+        version = _check(connection, file_format)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: past the drive's own cache
-        if fresh:
-            _create(connection, wanted)
+        if version is None:
+            _execute(connection, file_format.tables, file_format)
+        elif version < file_format.version:
+            steps = range(version, file_format.version)
+            _execute(connection, "".join(file_format.upgrades[n] for n in steps), file_format)
     except sqlite3.Error as error:
         short = getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_SHORT_READ"
         if short or _code(error) in _BROKEN:
@@ -137,21 +144,22 @@ def _prepare(connection: sqlite3.Connection, wanted: Format) -> None:
         raise
 
 
-def _check(connection: sqlite3.Connection, wanted: Format) -> bool:
-    """Whether the file is empty and new; _UnusableError where it is neither that nor sound."""
+def _check(connection: sqlite3.Connection, file_format: Format) -> int | None:
+    """The version of a sound file, None for an empty one; _UnusableError if it is neither."""
     identity = _pragma(connection, "application_id"), _pragma(connection, "user_version")
     if identity == (0, 0) and not _pragma(connection, "schema_version"):
-        return True
-    if identity[0] != wanted.application_id:
+        return None
+    if identity[0] != file_format.application_id:
         raise _UnusableError("is not imgd's")
-    if identity[1] != wanted.version:
+    version = int(identity[1])
+    if version != file_format.version and version not in file_format.upgrades:
         raise _UnusableError(
-            f"has version {identity[1]}, and this imgd reads version {wanted.version}"
+            f"has version {version}, and this imgd reads version {file_format.version}"
         )
     if (verdict := _pragma(connection, "quick_check")) != "ok":
         raise _UnusableError(f"is corrupt ({verdict})")
-    wanted.probe(connection)
-    return False
+    file_format.probe(connection)
+    return version
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int | str:
@@ -160,15 +168,16 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int | str:
         return value
 
 
-def _create(connection: sqlite3.Connection, wanted: Format) -> None:
+def _execute(connection: sqlite3.Connection, sql: str, file_format: Format) -> None:
+    """Make tables and set the numbers in the file's header, all or none."""
     connection.executescript(
-        f"BEGIN EXCLUSIVE; {wanted.tables} PRAGMA application_id = {wanted.application_id}; "
-        f"PRAGMA user_version = {wanted.version}; COMMIT;"
+        f"BEGIN EXCLUSIVE; {sql} PRAGMA application_id = {file_format.application_id}; "
+        f"PRAGMA user_version = {file_format.version}; COMMIT;"
     )
 
 
 def _move_aside(path: str) -> str:
-    """Rename a file and its journals so that they still belong together; where it is now."""
+    """Rename a file and its journals so that they still belong together; the new path."""
     aside = f"{path}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     try:
         for suffix in ("", "-wal", "-shm", "-journal"):

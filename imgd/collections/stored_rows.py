@@ -1,4 +1,4 @@
-"""Collections as rows of the catalog's table: written, and judged when they are read.
+"""What is stored, as rows of SQLite tables: written, and checked when they are read.
 
 A row may have been changed by hand, or by a disk: what nothing can serve or show is no collection.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from imgd.core.messages import COLLECTION_NAME, MAX_MINUTES
 
@@ -34,8 +34,34 @@ class StoredCollection:
     timeout_minutes: int
 
 
+class StoredTimer(NamedTuple):
+    """A collection's timer, with the meanings that it has in ``StoredCollection``."""
+
+    name: str
+    expires_at: float | None
+    timeout_minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTimeout:
+    """The default timeout that was set last, and the one that the daemon was configured with then,
+    in minutes (0: never).
+    """
+
+    minutes: int
+    configured_minutes: int
+
+
+def timeout_from_row(row: tuple[Any, ...]) -> StoredTimeout:
+    """A stored timeout; ValueError says what makes no sense."""
+    minutes, configured_minutes = row
+    _must(_is_minutes(minutes), "minutes", minutes)
+    _must(_is_minutes(configured_minutes), "configured_minutes", configured_minutes)
+    return StoredTimeout(minutes, configured_minutes)
+
+
 def to_row(collection: StoredCollection) -> tuple[object, ...]:
-    """A collection as the table's columns want it."""
+    """A collection as values of the table's columns."""
     return (
         collection.name,
         os.fsencode(collection.directory),
@@ -56,7 +82,7 @@ def from_row(row: tuple[Any, ...]) -> StoredCollection:
     _must(isinstance(image_count, int) and image_count >= 0, "image_count", image_count)
     _must(_is_time(loaded_at), "loaded_at", loaded_at)
     _must(expires_at is None or _is_time(expires_at), "expires_at", expires_at)
-    _must(isinstance(minutes, int) and 0 <= minutes <= MAX_MINUTES, "timeout_minutes", minutes)
+    _must(_is_minutes(minutes), "timeout_minutes", minutes)
     return StoredCollection(
         name=name,
         directory=_directory(directory),
@@ -71,6 +97,10 @@ def from_row(row: tuple[Any, ...]) -> StoredCollection:
 def _must(holds: bool, column: str, value: object) -> None:
     if not holds:
         raise ValueError(f"its {column} is {value!r:.40}")
+
+
+def _is_minutes(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value <= MAX_MINUTES
 
 
 def _is_time(value: object) -> bool:

@@ -1,8 +1,8 @@
 """Served files: the one way from names to an open file, and what a folder holds.
 
 Opened, then judged: a file is opened without waiting and without following it to a terminal, must
-be a regular one, and the place that was really opened must lie below the root. What was checked is
-what is served. Whatever is wrong, the answer is the same NotFound.
+be a regular one, and what was really opened must lie below the root. What was checked is what is
+served. Whatever is wrong, the answer is the same NotFound.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ class Root:
 
     def judge(self, real: str, *, is_folder: bool = False) -> None:
         """Refuse with NotFound what really lies outside, or where nothing may be served."""
-        if any(is_below(real, place) for place in self.forbidden):
+        if any(is_below(real, folder) for folder in self.forbidden):
             raise NotFound
         if is_below(real, self.path):
             names = [name for name in real[len(self.path) :].split(os.sep) if name]
             if len(names) > 1 and not self.recursive and not self.follow_symlinks:
                 raise NotFound
-        elif self.follow_symlinks and not any(is_below(real, place) for place in SYSTEM_FOLDERS):
+        elif self.follow_symlinks and not any(is_below(real, folder) for folder in SYSTEM_FOLDERS):
             names = _names_apart(real, self.path)
         else:
             raise NotFound
@@ -108,7 +108,7 @@ class OpenFile:
         self.fd, self.name, self.facts = fd, name, facts
 
     def read(self, offset: int, length: int) -> bytes:
-        """At most ``length`` bytes from ``offset``; fewer only where the file ends or failed."""
+        """At most ``length`` bytes from ``offset``; fewer only if the file ends or failed."""
         return _read_at(self.fd, length, offset)
 
     def is_unchanged(self) -> bool:
@@ -131,7 +131,7 @@ def _pread(fd: int, length: int, offset: int) -> bytes:
 
 
 def seek_and_read(fd: int, length: int, offset: int) -> bytes:
-    """``pread`` where there is none. The descriptor is used by one sender only."""
+    """``pread`` for systems that have none. The descriptor is used by one sender only."""
     os.lseek(fd, offset, os.SEEK_SET)
     return os.read(fd, length)
 
@@ -146,7 +146,7 @@ def _facts(st: os.stat_result) -> FileFacts:
 def open_file(
     root: Root, names: tuple[str, ...], real_path_of: RealPath = _real_path_of
 ) -> OpenFile:
-    """The file of these names, open, or NotFound; the caller closes it. Unavailable where the
+    """The file of these names, open, or NotFound; the caller closes it. Unavailable if the
     machine is at fault.
 
     ``real_path_of`` is one of ``imgd.files.real_path``, by default the best that this machine has.
@@ -157,13 +157,13 @@ def open_file(
             raise NotFound
         fd = os.open(path, OPEN_FLAGS)
     except (OSError, ValueError) as error:
-        raise os_errors.told(error, NotFound()) from error
+        raise os_errors.to_error(error, NotFound()) from error
     try:
         facts = _judged(root, fd, names[-1], real_path_of(fd, path))
     except BaseException as error:
         os.close(fd)
         if isinstance(error, OSError):
-            raise os_errors.told(error, NotFound()) from error
+            raise os_errors.to_error(error, NotFound()) from error
         raise
     return OpenFile(fd, names[-1], facts)
 
@@ -193,20 +193,20 @@ def scan(
 ) -> Iterator[Entry]:
     """What a listing of this folder shows, in no order, one entry at a time, or NotFound.
 
-    ``on_link`` is told of each symbolic link, shown or not.
+    ``on_link`` is called with the name of each symbolic link, shown or not.
     """
     if not is_folder(root, names):
         raise NotFound
     try:
-        with os.scandir(os.path.realpath(root.join(names))) as found:
-            for entry in found:
+        with os.scandir(os.path.realpath(root.join(names))) as entries:
+            for entry in entries:
                 if entry.is_symlink():
                     on_link(entry.name)
                 shown = None if not names and entry.name in root.hidden else _entry(root, entry)
                 if shown is not None:
                     yield shown
     except OSError as error:
-        raise os_errors.told(error, NotFound()) from error
+        raise os_errors.to_error(error, NotFound()) from error
 
 
 def entry(root: Root, folder: str, name: str) -> Entry | None:
@@ -218,12 +218,12 @@ def entry(root: Root, folder: str, name: str) -> Entry | None:
         return None
 
 
-def _entry(root: Root, found: os.DirEntry[str]) -> Entry | None:
-    """A file or folder as listed: None where asking for it would give a 404."""
-    if not root.may_serve(found.name):
+def _entry(root: Root, entry: os.DirEntry[str]) -> Entry | None:
+    """A file or folder as listed: None if asking for it would give a 404."""
+    if not root.may_serve(entry.name):
         return None
     try:
-        return _as_listed(root, found.name, found.path, found.stat(follow_symlinks=False))
+        return _as_listed(root, entry.name, entry.path, entry.stat(follow_symlinks=False))
     except OSError:
         return None
 
@@ -251,7 +251,7 @@ def _judged_link(root: Root, path: str) -> os.stat_result:
 
 
 def hidden_by(root: Root) -> list[str]:
-    """Names of the root's top level that are there and hidden, for the URL map has them."""
+    """Names of the root's top level that are on the disk and hidden, as imgd's URLs have them."""
     return sorted(n for n in root.hidden if os.path.lexists(os.path.join(root.path, n)))
 
 
@@ -262,7 +262,7 @@ def stat_file(root: Root, names: tuple[str, ...]) -> FileFacts:
         if stat.S_ISLNK(st.st_mode):
             st = _judged_link(root, root.join(names))
     except (OSError, ValueError) as error:
-        raise os_errors.told(error, NotFound()) from error
+        raise os_errors.to_error(error, NotFound()) from error
     if not stat.S_ISREG(st.st_mode):
         raise NotFound
     return _facts(st)

@@ -1,6 +1,6 @@
 """Where an opened file really lies, whatever name it was opened by.
 
-Linux tells by ``/proc/self/fd``, macOS by ``F_GETPATH``. Elsewhere the name is resolved and must
+Linux says it by ``/proc/self/fd``, macOS by ``F_GETPATH``. Elsewhere the name is resolved and must
 still lead to the very file that is open.
 """
 
@@ -22,7 +22,7 @@ _DELETED: Final = " (deleted)"
 
 
 def by_proc(fd: int, path: str) -> str:
-    """The real path of ``fd`` as Linux's /proc tells it; the one it had where it has none now.
+    """The real path of ``fd`` by Linux's /proc; the one it had if it has none now.
 
     A name is judged without what Linux adds to it: ``frame.png``, replaced by its writer in the
     moment after it was opened, is an image still, and ``server.key`` a key.
@@ -42,7 +42,7 @@ def _has_gone(real: str, fd: int) -> bool:
 
 
 def by_fcntl(fd: int, path: str) -> str:
-    """The real path of ``fd`` as macOS tells it."""
+    """The real path of ``fd`` by macOS's F_GETPATH."""
     raw = fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(_MAX_PATH))  # type: ignore[attr-defined,unused-ignore]
     return os.fsdecode(raw.rstrip(b"\0"))
 
@@ -52,7 +52,7 @@ def by_name(fd: int, path: str) -> str:
 
     By ``lstat``: a file that was a link when it was opened, a file when it was resolved, and is a
     link again, is not the one that is open. Of a folder on the way that changes so nothing is
-    noticed: this is for where a descriptor cannot be asked.
+    noticed: this is for systems that cannot be asked about a descriptor.
     """
     real = os.path.realpath(path, strict=True)
     if not os.path.samestat(os.lstat(real), os.fstat(fd)):

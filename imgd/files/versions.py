@@ -1,9 +1,9 @@
-"""Whether a file is still the one that was read, asked of the file system for each request.
+"""Whether a file or folder is still the one that was read, asked of the file system each time.
 
 What was read once may be answered again while two things hold. The file of this path is the same
 inode with the same size and times; its change time moves with every write, whatever is done to the
-modification time afterwards. And no folder on the way has become a link, so that the place that was
-judged (``imgd.files.disk``) is the place that the path means.
+modification time afterwards. And no folder on the way has become a link, so that the path that was
+judged (``imgd.files.disk``) is still the path that is meant.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from imgd.files.disk import OpenFile
 # How long a file must have rested when it is read, in seconds. The kernel stamps times by its tick
 # (10 ms at most), FAT by two seconds: within one step, a second write leaves no trace.
 SETTLED: Final = 2.5
+# The same of a folder, in nanoseconds.
+FOLDER_SETTLED_NS: Final = 2_000_000_000
 MAX_OPEN: Final = 16  # files that stay open for a turn of the reactor
 
 
-class Stamp(NamedTuple):
-    """A version of a file: another one has another stamp. Times are in nanoseconds."""
+class FileVersion(NamedTuple):
+    """A version of a file; every other version differs from it. Times are in nanoseconds."""
 
     ctime_ns: int
     mtime_ns: int
@@ -34,45 +36,60 @@ class Stamp(NamedTuple):
 
     @property
     def facts(self) -> FileFacts:
-        """The same as what an answer is made from."""
+        """What an answer is made from."""
         return FileFacts(self.size, self.mtime_ns, self.ctime_ns, self.inode)
 
 
-def _stamp(st: os.stat_result) -> Stamp:
-    return Stamp(st.st_ctime_ns, st.st_mtime_ns, st.st_size, st.st_ino, st.st_dev)
+class FolderVersion(NamedTuple):
+    """A version of what a folder's entries are called, and of its mode. Times in nanoseconds."""
+
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+    def had_settled(self, read_at_ns: int) -> bool:
+        """Whether a change after ``read_at_ns`` (since the epoch) must give another version."""
+        return self.mtime_ns < read_at_ns - FOLDER_SETTLED_NS
 
 
-def stamp_of(fd: int) -> Stamp:
-    """The version that is open."""
-    return _stamp(os.fstat(fd))
+def folder_version(path: str) -> FolderVersion:
+    """The version of a folder now; OSError."""
+    st = os.stat(path)
+    return FolderVersion(st.st_mtime_ns, st.st_ctime_ns, st.st_ino, st.st_dev)
 
 
-def reopen(path: str, stamp: Stamp) -> OpenFile | None:
+def version_of(fd: int) -> FileVersion:
+    """The version of an open file; OSError."""
+    st = os.fstat(fd)
+    return FileVersion(st.st_ctime_ns, st.st_mtime_ns, st.st_size, st.st_ino, st.st_dev)
+
+
+def reopen(path: str, version: FileVersion) -> OpenFile | None:
     """Open a file that is the same (``PathValidator.is_same``) once more; None if it is not.
 
     What was judged was this inode, not this path, so that a path that leads elsewhere in the moment
-    of opening gives another stamp.
+    of opening gives another version.
     """
     try:
         fd = os.open(path, disk.OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
         return None
-    file = OpenFile(fd, os.path.basename(path), stamp.facts)
     try:
-        if stamp_of(fd) == stamp:
-            return file
-    except OSError:  # as the tree will say, which asks again
+        if version_of(fd) == version:
+            return OpenFile(fd, os.path.basename(path), version.facts)
+    except OSError:  # EIO, or ESTALE of a network disk
         pass
-    file.close()
+    os.close(fd)
     return None
 
 
-def is_settled(stamp: Stamp, now: float) -> bool:
-    """Whether a write after ``now`` (seconds since the epoch) must show in the stamp.
+def is_settled(version: FileVersion, now: float) -> bool:
+    """Whether a write after ``now`` (seconds since the epoch) must give another version.
 
     Windows has the time of creation for a change time, so that the later of both is asked.
     """
-    return max(stamp.ctime_ns, stamp.mtime_ns) < (now - SETTLED) * NANOSECONDS
+    return max(version.ctime_ns, version.mtime_ns) < (now - SETTLED) * NANOSECONDS
 
 
 class PathValidator:
@@ -84,10 +101,10 @@ class PathValidator:
 
     def __init__(self, call_soon: Callable[[Callable[[], None]], Any]) -> None:
         self._call_soon = call_soon
-        self._standing: set[str] = set()
-        self._open: dict[tuple[str, Stamp], OpenFile] = {}
+        self._real_folders: set[str] = set()
+        self._open: dict[tuple[str, FileVersion], OpenFile] = {}
 
-    def is_same(self, path: str, folder: str, stamp: Stamp) -> bool:
+    def is_same(self, path: str, folder: str, version: FileVersion) -> bool:
         """Whether ``path``, a name in the real ``folder``, is this version of a regular file."""
         try:
             st = os.lstat(path)
@@ -95,39 +112,39 @@ class PathValidator:
             return False
         # Compared field by field, the likeliest to differ first: no tuple is made.
         return (
-            st.st_ctime_ns == stamp.ctime_ns
-            and st.st_mtime_ns == stamp.mtime_ns
-            and st.st_size == stamp.size
-            and st.st_ino == stamp.inode
-            and st.st_dev == stamp.device
-            and (folder in self._standing or self._stands(folder))
+            st.st_ctime_ns == version.ctime_ns
+            and st.st_mtime_ns == version.mtime_ns
+            and st.st_size == version.size
+            and st.st_ino == version.inode
+            and st.st_dev == version.device
+            and (folder in self._real_folders or self._is_real(folder))
         )
 
-    def reopen(self, path: str, stamp: Stamp) -> OpenFile | None:
+    def reopen(self, path: str, version: FileVersion) -> OpenFile | None:
         """Open a file that ``is_same``, for this turn and all who ask for it in it: it is closed in
-        the next, and by nobody else. None where it is not the same now.
+        the next, and by nobody else. None if it is not the same now.
         """
-        found = self._open.get((path, stamp))
-        if found is None and (found := reopen(path, stamp)) is not None:
+        file = self._open.get((path, version))
+        if file is None and (file := reopen(path, version)) is not None:
             self._forget_soon()
             if len(self._open) >= MAX_OPEN:
                 self._close_all()
-            self._open[path, stamp] = found
-        return found
+            self._open[path, version] = file
+        return file
 
-    def _stands(self, folder: str) -> bool:
+    def _is_real(self, folder: str) -> bool:
         if not is_real(folder):
             return False
         self._forget_soon()
-        self._standing.add(folder)
+        self._real_folders.add(folder)
         return True
 
     def _forget_soon(self) -> None:
-        if not (self._standing or self._open):
+        if not (self._real_folders or self._open):
             self._call_soon(self._forget)
 
     def _forget(self) -> None:
-        self._standing.clear()
+        self._real_folders.clear()
         self._close_all()
 
     def _close_all(self) -> None:
@@ -142,10 +159,10 @@ def is_real(folder: str) -> bool:
         if os.name == "nt":  # links have more than one kind there
             return os.path.realpath(folder, strict=True) == folder
         while not stat.S_ISLNK(os.lstat(folder).st_mode):
-            above = os.path.dirname(folder)
-            if above == folder:
+            parent = os.path.dirname(folder)
+            if parent == folder:
                 return True
-            folder = above
+            folder = parent
     except OSError:
         pass
     return False

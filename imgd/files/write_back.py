@@ -13,7 +13,7 @@ import os
 from typing import Final
 
 from imgd.files.disk import OpenFile
-from imgd.files.versions import Stamp, reopen, stamp_of
+from imgd.files.versions import FileVersion, reopen, version_of
 
 # Tried on Linux 6.18, each with stores before and after fdatasync. tmpfs and ramfs never write
 # back; overlay was seen to do what lies under it does, which may be tmpfs and cannot be told;
@@ -21,23 +21,23 @@ from imgd.files.versions import Stamp, reopen, stamp_of
 KEEPS_TIMES: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
 
 
-def read(path: str, stamp: Stamp) -> bytes | None:
-    """The whole of this version, which had settled when this was called; another stamp, or the
-    same bytes, from now on. None where that cannot be promised. Blocks for the disk.
+def read(path: str, version: FileVersion) -> bytes | None:
+    """The whole of this version, which had settled when this was called; another version, or
+    the same bytes, from now on. None if that cannot be promised. Blocks for the disk.
     """
-    file = reopen(path, stamp)
+    file = reopen(path, version)
     if file is None:
         return None
     try:
-        return _read(file, stamp) if keeps_times(file.fd) else None
+        return _read(file, version) if keeps_times(file.fd) else None
     finally:
         file.close()
 
 
-def _read(file: OpenFile, stamp: Stamp) -> bytes | None:
+def _read(file: OpenFile, version: FileVersion) -> bytes | None:
     os.fdatasync(file.fd)
-    data = file.read(0, stamp.size)  # after the write-back: stores until then left no trace
-    return data if len(data) == stamp.size and stamp_of(file.fd) == stamp else None
+    data = file.read(0, version.size)  # after the write-back: stores until then left no trace
+    return data if len(data) == version.size and version_of(file.fd) == version else None
 
 
 def keeps_times(fd: int) -> bool:
@@ -46,8 +46,8 @@ def keeps_times(fd: int) -> bool:
     Not by device number: btrfs gives each subvolume one that no mount has.
     """
     try:
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as told:
-            mount = next((line.split()[1] for line in told if line.startswith("mnt_id:")), "")
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as info:
+            mount = next((line.split()[1] for line in info if line.startswith("mnt_id:")), "")
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
             return any(kind_of(line, mount) in KEEPS_TIMES for line in mounts)
     except OSError:  # no Linux
@@ -55,6 +55,6 @@ def keeps_times(fd: int) -> bool:
 
 
 def kind_of(line: str, mount: str) -> str:
-    """The type of file system in a line of mountinfo (proc(5)), "" where it is another mount's."""
+    """The type of file system in a line of mountinfo (proc(5)), "" if it is another mount's."""
     fields, _, source = line.partition(" - ")
     return source.split(" ", 1)[0] if fields.split(" ", 1)[0] == mount else ""

@@ -29,10 +29,10 @@ Text = bytes | str | None
 
 
 class AccessLog:
-    """A file that lines are appended to; StartError where it cannot be opened.
+    """A file that lines are appended to; StartError if it cannot be opened.
 
-    Written to by one thread. A line that cannot be written is lost: the log tells once, and once
-    more when lines are written again; no request ever hears of it.
+    Written to by one thread. A line that cannot be written is lost: the daemon's log has one line
+    of it, and one when lines are written again; no request fails for it.
     """
 
     log = Logger()
@@ -72,7 +72,7 @@ class AccessLog:
             self._lost = 0
 
     def reopen(self) -> None:
-        """Open the file anew, as after it was rotated; the old one stays where that fails."""
+        """Open the file anew, as after it was rotated; the old one stays if that fails."""
         if self._descriptor is None:
             return
         try:
@@ -116,7 +116,7 @@ def combined(
 ) -> str:
     r"""A line of Apache's combined log format, without its end.
 
-    ``when`` is in seconds since the epoch, ``size`` the body's bytes; what is missing is ``-``.
+    ``when`` is in seconds since the epoch, ``size`` in bytes of the body; what is missing is ``-``.
     Quotes, backslashes and everything outside printable ASCII are written as ``\xHH``, as nginx
     does. https://httpd.apache.org/docs/2.4/logs.html#combined
     """
@@ -152,5 +152,5 @@ def _bytewise(text: Text) -> str:
     return raw.decode("latin-1")
 
 
-def _hex(found: re.Match[str]) -> str:
-    return f"\\x{ord(found[0]):02X}"
+def _hex(match: re.Match[str]) -> str:
+    return f"\\x{ord(match[0]):02X}"

@@ -15,18 +15,18 @@ NAME_TIMEOUT: Final = 1.0  # seconds; a resolver that does not answer would take
 def machine_names() -> list[str]:
     """The machine's name and its fully qualified one, without repetition.
 
-    The second asks the resolver; one that does not answer within ``NAME_TIMEOUT`` is left behind.
+    The second asks the resolver, which has ``NAME_TIMEOUT`` seconds to answer.
     """
     answers: list[str] = []
-    asking = threading.Thread(target=lambda: answers.append(socket.getfqdn()), daemon=True)
-    asking.start()
-    asking.join(NAME_TIMEOUT)
+    resolver = threading.Thread(target=lambda: answers.append(socket.getfqdn()), daemon=True)
+    resolver.start()
+    resolver.join(NAME_TIMEOUT)
     names = [name for name in (machine_name(), *answers) if _is_name(name)]
     return list(dict.fromkeys(names))
 
 
 def machine_name() -> str:
-    """What the machine calls itself; "" where it does not say."""
+    """The machine's own name; "" if it has none."""
     try:
         return socket.gethostname()
     except (OSError, UnicodeError):
@@ -41,12 +41,12 @@ def _is_name(name: str) -> bool:
 def machine_addresses() -> list[str]:
     """The addresses of every interface, IPv4 and IPv6, without scoped (link-local IPv6) ones."""
     try:
-        found = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips]
+        addresses = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips]
     except (
         Exception
     ):  # a system call of one platform or another: no address is worth a failed start
         return []
-    texts = [ip if isinstance(ip, str) else ip[0] for ip in found]
+    texts = [ip if isinstance(ip, str) else ip[0] for ip in addresses]
     return list(dict.fromkeys(text for text in texts if _is_global_scope(text)))
 
 

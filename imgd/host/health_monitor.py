@@ -1,4 +1,4 @@
-"""Faults as the log and ``/health`` tell them: once when one begins, once when it is over."""
+"""Faults as the log and ``/health`` report them: once when one begins, once when it is over."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from collections.abc import Callable
 from twisted.python.failure import Failure
 
 from imgd.core.health import REASONS, Fault, HealthState
-from imgd.errors import ImgdError
 from imgd.logs import LOG_INTERVAL, Logger
 
 
 class HealthMonitor:
-    """Whoever meets a fault reports it here. ``seconds`` is a monotonic clock.
+    """Whatever meets a fault reports it here, on the reactor's thread. ``seconds`` is monotonic.
 
-    To be called on the reactor's thread. The log is told of a fault's beginning and its end,
-    however often it is met in between.
+    The log has one line of a fault's beginning and one of its end, however often it is met.
     """
 
     log = Logger()
@@ -23,14 +21,16 @@ class HealthMonitor:
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         self._faults = HealthState()
-        self._told_at: float | None = None
-        self._untold = 0
+        self._last_failure: float | None = None
+        self._skipped_failures = 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._faults
 
     def report(self, name: str, *, detail: object = "", lasts: bool = False) -> None:
-        """A fault of ``imgd.core.health`` was met; ``detail`` is for the log alone."""
+        """A fault of ``imgd.core.health`` was met; ``detail`` is for the log alone. One that
+        ``lasts`` is over when it is cleared, others when they were not met for a while.
+        """
         reason = REASONS[name]
         if self._faults.report(name, reason, self._seconds(), lasts=lasts):
             self.log.error(
@@ -40,38 +40,34 @@ class HealthMonitor:
                 more=f" [{detail}]" if detail else "",
             )
 
-    def met(self, error: ImgdError) -> None:
-        """An answer was 503 for this error: where it names a fault, that fault is reported."""
-        if name := getattr(error, "fault", ""):
-            self.report(name, detail=error.__cause__ or "")
-
     def clear(self, name: str) -> None:
         """A fault is over."""
         if (fault := self._faults.clear(name)) is not None:
-            self._tell_over(name, fault)
+            self._log_recovery(name, fault)
 
     def unexpected(self, what: str, failure: Failure) -> None:
-        """What nobody foresaw, but somebody outside may have brought about: told once a second at
-        most, and with the next how many were not.
+        """An error that nobody foresaw, but somebody outside may have caused: logged once a second
+        at most, with the number of those that were not.
         """
         now = self._seconds()
-        if self._told_at is not None and now - self._told_at < LOG_INTERVAL:
-            self._untold += 1
+        if self._last_failure is not None and now - self._last_failure < LOG_INTERVAL:
+            self._skipped_failures += 1
             return
-        more = f" (and {self._untold} more that were not told)" if self._untold else ""
-        self._told_at, self._untold = now, 0
+        skipped = self._skipped_failures
+        more = f" (and {skipped} more that were not logged)" if skipped else ""
+        self._last_failure, self._skipped_failures = now, 0
         self.log.failure("{what}{more}", failure, what=what, more=more)
 
     def tick(self) -> None:
         """Called every second or so: passing faults come to their end."""
         for name, fault in self._faults.clear_passed(self._seconds()):
-            self._tell_over(name, fault)
+            self._log_recovery(name, fault)
 
     def reasons(self) -> list[str]:
         """One sentence for each fault that there is now."""
         return self._faults.reasons()
 
-    def _tell_over(self, name: str, fault: Fault) -> None:
+    def _log_recovery(self, name: str, fault: Fault) -> None:
         self.log.info(
             "Recovered ({name}): met {count} times in {span} s",
             name=name,

@@ -1,7 +1,7 @@
 """One daemon per state folder, and how a client on the same machine finds it.
 
-The daemon holds a lock on ``daemon.lock`` and says in ``daemon.json`` where it listens. The kernel
-frees the lock however the daemon ends, so that nothing a ``kill -9`` leaves stands in the way.
+The daemon holds a lock on ``daemon.lock`` and writes into ``daemon.json`` where it listens. The
+kernel frees the lock however the daemon ends, so that a ``kill -9`` leaves nothing in the way.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from imgd.errors import StartError
-from imgd.host.atomic import write_file
+from imgd.host.atomic_files import write_file
 
-# A client looks by taking the lock, for microseconds: a daemon that starts then tries again.
-PATIENCE: Final = 0.2  # seconds
+# A client checks by taking the lock, for microseconds: a daemon that starts then tries again.
+TIMEOUT: Final = 0.2  # seconds
 
 
 class RunningDaemon(msgspec.Struct, frozen=True, kw_only=True):
-    """A running daemon: its URLs, its CA certificate's path where it made one, and when it started
-    (wall seconds since the epoch).
+    """A running daemon: its URLs, the path of the CA certificate that it made, if it did, and when
+    it started (wall seconds since the epoch).
     """
 
     pid: int
@@ -39,29 +39,29 @@ class InstanceLock:
     """The state folder, held by this process until it is released or the process ends."""
 
     def __init__(self, state_dir: str, lock: FileLock) -> None:
-        self._announcement = _announcement(state_dir)
+        self._path = _daemon_file(state_dir)
         self._lock = lock
 
     def publish(self, urls: Sequence[str], ca: str | None) -> None:
-        """Tell local clients where the daemon listens; OSError where it cannot be written."""
-        said = {"pid": os.getpid(), "urls": list(urls), "ca": ca, "started_at": time.time()}
+        """Write for local clients where the daemon listens; OSError if that fails."""
+        content = {"pid": os.getpid(), "urls": list(urls), "ca": ca, "started_at": time.time()}
         # json and not msgspec: the path of ``ca`` may hold surrogates (PEP 383).
-        write_file(self._announcement, json.dumps(said).encode("ascii") + b"\n", mode=0o600)
+        write_file(self._path, json.dumps(content).encode("ascii") + b"\n", mode=0o600)
 
     def release(self) -> None:
-        """Let another daemon have the state folder. A second release does nothing."""
+        """Give the state folder back. A second release does nothing."""
         if self._lock.is_locked:
             self.unpublish()
             self._lock.release()
 
     def unpublish(self) -> None:
-        """Take the announcement back."""
+        """Remove what ``publish`` wrote."""
         with suppress(OSError):
-            os.remove(self._announcement)
+            os.remove(self._path)
 
 
-def hold(state_dir: str) -> InstanceLock:
-    """Hold a state folder that exists, or StartError, which says who holds it.
+def acquire(state_dir: str) -> InstanceLock:
+    """Lock a state folder that exists, or StartError, which says who holds it.
 
     To be called in the process that serves: a lock does not follow a fork. A folder of another user
     is refused before anything in it is touched: its owner can read, and replace, all that it holds.
@@ -69,32 +69,32 @@ def hold(state_dir: str) -> InstanceLock:
     _refuse_foreign(state_dir)
     lock = _lock(state_dir)
     try:
-        lock.acquire(timeout=PATIENCE, poll_interval=PATIENCE / 10)
+        lock.acquire(timeout=TIMEOUT, poll_interval=TIMEOUT / 10)
     except Timeout:
         raise StartError(_conflict(state_dir)) from None
     except OSError as error:
         raise StartError(f"The state folder {state_dir} cannot be used: {error.strerror}.") from (
             error
         )
-    held = InstanceLock(state_dir, lock)
-    held.unpublish()  # what a daemon that was killed left
-    return held
+    instance_lock = InstanceLock(state_dir, lock)
+    instance_lock.unpublish()  # what a daemon that was killed left
+    return instance_lock
 
 
 def find(state_dir: str) -> RunningDaemon | None:
-    """The daemon that runs on a state folder; None where none does, or it is still starting."""
-    said = _read(state_dir)
-    return said if said is not None and _is_held(state_dir) else None
+    """The daemon that runs on a state folder; None if none does, or it is still starting."""
+    daemon = _read(state_dir)
+    return daemon if daemon is not None and _is_held(state_dir) else None
 
 
 def default_state_dir(environ: Mapping[str, str]) -> str:
-    """The state folder where no option names one: the same for the daemon and its clients.
+    """The state folder if no option names one: the same for the daemon and its clients.
 
     ``STATE_DIRECTORY`` is systemd's, and may list several (systemd.exec(5)): the first counts.
     """
-    named = environ.get("IMGD_STATE_DIR") or environ.get("STATE_DIRECTORY", "").split(":")[0]
-    if named:
-        return os.path.abspath(os.path.expanduser(named))
+    path = environ.get("IMGD_STATE_DIR") or environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if path:
+        return os.path.abspath(os.path.expanduser(path))
     return platformdirs.user_state_dir("imgd", appauthor=False)
 
 
@@ -115,7 +115,7 @@ def _refuse_foreign(state_dir: str) -> None:
         )
 
 
-def _announcement(state_dir: str) -> str:
+def _daemon_file(state_dir: str) -> str:
     return os.path.join(state_dir, "daemon.json")
 
 
@@ -125,8 +125,8 @@ def _lock(state_dir: str) -> FileLock:
 
 
 def _conflict(state_dir: str) -> str:
-    said = _read(state_dir)
-    who = "" if said is None else f" ({', '.join([f'pid {said.pid}', *said.urls])})"
+    daemon = _read(state_dir)
+    who = "" if daemon is None else f" ({', '.join([f'pid {daemon.pid}', *daemon.urls])})"
     return (
         f"Another imgd{who} holds the state folder {state_dir}; stop it, or give this one its own "
         "--state-dir."
@@ -135,7 +135,7 @@ def _conflict(state_dir: str) -> str:
 
 def _read(state_dir: str) -> RunningDaemon | None:
     try:
-        with open(_announcement(state_dir), "rb") as file:
+        with open(_daemon_file(state_dir), "rb") as file:
             return msgspec.convert(json.load(file), RunningDaemon)
     except (OSError, ValueError):  # msgspec's and json's errors are ValueErrors
         return None

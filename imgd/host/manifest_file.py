@@ -6,24 +6,22 @@ import heapq
 import mmap
 import os
 import re
-import secrets
 import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from hashlib import blake2b
 from typing import IO, Final
 
 import msgspec
 
 from imgd.errors import BadRequest
-from imgd.host.atomic import sync_folder
+from imgd.host import atomic_files
 
 IN_MEMORY: Final = 50_000  # lines, of some 130 bytes each with Python's own
 MAX_SMALL: Final = 1 << 20  # bytes
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 class SortedLines:
@@ -71,25 +69,9 @@ class SortedLines:
 
 
 def write_chunks(path: str, chunks: Iterable[bytes], mode: int = 0o644) -> None:
-    """Put the chunks together at ``path`` in one step, as :func:`imgd.host.atomic.write_file` does.
-
-    Missing folders are made. An OSError, or an error in ``chunks``, leaves what was there.
-    """
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".imgd-{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(temporary, _CREATE, mode)
-    try:
-        with open(descriptor, "wb") as file:
-            file.writelines(chunks)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    sync_folder(folder)
+    """Make missing folders, and put the chunks at ``path`` as ``atomic_files`` does."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    atomic_files.write_chunks(path, chunks, mode)
 
 
 class Done:

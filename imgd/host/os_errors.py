@@ -1,4 +1,4 @@
-"""What the system's errors mean to whoever asked: nothing there, or a machine that cannot now."""
+"""What the system's errors mean to a client: not found, or a machine that cannot now."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _FAILED: Final = frozenset((errno.EIO, errno.ENOMEM, errno.ETIMEDOUT, errno.ENOT
 
 
 def is_transient(error: OSError) -> bool:
-    """Whether it fails for want of a descriptor: soon it will not."""
+    """Whether there was no descriptor left, so that the same may succeed soon."""
     return error.errno in _NO_DESCRIPTOR
 
 
-def told(error: BaseException, otherwise: ImgdError) -> ImgdError:
-    """The error to raise: Unavailable where the machine is at fault, else ``otherwise``.
+def to_error(error: BaseException, otherwise: ImgdError) -> ImgdError:
+    """The error to raise: Unavailable if the machine is at fault, else ``otherwise``.
 
-    So nobody takes a file for gone that could only not be opened.
+    So nobody takes a file for gone that only could not be opened.
     """
     number = getattr(error, "errno", None)
     if number in _NO_DESCRIPTOR:

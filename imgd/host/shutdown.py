@@ -1,4 +1,4 @@
-"""How the daemon is told to end: once in good order, twice at once."""
+"""Signals that end the daemon: the first in good order, the second at once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SIGNALS: Final = ("SIGTERM", "SIGINT")
 
 
 class Shutdown:
-    """Hears SIGTERM and SIGINT: the first stops the reactor, whose shutdown drains; every further
-    one calls ``abort_now``.
+    """Handles SIGTERM and SIGINT: the first stops the reactor, whose shutdown drains connections;
+    every further one calls ``abort_now``.
 
     Twisted's own handlers end the process by the signal itself, which a service manager takes for a
     failure, and log an error for the second.
@@ -26,37 +26,37 @@ class Shutdown:
 
     def __init__(self, reactor: Any, abort_now: Callable[[], None]) -> None:
         self._reactor = reactor
-        self._hurry = abort_now
-        self._asked = False
+        self._abort_now = abort_now
+        self._is_stopping = False
 
-    def listen(self) -> None:
+    def install(self) -> None:
         """Take the place of the reactor's handlers once it runs; on the main thread."""
         for name in SIGNALS:
-            signal.signal(getattr(signal, name), self._hear)
+            signal.signal(getattr(signal, name), self._handle)
 
     def uninstall(self) -> None:
-        """Everything is done, and only the interpreter's end is left, during which a signal would
-        kill it: hear none any more.
+        """Ignore signals after a stop: only the interpreter's end is left, and a signal during it
+        would kill the process.
         """
-        for name in SIGNALS if self._asked else ():
+        for name in SIGNALS if self._is_stopping else ():
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
-    def _hear(self, number: int, _frame: object) -> None:
-        self._reactor.callFromThread(self.ask, signal.Signals(number).name)
+    def _handle(self, number: int, _frame: object) -> None:
+        self._reactor.callFromThread(self.stop, signal.Signals(number).name)
 
-    def ask(self, name: str) -> None:
-        """Stop, or stop at once."""
-        if self._asked:
+    def stop(self, name: str) -> None:
+        """Stop, or the second time stop at once; ``name`` is the signal's."""
+        if self._is_stopping:
             self.log.info("Received {name} again: ending at once", name=name)
-            self._hurry()
+            self._abort_now()
         else:
-            self._asked = True
+            self._is_stopping = True
             self.log.info("Received {name}: ending when what is under way is done", name=name)
             self._reactor.stop()
 
 
 async def within(seconds: float, work: Deferred[Any], clock: Any) -> bool:
-    """Whether work was done in time; else it is left behind."""
+    """Whether work was done in time; else it is cancelled."""
     try:
         await work.addTimeout(seconds, clock)
     except (CancelledError, DeferredTimeout):

@@ -1,7 +1,7 @@
-"""Whose program is at the other end of a connection from this very machine. Linux.
+"""Which user's program is at the other end of a connection from this machine. Linux.
 
-The kernel is asked for one socket by netlink (sock_diag(7)): 20 us, however many there are. Where
-that is not to be had, ``/proc/net/tcp`` and ``tcp6`` are read (proc(5)): 25 ms with 8,000 sockets.
+The kernel is asked for one socket by netlink (sock_diag(7)): 20 us, however many there are. If
+that is not allowed, ``/proc/net/tcp`` and ``tcp6`` are read (proc(5)): 25 ms with 8,000 sockets.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ _NETLINK_SOCK_DIAG: Final = 4
 _REQUEST: Final = 1  # NLM_F_REQUEST
 _ANY: Final = 0xFFFFFFFF  # every state, any cookie
 _HEADER: Final = struct.Struct("=IHHII")  # nlmsghdr
-_ASKED: Final = struct.Struct("=BBBBI")  # inet_diag_req_v2, before its inet_diag_sockid
+_QUESTION: Final = struct.Struct("=BBBBI")  # inet_diag_req_v2, before its inet_diag_sockid
 _PORTS: Final = struct.Struct("!HH")
 _ID_END: Final = struct.Struct("=III")  # interface and cookie of a sockid
-_TOLD: Final = struct.Struct("=II")  # uid and inode, at the end of an inet_diag_msg
-_TOLD_AT: Final = _HEADER.size + 64
+_ANSWER: Final = struct.Struct("=II")  # uid and inode, at the end of an inet_diag_msg
+_ANSWER_AT: Final = _HEADER.size + 64
 
 Address = IPv4Address | IPv6Address
 
 
-class SocketEnd(NamedTuple):
+class SocketAddress(NamedTuple):
     """One end of a TCP connection."""
 
     host: str
     port: int
 
 
-Lookup = Callable[[SocketEnd, SocketEnd], int | None]
+Lookup = Callable[[SocketAddress, SocketAddress], int | None]
 
 
 def choose() -> Lookup | None:
-    """How this system tells whose a socket is: the user's id, None where there is no such socket.
+    """This system's way to find whose a socket is, None if it has none: a function that gives the
+    user's id, None if there is no such socket, and OSError if the system does not answer.
 
-    Arguments are the socket's own end, and the one that it is connected to; OSError where the
-    system does not answer. The whole is None where there is nothing to ask.
+    Its arguments are the socket's own end, and the one that it is connected to.
     """
-    nowhere = SocketEnd("127.0.0.1", 1), SocketEnd("127.0.0.1", 1)
+    nowhere = SocketAddress("127.0.0.1", 1), SocketAddress("127.0.0.1", 1)
     for lookup in (by_netlink, by_proc):
         try:
             lookup(*nowhere)
@@ -63,35 +63,35 @@ def own_users() -> frozenset[int]:
     return frozenset((0, os.geteuid())) if hasattr(os, "geteuid") else frozenset()
 
 
-def by_netlink(own: SocketEnd, other: SocketEnd) -> int | None:
-    """Ask for this one socket."""
+def by_netlink(own: SocketAddress, other: SocketAddress) -> int | None:
+    """Ask the kernel for this one socket."""
     if not hasattr(socket, "AF_NETLINK"):
         raise OSError(errno.EAFNOSUPPORT, "there is no netlink")
     here, there = _address(own.host), _address(other.host)
     family = socket.AF_INET if here.version == 4 else socket.AF_INET6
     ends = here.packed.ljust(16, b"\0") + there.packed.ljust(16, b"\0")
-    wanted = (
-        _ASKED.pack(family, socket.IPPROTO_TCP, 0, 0, _ANY)
+    question = (
+        _QUESTION.pack(family, socket.IPPROTO_TCP, 0, 0, _ANY)
         + _PORTS.pack(own.port, other.port)
         + ends
         + _ID_END.pack(0, _ANY, _ANY)
     )
-    size = _HEADER.size + len(wanted)
+    size = _HEADER.size + len(question)
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
     with socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG) as link:
         link.settimeout(TIMEOUT)
-        link.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0) + wanted)
+        link.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0) + question)
         answer = link.recv(4096)
     if _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
         number = -struct.unpack_from("=i", answer, _HEADER.size)[0]
         if number == errno.ENOENT:
             return None
         raise OSError(number, os.strerror(number))
-    return _user(*_TOLD.unpack_from(answer, _TOLD_AT))
+    return _user(*_ANSWER.unpack_from(answer, _ANSWER_AT))
 
 
-def by_proc(own: SocketEnd, other: SocketEnd, folder: str = "/proc/net") -> int | None:
-    """Look for this one socket among all."""
+def by_proc(own: SocketAddress, other: SocketAddress, folder: str = "/proc/net") -> int | None:
+    """Find this one socket in the tables of all."""
     here, there = _address(own.host), _address(other.host)
     spellings = [(here, there)]
     if here.version == 4:  # a socket of IPv6 may be connected to an address of IPv4
@@ -100,8 +100,8 @@ def by_proc(own: SocketEnd, other: SocketEnd, folder: str = "/proc/net") -> int 
         row = f": {_hex(one, own.port)} {_hex(two, other.port)} ".encode("ascii")
         with open(os.path.join(folder, "tcp" if one.version == 4 else "tcp6"), "rb") as table:
             content = table.read()
-        if (at := content.find(row)) >= 0:
-            fields = content[at + len(row) :].split(None, 7)
+        if (start := content.find(row)) >= 0:
+            fields = content[start + len(row) :].split(None, 7)
             return _user(int(fields[4]), int(fields[6]))
     return None
 
@@ -121,6 +121,6 @@ def _mapped(address: Address) -> IPv6Address:
 
 
 def _hex(address: Address, port: int) -> str:
-    """As the kernel writes it: words of 32 bits in its own byte order."""
+    """As the kernel writes an address: words of 32 bits in its own byte order."""
     words = struct.unpack(f"={len(address.packed) // 4}I", address.packed)
     return f"{''.join(f'{word:08X}' for word in words)}:{port:04X}"

@@ -8,8 +8,8 @@ from contextlib import suppress
 _SIZE = 64 * 1024  # bytes: what storing a change may need for its journal
 
 
-def write(folder: str) -> None:
-    """Write a file, see it on the disk, and remove it; OSError where that fails. Blocks."""
+def check_writable(folder: str) -> None:
+    """Write a file to the disk, and remove it; OSError if that fails. Blocks."""
     path = os.path.join(folder, ".probe")
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from imgd.core import access_rules
 from imgd.errors import Forbidden, ImgdError
-from imgd.host.socket_owner import Lookup, SocketEnd, own_users
+from imgd.host.socket_owner import Lookup, SocketAddress, own_users
 from imgd.logs import Logger
 from imgd.web.request import Request
 
@@ -98,7 +98,7 @@ class Access:
         peer, host = request.other_end(), request.getHost()
         try:
             user = self._socket_owner(
-                SocketEnd(peer.host, peer.port), SocketEnd(host.host, host.port)
+                SocketAddress(peer.host, peer.port), SocketAddress(host.host, host.port)
             )
         except OSError:
             user = None

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from imgd.collections.manager import CollectionManager, RunBlocking
+from imgd.collections.manager import CollectionManager
 from imgd.core import media, paths
 from imgd.core.conditional import NANOSECONDS
 from imgd.core.plan import Plan, Representation, plan, serialize_headers
@@ -22,6 +22,7 @@ from imgd.core.routes import Route, RouteKind, file_path, route
 from imgd.errors import NotFound, Unavailable
 from imgd.files import disk, versions, write_back
 from imgd.files.disk import OpenFile, Root
+from imgd.host.blocking import RunOwn
 from imgd.web.bodies import FileBody, FileChanged
 from imgd.web.lru_cache import LruCache
 from imgd.web.memory_admission import MemoryAdmission, Read
@@ -46,7 +47,7 @@ class CachedFile:
     root: Root
     path: str
     folder: str
-    version: versions.Stamp
+    version: versions.FileVersion
     representation: Representation
     head: bytes
     unchanged: bytes
@@ -72,7 +73,7 @@ class FileCache:
         manager: CollectionManager,
         memory: int,
         call_soon: Callable[[Callable[[], None]], Any],
-        run_unawaited: RunBlocking,
+        run_unawaited: RunOwn,
         read: Read = write_back.read,
     ) -> None:
         self._documents = documents
@@ -120,7 +121,7 @@ class FileCache:
         file = self._validator.reopen(cached.path, cached.version)
         return None if file is None else _read_body(file, answer)
 
-    def _keep(self, key: bytes, version: versions.Stamp, body: bytes | None) -> None:
+    def _keep(self, key: bytes, version: versions.FileVersion, body: bytes | None) -> None:
         """Keep the bytes of a version; None: they can never be kept."""
         cached = self._cache.entries.get(key)
         if cached is not None and cached.version == version:
@@ -182,7 +183,7 @@ def _read_file(
 ) -> CachedFile | None:
     """What answers are made of; None if the disk fails or the file changes meanwhile."""
     try:
-        version = versions.stamp_of(file.fd)
+        version = versions.version_of(file.fd)
     except OSError:
         return None
     representation = Representation.of(file.name, version.facts, now)

@@ -43,12 +43,10 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
         url_path = paths.parse(b"/" + below)
         if url_path is None:
             raise NotFound
-        if not url_path.is_folder:
-            self._send_or_redirect(request, url_path.names)
-            return None
-        if not disk.is_folder(self._root, url_path.names):
-            raise NotFound
-        return self._folders.listing(request, self._root, base, url_path.names)
+        if url_path.is_folder:  # which is asked for on a thread: its disk may hang
+            return self._folders.listing(request, self._root, base, url_path.names)
+        self._send_or_redirect(request, url_path.names)
+        return None
 
     def _send_or_redirect(self, request: Request, names: tuple[str, ...]) -> None:
         try:

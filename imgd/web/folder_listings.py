@@ -7,13 +7,13 @@ from typing import Final
 
 from msgspec import Raw
 
-from imgd.collections.manager import RunBlocking
 from imgd.core import listing, messages, paths
 from imgd.core.folder_json import listing_message
 from imgd.core.listing import Page, Query
 from imgd.core.wait_limits import WaitLimit
 from imgd.files.disk import Root
 from imgd.files.folder_indexes import FolderIndexes
+from imgd.host.blocking import RunBlocking
 from imgd.host.workers import JobProgress
 from imgd.web import pages
 from imgd.web.endpoint import respond_json, respond_page, vary_by_accept
@@ -87,14 +87,14 @@ class FolderListings:
         *,
         with_size: bool,
     ) -> bytes:
-        asked_at, progress = self._indexes.ask(), JobProgress()
+        number = self._indexes.next_number()
 
-        def work(root: Root, names: tuple[str, ...], progress: JobProgress) -> bytes:
-            page = self._indexes.page(root, names, query, asked_at, progress, with_size=with_size)
+        def work(progress: JobProgress) -> bytes:
+            page = self._indexes.page(root, names, query, number, progress, with_size=with_size)
             return serialize(page)
 
-        body: bytes = await self._run(work, root, names, progress)
-        return body
+        folder = "/".join((root.path, *names))
+        return await self._run(root.path, work, JobProgress(), key=folder)
 
 
 def wants_json(request: Request) -> bool:

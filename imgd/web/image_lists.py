@@ -6,14 +6,14 @@ from typing import Final
 
 from msgspec import Raw
 
-from imgd.collections.manager import CollectionManager, LoadedCollection, RunBlocking
+from imgd.collections.manager import CollectionManager, LoadedCollection
 from imgd.core import listing, media, messages, paths, routes
 from imgd.core.conditional import NANOSECONDS, FileFacts
 from imgd.core.name_index import NameIndex
 from imgd.core.wait_limits import WaitLimit
 from imgd.errors import BadRequest, NotFound
 from imgd.files import disk
-from imgd.files.disk import Root
+from imgd.host.blocking import RunBlocking
 from imgd.web.backpressure import BackpressuredWriter
 from imgd.web.endpoint import respond_json
 from imgd.web.request import Request
@@ -54,12 +54,10 @@ class ImageLists:
     ) -> None:
         with self._pages.slot(loaded.root.path, request.peer):
             names = await self._manager.names(loaded)
-            page = await self._run(self._page, loaded.root, loaded, names, limit, after)
+            page = await self._run(loaded.root.path, self._page, loaded, names, limit, after)
             respond_json(request, Raw(page))
 
-    def _page(
-        self, _root: Root, loaded: LoadedCollection, names: NameIndex, limit: int, after: str
-    ) -> bytes:
+    def _page(self, loaded: LoadedCollection, names: NameIndex, limit: int, after: str) -> bytes:
         start = names.index_after(after) if after else 0
         page = names.page(start, limit)
         has_next = start + len(page) < len(names)
@@ -86,9 +84,10 @@ class ImageLists:
         for start in range(0, len(names), listing.PAGE_SIZE):
             if writer.is_over:
                 return
-            await writer.write(await self._run(self._lines, loaded.root, loaded, names, start))
+            path = loaded.root.path
+            await writer.write(await self._run(path, self._lines, loaded, names, start))
 
-    def _lines(self, _root: Root, loaded: LoadedCollection, names: NameIndex, start: int) -> bytes:
+    def _lines(self, loaded: LoadedCollection, names: NameIndex, start: int) -> bytes:
         images = self._images(loaded, names.page(start, listing.PAGE_SIZE))
         return b"".join(messages.encode(image) + b"\n" for image in images)
 

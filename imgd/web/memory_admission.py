@@ -8,15 +8,15 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from imgd.collections.manager import RunBlocking
 from imgd.errors import Unavailable
-from imgd.files.versions import Stamp
+from imgd.files.versions import FileVersion
+from imgd.host.blocking import RunOwn
 from imgd.logs import Logger
 
 # Files in the queue; one that does not fit is tried again by its next request.
 MAX_WAITING: Final = 64
 
-Read = Callable[[str, Stamp], bytes | None]
+Read = Callable[[str, FileVersion], bytes | None]
 
 
 class MemoryAdmission:
@@ -30,17 +30,17 @@ class MemoryAdmission:
 
     def __init__(
         self,
-        run_unawaited: RunBlocking,
+        run_unawaited: RunOwn,
         read: Read,
-        keep: Callable[[bytes, Stamp, bytes | None], None],
+        keep: Callable[[bytes, FileVersion, bytes | None], None],
     ) -> None:
         self._run_unawaited = run_unawaited
         self._read = read
         self._keep = keep
-        self._waiting: dict[bytes, tuple[str, Stamp]] = {}
+        self._waiting: dict[bytes, tuple[str, FileVersion]] = {}
         self._is_reading = False
 
-    def request(self, key: bytes, path: str, stamp: Stamp) -> None:
+    def request(self, key: bytes, path: str, stamp: FileVersion) -> None:
         """Queue this version."""
         if key in self._waiting or len(self._waiting) >= MAX_WAITING:
             return
@@ -54,7 +54,7 @@ class MemoryAdmission:
         reading: Deferred[bytes | None] = self._run_unawaited(self._read, path, stamp)
         reading.addErrback(self._on_failure).addBoth(self._on_read, key, stamp)
 
-    def _on_read(self, result: Any, key: bytes, stamp: Stamp) -> None:
+    def _on_read(self, result: Any, key: bytes, stamp: FileVersion) -> None:
         self._is_reading = False
         del self._waiting[key]
         if not isinstance(result, Failure):

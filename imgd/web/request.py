@@ -121,13 +121,14 @@ class Request(TwistedRequest):
         The system's error behind ``why`` is reported if it is the machine's fault.
         """
         if why is not None and why.__cause__ is not None:
-            self.report(os_errors.told(why.__cause__, NotFound()))
+            self.report(os_errors.to_error(why.__cause__, NotFound()))
         if not self.is_gone:
             self.channel.transport.abortConnection()  # type: ignore[union-attr]
 
     def report(self, error: ImgdError) -> None:
         """Report the fault of the machine that an error names, if it names one."""
-        self.site.health_monitor.met(error)  # not the channel's: the client may have gone
+        if fault := getattr(error, "fault", ""):  # not by the channel: the client may have gone
+            self.site.health_monitor.report(fault, detail=error.__cause__ or "")
 
     def report_bug(self, failure: Failure) -> None:
         """Log a bug that this request met."""

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.web.resource import Resource
 from twisted.web.server import Site as TwistedSite
 
-from imgd.collections.manager import CollectionManager, RunBlocking
+from imgd.collections.manager import CollectionManager
 from imgd.core.connection_table import ConnectionTable
 from imgd.core.connections import Deadlines
 from imgd.core.forwarded import NONE, TrustedProxies
@@ -22,6 +22,7 @@ from imgd.errors import ImgdError, NotFound
 from imgd.files.disk import Root
 from imgd.files.folder_indexes import FolderIndexes
 from imgd.host.access_log import combined
+from imgd.host.blocking import RunBlocking, RunOwn
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
 from imgd.web.channel import Channel
@@ -58,7 +59,7 @@ class Parts:
     access: Access
     headers: HeaderPolicy
     run_blocking: RunBlocking
-    run_unawaited: RunBlocking
+    run_unawaited: RunOwn
     uptime: Callable[[], float]
     ca_pem: Callable[[], bytes | None]
     memory_cache: int  # bytes of small files kept in memory

@@ -27,7 +27,7 @@ from imgd.certificates.issuing import KEYS, SigningKey, p256_key
 from imgd.certificates.names import SubjectAltNames, collect
 from imgd.certificates.renewal import CertificateFiles
 from imgd.errors import StartError
-from imgd.host import atomic
+from imgd.host import atomic_files
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NAMES = SubjectAltNames(("host.docker.internal", "localhost"), ("127.0.0.1", "::1"))
@@ -60,7 +60,7 @@ class Disk:
         self.room -= 1
         if self.room < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-        atomic.write_file(path, data, mode)
+        atomic_files.write_file(path, data, mode)
 
 
 @cache
@@ -154,7 +154,7 @@ def rebuild(folder: str, limits: x509.ExtensionType | None) -> None:
     if limits is not None:
         builder = builder.add_extension(limits, critical=True)
     made = builder.sign(issuing.signing_key(ca), SHA256())
-    atomic.write_file(os.path.join(folder, "ca.pem"), made.public_bytes(Encoding.PEM))
+    atomic_files.write_file(os.path.join(folder, "ca.pem"), made.public_bytes(Encoding.PEM))
 
 
 def forge(folder: str, name: str, now: datetime) -> tuple[str, str]:
@@ -165,5 +165,5 @@ def forge(folder: str, name: str, now: datetime) -> tuple[str, str]:
     key = leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     pair = os.path.join(folder, "forged.pem"), os.path.join(folder, "forged.key")
     for path, data in zip(pair, (leaf.certificate.public_bytes(Encoding.PEM), key), strict=True):
-        atomic.write_file(path, data)
+        atomic_files.write_file(path, data)
     return pair

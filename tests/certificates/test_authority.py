@@ -11,7 +11,7 @@ from cryptography import x509
 from imgd.certificates import renewal
 from imgd.certificates.names import SubjectAltNames
 from imgd.errors import StartError
-from imgd.host import atomic
+from imgd.host import atomic_files
 from tests.certificates.folder_case import (
     NAMES,
     NOW,
@@ -56,7 +56,7 @@ class NeverReplacedTests(StateFolderCase):
         for name, texts in damages.items():
             for text in texts:
                 self.folder = self.copy()
-                atomic.write_file(self.path(name), text)
+                atomic_files.write_file(self.path(name), text)
                 self.assert_kept("ca.pem")
 
     def test_half_missing(self) -> None:
@@ -156,7 +156,7 @@ class NeverReplacedTests(StateFolderCase):
 
     def test_while_running(self) -> None:
         """A leaf is renewed while running; temporary files of others are left alone then."""
-        atomic.write_file(self.path(".imgd-0123456789abcdef.tmp"), b"")
+        atomic_files.write_file(self.path(".imgd-0123456789abcdef.tmp"), b"")
         more = SubjectAltNames((*NAMES.dns, "more.local"), NAMES.ips)
         self.assertEqual(len(self.ensure(names=more, starting=False).made), 2)
         self.assertTrue(os.path.exists(self.path(".imgd-0123456789abcdef.tmp")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from imgd.host import atomic
+from imgd.host import atomic_files
 from tests.certificates.folder_case import StateFolderCase, other_template, read
 
 
@@ -21,7 +21,7 @@ class CrashTests(StateFolderCase):
         self.old = self.contents()
 
     def put(self, name: str, data: bytes) -> None:
-        atomic.write_file(self.path(name), data)
+        atomic_files.write_file(self.path(name), data)
 
     def assert_recovers(self, expected: dict[str, bytes]) -> None:
         files = self.ensure()

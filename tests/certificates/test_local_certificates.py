@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from imgd.certificates.names import SubjectAltNames
 from imgd.certificates.watch import CHECK_EVERY
-from imgd.host import atomic
+from imgd.host import atomic_files
 from tests.certificates.folder_case import unlimit
 from tests.certificates.watch_case import WatchCase
 
@@ -66,7 +66,7 @@ class LocalCertificatesTests(WatchCase):
     def test_authority_damaged(self) -> None:
         """While ca.pem cannot be read, none is handed out, and the leaf is served on."""
         watch = self.watch_local()
-        atomic.write_file(os.path.join(self.folder, "ca.pem"), b"nonsense")
+        atomic_files.write_file(os.path.join(self.folder, "ca.pem"), b"nonsense")
         self.assertIsNone(watch.ca_pem())
         self.clock.advance(CHECK_EVERY)
         self.assertEqual(self.served_names(), "localhost")

@@ -18,7 +18,7 @@ from imgd.certificates.files import PairPaths
 from imgd.certificates.names import SubjectAltNames
 from imgd.certificates.user_certificates import UserCertificates, check_pair
 from imgd.certificates.watch import CHECK_EVERY
-from imgd.host import atomic
+from imgd.host import atomic_files
 from tests.certificates.folder_case import NAMES, NOW, QUICK_KEYS, StateFolderCase, read
 from tests.certificates.watch_case import NAMES as LOCALHOST
 from tests.certificates.watch_case import WatchCase
@@ -69,7 +69,7 @@ class CheckPairTests(StateFolderCase):
         locked = key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
         )
-        atomic.write_file(self.path("locked.key"), locked)
+        atomic_files.write_file(self.path("locked.key"), locked)
         (problem,) = self.check("server.pem", "locked.key")
         self.assertIn(f"--key {self.path('locked.key')} is encrypted", problem)
 

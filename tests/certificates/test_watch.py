@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from imgd.certificates.names import SubjectAltNames
 from imgd.certificates.user_certificates import UserCertificates
 from imgd.certificates.watch import CHECK_EVERY
-from imgd.host import atomic
+from imgd.host import atomic_files
 from tests.certificates.folder_case import other_template, read
 from tests.certificates.watch_case import WatchCase
 
@@ -62,7 +62,7 @@ class HealthTests(WatchCase):
         self.watch_local()
         self.assertFalse(self.is_unhealthy_after(1))
         os.rename(self.folder, self.folder + ".away")
-        atomic.write_file(self.folder, b"")
+        atomic_files.write_file(self.folder, b"")
         self.names = SubjectAltNames(("localhost", "more.example"), ())
         self.assertTrue(self.is_unhealthy_after(3))
         os.remove(self.folder)
@@ -77,12 +77,12 @@ class HealthTests(WatchCase):
         for name in ("ca.key", "ca.pem"):
             path = os.path.join(self.folder, name)
             whole = read(path)
-            atomic.write_file(path, whole[:99])
+            atomic_files.write_file(path, whole[:99])
             self.assertTrue(self.is_unhealthy_after(1))
             self.assertIn("start imgd again", self.local_certificates().problems[0])
             os.remove(path)
             self.assertTrue(self.is_unhealthy_after(1))
-            atomic.write_file(path, whole)
+            atomic_files.write_file(path, whole)
             self.assertFalse(self.is_unhealthy_after(1))
 
     def test_folder_vanishes(self) -> None:

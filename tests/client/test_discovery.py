@@ -10,8 +10,8 @@ from imgd.client.discovery import find_server
 from imgd.client.errors import ClientError
 from imgd.client.urls import Origin
 from imgd.errors import BadRequest
-from imgd.host import control_token, instance_lock
-from imgd.host.atomic import make_private_folder, write_file
+from imgd.host import instance_lock, secret_files
+from imgd.host.atomic_files import make_private_folder, write_file
 
 PEM = b"a certificate, for these tests"
 
@@ -23,11 +23,11 @@ class Discovery(SynchronousTestCase):
         make_private_folder(self.state_dir)
         self.ca = os.path.join(self.state_dir, "ca.pem")
         write_file(self.ca, PEM)
-        self.token = control_token.read_or_make(self.state_dir)
+        self.token = secret_files.TOKEN.read_or_make(self.state_dir)
 
     def run_daemon(self, *urls: str, ca: bool = True) -> None:
-        held = instance_lock.hold(self.state_dir)
-        held.announce(urls, self.ca if ca else None)
+        held = instance_lock.acquire(self.state_dir)
+        held.publish(urls, self.ca if ca else None)
         self.addCleanup(held.release)
 
     def test_the_local_daemon(self) -> None:

@@ -1,21 +1,20 @@
-"""What the tests of the keeper share: clocks, a disk and threads in the test's hands."""
+"""What the tests of the manager share: clocks, a disk and threads in the test's hands."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
-from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.collections.manager import CollectionManager, LoadedCollection, LoadSpec
-from imgd.collections.scan import Policy
+from imgd.collections.policy import DirectoryPolicy
 from imgd.core.catalog import CURRENT
 from imgd.errors import Unavailable
-from tests.fakes import WALL, MemoryStore, Wall, write
+from tests.fakes import WALL, MemoryStore, Wall, log_lines, write
 
 MINUTE = 60.0
 FULL = Unavailable("The state cannot be stored: the disk is full: free some space and try again.")
@@ -33,10 +32,15 @@ class Steps:
         self.waiting: list[Callable[[], Deferred[Any]]] = []
         self.done: list[tuple[Deferred[Any], Deferred[Any]]] = []
 
-    def __call__(self, f: Callable[..., Any], *args: Any) -> Deferred[Any]:
+    def __call__(
+        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+    ) -> Deferred[T]:
+        return self.run_own(f, *args)
+
+    def run_own(self, f: Callable[..., T], *args: Any) -> Deferred[T]:
         if not self.held:
             return execute(f, *args)
-        result: Deferred[Any] = Deferred()
+        result: Deferred[T] = Deferred()
 
         def work() -> Deferred[Any]:
             self.done.append((execute(f, *args), result))
@@ -69,13 +73,14 @@ class Steps:
 
 
 class Setup:
-    """A keeper with every clock in the test's hands. ``again`` is the daemon's next life."""
+    """A manager with every clock in the test's hands. ``again`` is the daemon's next life."""
 
     def __init__(
         self,
         folder: str,
         store: MemoryStore | None = None,
         offset: float = WALL,
+        minutes: int = 30,
         **policy: Any,
     ) -> None:
         self.folder = folder
@@ -85,22 +90,29 @@ class Setup:
         self.wall.offset = offset
         self.steps = Steps()
         self.manager = CollectionManager(
-            store=self.store,  # type: ignore[arg-type]
-            policy=Policy(base=folder, forbidden=(os.path.join(folder, "state"),), **policy),
+            store=self.store,
+            policy=DirectoryPolicy(
+                base=folder, forbidden=(os.path.join(folder, "state"),), **policy
+            ),
             clock=self.clock,
             wall=self.wall_now,
             run_blocking=self.steps,
-            default_minutes=30,
+            ask=self.steps,
+            run_store=self.steps.run_own,
+            configured_minutes=minutes,
         )
 
     def wall_now(self) -> float:
         return self.wall()
 
-    def again(self, down: float = 0.0, wall_set_by: float = 0.0, **policy: Any) -> Setup:
+    def again(
+        self, down: float = 0.0, wall_set_by: float = 0.0, minutes: int = 30, **policy: Any
+    ) -> Setup:
         """Killed, and started again ``down`` seconds later, by a clock that counts from 0 anew."""
         store = MemoryStore()
-        store.rows, store.fail = dict(self.store.rows), self.store.fail
-        later = Setup(self.folder, store, self.wall() + down + wall_set_by, **policy)
+        store.rows, store.timeout = dict(self.store.rows), self.store.timeout
+        store.fail = self.store.fail
+        later = Setup(self.folder, store, self.wall() + down + wall_set_by, minutes, **policy)
         later.manager.restore()
         return later
 
@@ -114,12 +126,7 @@ class ManagerCase(SynchronousTestCase):
             for image in range(number):
                 write(os.path.join(self.folder, name, f"{name}{image}.png"))
         self.use(Setup(self.folder))
-        self.logged: list[str] = []
-        globalLogPublisher.addObserver(self.observe)
-        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
-
-    def observe(self, event: Any) -> None:
-        self.logged.append(formatEvent(event))
+        self.logged = log_lines(self)
 
     def not_stored(self) -> list[str]:
         """Lines of the log that say that a change is not stored."""
@@ -155,7 +162,7 @@ class ManagerCase(SynchronousTestCase):
         """A load that has read its directory, and now wants to be stored."""
         self.steps.held = True
         loading = self.start_load(directory, name, **more)
-        self.steps.step()  # admitted
+        self.steps.step()  # checked
         self.steps.step()  # read
         return loading
 

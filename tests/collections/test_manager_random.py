@@ -35,8 +35,8 @@ jumps = st.sampled_from([-1e8, -7200.0, -90.0, -10.0, 10.0, 90.0, 7200.0, 1e8])
 Row = tuple[str, int, float | None]  # directory, minutes of the timer, seconds left
 
 
-class BlockingRunner(RuleBasedStateMachine):
-    """A keeper and the folder it loads from."""
+class CollectionMachine(RuleBasedStateMachine):
+    """A manager and the folder it loads from."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ def alike(one: dict[str, Row], other: dict[str, Row]) -> bool:
     )
 
 
-class Life(BlockingRunner):
+class Life(CollectionMachine):
     """One event after the other: what is served and stored is just what the model has."""
 
     def __init__(self) -> None:
@@ -149,7 +149,6 @@ class Life(BlockingRunner):
             n: (d, m, None if left is None else min(left, m * MINUTE))
             for n, (d, m, left) in self.model.items()
         }
-        self.default = 30
         self.life = self.life.again(down=down, wall_set_by=jump)
 
     @invariant()
@@ -158,7 +157,7 @@ class Life(BlockingRunner):
         assert alike(self.stored, self.model), (self.stored, self.model)
 
 
-class Races(BlockingRunner):
+class Races(CollectionMachine):
     """Events that overlap, their steps in any order: what was acknowledged is served and stored."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The life of collections: their images as they are now, and coming back after a crash."""
+"""The life of collections: coming back after a crash."""
 
 from __future__ import annotations
 
@@ -6,100 +6,13 @@ import os
 import shutil
 from dataclasses import replace
 
-from imgd.collections.manager import LoadedCollection
 from imgd.collections.registry import LoadSpec
 from imgd.collections.store import StoredCollection
 from imgd.core.catalog import CURRENT
 from imgd.errors import NotFound, Unavailable
 from imgd.files import disk
-from tests.collections.manager_case import FULL, LONG_AGO, MINUTE, ManagerCase
-from tests.fakes import WALL, write
-
-
-class NamesTests(ManagerCase):
-    """The images of a collection as they are now."""
-
-    def names(self, loaded_collection: LoadedCollection | None = None) -> list[str]:
-        return list(self.do(self.manager.names(loaded_collection or self.manager.find(CURRENT))))
-
-    def test_added_and_removed(self) -> None:
-        """Files that come and go are there and gone without a reload, counted too."""
-        self.load("one")
-        self.assertEqual(self.names(), ["one0.png"])
-        path = write(os.path.join(self.folder, "one", "new.png"))
-        self.assertEqual(self.names(), ["new.png", "one0.png"])
-        self.assertEqual(self.manager.find(CURRENT).collection.image_count, 2)
-        os.remove(path)
-        self.assertEqual(self.names(), ["one0.png"])
-        self.assertEqual(self.manager.find(CURRENT).collection.image_count, 1)
-
-    def test_read_once(self) -> None:
-        """A directory that has not changed for a while is not read again."""
-        os.utime(os.path.join(self.folder, "one"), LONG_AGO)
-        loaded_collection = self.load("one")
-        index = self.manager.find(CURRENT).index
-        self.steps.held = True
-        first, second = (
-            self.begin(self.manager.names(loaded_collection)),
-            self.begin(self.manager.names(loaded_collection)),
-        )
-        self.steps.drain()
-        self.assertIs(self.successResultOf(first), self.successResultOf(second))
-        self.assertIs(self.manager.find(CURRENT).index, index)
-
-    def test_many_ask(self) -> None:
-        """However many ask for a directory that was not read yet, it is read once."""
-        os.utime(os.path.join(self.folder, "two"), LONG_AGO)
-        self.load("two")
-        self.restart()
-        loaded_collection = self.manager.find(CURRENT)
-        self.steps.held = True
-        asking = [self.begin(self.manager.names(loaded_collection)) for _ in range(5)]
-        self.assertEqual(len(self.steps.waiting), 1)
-        self.steps.drain()
-        self.assertEqual(len({id(self.successResultOf(names)) for names in asking}), 1)
-
-    def test_vanished(self) -> None:
-        """Of a directory that is gone the last names are known; back again, it is read."""
-        self.load("two")
-        away = os.path.join(self.folder, "away")
-        os.rename(os.path.join(self.folder, "two"), away)
-        self.assertEqual(self.names(), ["two0.png", "two1.png"])
-        self.assertEqual(
-            self.do(self.manager.available(self.manager.loaded_collections())), [False]
-        )
-        write(os.path.join(away, "two2.png"))
-        os.rename(away, os.path.join(self.folder, "two"))
-        self.assertEqual(len(self.names()), 3)
-        self.assertEqual(self.do(self.manager.available(self.manager.loaded_collections())), [True])
-
-    def test_replaced_while_read(self) -> None:
-        """Who asked for a load gets its names, though another took its place; and the other's
-        names are not touched.
-        """
-        old = self.load("one")
-        self.steps.held = True
-        reading = self.begin(self.manager.names(old))
-        self.steps.held = False
-        new = self.load("two")
-        self.steps.drain()
-        self.assertEqual(list(self.successResultOf(reading)), ["one0.png"])
-        self.assertIs(self.manager.get(CURRENT), new)
-        self.assertEqual(self.names(), ["two0.png", "two1.png"])
-        self.assertEqual(self.names(old), ["one0.png"])
-        self.do(self.manager.unload())
-        self.assertEqual(self.names(new), ["two0.png", "two1.png"])
-        self.assertEqual(self.loaded, {})
-
-    def test_timer_after_reading(self) -> None:
-        """Reading names between a load and its time leaves its timer as it is."""
-        self.load("one", minutes=1)
-        self.clock.advance(30)
-        self.names()
-        self.assertEqual(self.left(), 30)
-        self.clock.advance(30)
-        self.assertEqual(self.loaded, {})
-        self.assert_in_step()
+from tests.collections.manager_case import FULL, MINUTE, ManagerCase
+from tests.fakes import WALL
 
 
 class RestoreTests(ManagerCase):
@@ -154,6 +67,34 @@ class RestoreTests(ManagerCase):
             self.clock.advance(MINUTE)
             self.restart(down=MINUTE)
             self.assertEqual(self.left(), 8 * MINUTE)
+
+    def test_default_timeout(self) -> None:
+        """The default that was set last holds after a restart, for loads without one, until the
+        daemon is configured with another; then that one holds, for good.
+        """
+        self.do(self.manager.restart_timers(7))
+        self.restart()
+        self.assertEqual(self.manager.default_minutes, 7)
+        self.assertEqual(self.load("one").collection.timeout_minutes, 7)
+        self.restart(minutes=60)
+        self.assertEqual(self.manager.default_minutes, 60)
+        self.restart(minutes=30)
+        self.assertEqual(self.manager.default_minutes, 30)
+        self.do(self.manager.restart_timers(0))
+        self.restart()
+        self.assertEqual(self.manager.default_minutes, 0)
+        self.assertIsNone(self.load("two").collection.deadline)
+        self.assert_in_step()
+
+    def test_default_timeout_that_was_not_acknowledged(self) -> None:
+        """A default that could not be stored is none, then and after a restart."""
+        self.load("one")
+        self.store.fail = FULL
+        self.failureResultOf(self.begin(self.manager.restart_timers(7)), Unavailable)
+        self.assertEqual(self.manager.default_minutes, 30)
+        self.store.fail = None
+        self.restart()
+        self.assertEqual((self.manager.default_minutes, self.left()), (30, 30 * MINUTE))
 
     def test_missing(self) -> None:
         """A directory that has vanished is kept, told as missing, and served when it is back."""

@@ -1,4 +1,4 @@
-"""Which directories may be loaded, what is in them, and when that must be read anew."""
+"""Which images directories hold, and when they must be read anew."""
 
 from __future__ import annotations
 
@@ -8,189 +8,24 @@ import socket
 import threading
 from collections.abc import Callable
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from imgd.collections import scan
-from imgd.collections.scan import Index, Policy
-from imgd.errors import BadRequest, Forbidden, ImgdError, NotFound
+from imgd.collections.policy import DirectoryPolicy
+from imgd.collections.scan import CollectionIndex
+from imgd.errors import NotFound
 from imgd.files import disk
 from imgd.files.disk import Root
+from tests.collections.folder_case import FolderCase
 from tests.fakes import write
 from tests.host.this_machine import open_descriptors, public_folder, unprivileged
 
 LONG_AGO = (1_600_000_000, 1_600_000_000)  # in seconds
 
 
-class FolderCase(SynchronousTestCase):
-    """A folder."""
-
-    def setUp(self) -> None:
-        self.top = os.path.realpath(self.mktemp())
-        os.mkdir(self.top)
-
-    def join(self, *names: str) -> str:
-        return os.path.join(self.top, *names)
-
-    def write(self, *names: str) -> None:
-        for name in names:
-            write(self.join(name))
-
-    def link(self, name: str, target: str) -> None:
-        os.symlink(target, self.join(name))
-
-    def refusal(self, kind: type[ImgdError], policy: Policy, given: str) -> str:
-        with self.assertRaises(ImgdError) as caught:
-            policy.admit(given)
-        self.assertIs(type(caught.exception), kind, caught.exception)
-        return caught.exception.detail
-
-
-class PolicyTests(FolderCase):
-    """Where loads are accepted."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.write("foo/a.png", "foo/sub/b.png", "foobar/c.png", "state/catalog.png", "file.png")
-        self.policy = Policy(
-            base=self.top, allowed=(self.join("foo"),), forbidden=(self.join("foo", "state"),)
-        )
-        self.anywhere = Policy(base=self.top, forbidden=(self.join("state"),))
-
-    def test_allowed_roots(self) -> None:
-        """Below an allowed root and nowhere else, as it really lies, there or not."""
-        self.link("into", "foo/sub")
-        self.link("foo/out", "../foobar")
-        self.link("foo/back", "../foo/sub")
-        self.link("foo/gone", "../elsewhere")
-        for given, real in [
-            ("foo", "foo"),
-            ("foo/", "foo"),
-            ("foo/sub", "foo/sub"),
-            ("./foobar/../foo/sub/.", "foo/sub"),
-            (self.join("foo", "sub"), "foo/sub"),
-            ("into", "foo/sub"),
-            ("foo/back", "foo/sub"),
-        ]:
-            with self.subTest(given=given):
-                self.assertEqual(self.policy.admit(given), self.join(real))
-        for given in [
-            *("foobar", "foo/../foobar", "foo/out", ".", "..", "/", "", "foob", "foo-", "foo/gone"),
-            *("not there", self.top, "/not there", "foo/out/../foobar"),
-        ]:
-            with self.subTest(given=given):
-                detail = self.refusal(Forbidden, self.policy, given)
-                self.assertIn("outside the allowed roots", detail)
-
-    def test_loop_hides_nothing(self) -> None:
-        """What comes after a link that loops is judged by where it really lies, too."""
-        self.link("foo/loop", "loop")
-        self.link("foo/out", "../foobar")
-        self.link("foo/shown", "../state")
-        for given in ("foo/loop/../out", "foo/loop/../../foobar", "foo/loop", "foo/loop/../shown"):
-            for policy in (self.policy, self.anywhere):
-                with self.subTest(given=given):
-                    self.assertRaises((NotFound, Forbidden), policy.admit, given)
-
-    def test_relative_and_home(self) -> None:
-        """Relative directories are below the base, and ``~`` is the user's home."""
-        home = os.environ.get("HOME")
-
-        def restore() -> None:
-            if home is None:
-                del os.environ["HOME"]
-            else:
-                os.environ["HOME"] = home
-
-        self.addCleanup(restore)
-        os.environ["HOME"] = self.join("foo")
-        base = Policy(base=self.join("foo"))
-        self.assertEqual(base.admit("sub"), self.join("foo", "sub"))
-        self.assertEqual(base.admit("../foobar"), self.join("foobar"))
-        for given, real in [("~", "foo"), ("~/sub", "foo/sub"), ("~/../foobar", "foobar")]:
-            self.assertEqual(self.anywhere.admit(given), self.join(real))
-        self.refusal(NotFound, self.anywhere, "~nobody-of-this-name/x")
-        self.refusal(NotFound, self.anywhere, "foo/~")
-
-    def test_system(self) -> None:
-        """Nothing of the system's own folders is loaded, by whatever way."""
-        self.link("processes", "/proc")
-        self.link("devices", "/dev")
-        for given in [
-            *("/proc", "/proc/self", "/sys", "/dev", "/dev/", "/dev/../dev", "/dev/shm", "/sys/x"),
-            *("processes", "processes/self", "devices"),
-        ]:
-            with self.subTest(given=given):
-                self.assertIn("cannot be served", self.refusal(Forbidden, self.anywhere, given))
-        self.write("devices-of-ours/a.png")
-        self.assertTrue(self.anywhere.admit("devices-of-ours"))
-
-    def test_too_wide(self) -> None:
-        """What holds the document root's parent folder, and the whole disk, is not loaded
-        recursively unless a root that is allowed names it; what lies beside or below is.
-        """
-        self.write("a/b/images/x.png", "a/bc/y.png", "ab/z.png")
-        self.link("a/up", "..")
-        policy = Policy(base=self.top, documents=self.join("a", "b", "images"))
-        for given in ("/", "//", ".", "a", "a/b/..", "a/up", "a/up/a", ".."):
-            with self.subTest(given=given):
-                with self.assertRaises(Forbidden) as caught:
-                    policy.admit(given, True)
-                self.assertIn("without --allow-root", caught.exception.detail)
-                self.assertTrue(policy.admit(given))
-                named = Policy(base=self.top, allowed=("/",), documents=policy.documents)
-                self.assertEqual(named.admit(given, True), policy.admit(given))
-        for given in ("a/b", "a/b/images", "a/bc", "ab"):
-            self.assertEqual(policy.admit(given, True), self.join(given))
-        with self.assertRaises(Forbidden):  # a document root at the top of the disk
-            Policy(base=self.top, documents="/images").admit("/", True)
-
-    def test_state_folder(self) -> None:
-        """The state folder is refused; what holds it is not, and yet never shows it."""
-        self.link("link", "state")
-        self.write("state/sub/x.png", "state-of-ours/y.png")
-        for given in ("state", "state/", "state/sub", "link", "link/sub", "state/not there"):
-            self.assertIn("cannot be served", self.refusal(Forbidden, self.anywhere, given))
-        self.assertTrue(self.anywhere.admit("state-of-ours"))
-        root = self.anywhere.root(self.anywhere.admit("."), True)
-        names = list(scan.read(root).names)
-        self.assertIn("state-of-ours/y.png", names)
-        self.assertFalse([name for name in names if name.startswith(("state/", "link/"))])
-        for path in (("state", "catalog.png"), ("link", "catalog.png"), ("state", "sub", "x.png")):
-            self.assertRaises(NotFound, disk.open_file, root, path)
-
-    def test_no_directory(self) -> None:
-        """Missing, no directory, and unreadable are told apart, by the name that was given."""
-        self.link("dangling", "gone")
-        self.link("loop", "loop")
-        missing = ["not there", "file.png/x", "dangling", "loop", "x" * 300, "a\0b", "\ud800"]
-        for given in missing:
-            with self.subTest(given=given[:20]):
-                detail = self.refusal(NotFound, self.anywhere, given)
-                self.assertEqual(detail, f"Directory not found: {given}")
-        detail = self.refusal(BadRequest, self.anywhere, "file.png")
-        self.assertEqual(detail, "Not a directory: file.png")
-
-    def test_no_permission(self) -> None:
-        """A directory that this user may not read or enter is told so."""
-        top = public_folder(self)
-        for name in ("shut", "blind", "stuck"):
-            write(os.path.join(top, name, "sub", "a.png"))
-        os.chmod(os.path.join(top, "shut"), 0)
-        os.chmod(os.path.join(top, "blind"), 0o311)
-        os.chmod(os.path.join(top, "stuck"), 0o644)
-        with unprivileged():
-            for given in ("shut", "blind", "stuck", "shut/sub", "stuck/sub"):
-                with self.subTest(given=given):
-                    detail = self.refusal(BadRequest, Policy(base=top), given)
-                    self.assertIn("Check its permissions", detail)
-            self.assertTrue(Policy(base=top).admit("blind/sub"))
-
-
 class ReadTests(FolderCase):
     """What is in a directory."""
 
     def read(self, recursive: bool = False, **options: object) -> list[str]:
-        root = Policy(base="/", **options).root(self.top, recursive)  # type: ignore[arg-type]
+        root = DirectoryPolicy(base="/", **options).root(self.top, recursive)  # type: ignore[arg-type]
         names = list(scan.read(root).names)
         for name in names:  # what is listed is served
             disk.open_file(root, tuple(name.split("/"))).close()
@@ -268,7 +103,7 @@ class ReadTests(FolderCase):
         """Where links are followed, one that leads above the directory still makes no loop."""
         self.write("d/a.png", "beside/b.png", ".ssh/k.png")
         self.link("d/up", "..")
-        root = Policy(base="/", follow_symlinks=True).root(self.join("d"), True)
+        root = DirectoryPolicy(base="/", follow_symlinks=True).root(self.join("d"), True)
         self.assertEqual(list(scan.read(root).names), ["a.png", "up/beside/b.png"])
 
     def test_unreadable_subfolder(self) -> None:
@@ -281,23 +116,29 @@ class ReadTests(FolderCase):
         with unprivileged():
             index = scan.read(root)
             self.assertEqual(list(index.names), ["a.png", "z/c.png"])
-            self.assertTrue(index.is_fresh())
+            self.assertTrue(index.is_current())
         os.chmod(self.join("shut"), 0o755)
         with unprivileged():
-            self.assertFalse(index.is_fresh())
+            self.assertFalse(index.is_current())
             self.assertEqual(len(scan.read(root).names), 3)
 
     def test_root_is_gone(self) -> None:
         """A directory that is gone, a file, or a link by now is not found."""
         root = Root(self.top, images_only=True)
-        for change in (
+
+        def replace_with_link() -> None:
+            os.remove(self.top)
+            os.symlink("/etc", self.top)
+
+        changes: tuple[Callable[[], object], ...] = (
             lambda: shutil.rmtree(self.top),
             lambda: write(self.top),
-            lambda: (os.remove(self.top), os.symlink("/etc", self.top)),
-        ):
+            replace_with_link,
+        )
+        for change in changes:
             change()
             self.assertRaises(NotFound, scan.read, root)
-            self.assertEqual(scan.available([root]), [False])
+            self.assertEqual([scan.is_available(root)], [False])
 
     def test_vanishing(self) -> None:
         """Folders that come and go while they are read: what stays is always found."""
@@ -325,11 +166,10 @@ class ReadTests(FolderCase):
         self.assertLessEqual(len(open_descriptors()), before + 1)
 
     def test_available(self) -> None:
-        """Each directory is asked for by itself."""
+        """A folder is available; a file in its place, or nothing, is not."""
         self.write("a/x.png", "b")
         roots = [Root(self.join(name)) for name in ("a", "b", "c")]
-        self.assertEqual(scan.available(roots), [True, False, False])
-        self.assertEqual(scan.available([]), [])
+        self.assertEqual([scan.is_available(root) for root in roots], [True, False, False])
 
 
 def socket_in(folder: str) -> socket.socket:
@@ -354,7 +194,7 @@ def settle(top: str) -> None:
 class IndexTests(FolderCase):
     """When a directory must be read anew."""
 
-    def index(self, recursive: bool = True) -> Index:
+    def index(self, recursive: bool = True) -> CollectionIndex:
         return scan.read(Root(self.top, images_only=True, recursive=recursive))
 
     def setUp(self) -> None:
@@ -362,19 +202,19 @@ class IndexTests(FolderCase):
         self.write("a.png", "sub/b.png", "sub/deep/c.png")
 
     def test_unsettled(self) -> None:
-        """A folder that changed a moment ago may change again unseen: it is never fresh."""
-        self.assertFalse(self.index().is_fresh())
+        """A folder that changed a moment ago may change again unseen: it is never current."""
+        self.assertFalse(self.index().is_current())
         settle(self.top)
-        self.assertTrue(self.index().is_fresh())
+        self.assertTrue(self.index().is_current())
         os.utime(self.join("sub", "deep"))
-        self.assertFalse(self.index().is_fresh())
-        self.assertTrue(self.index(recursive=False).is_fresh())
+        self.assertFalse(self.index().is_current())
+        self.assertTrue(self.index(recursive=False).is_current())
 
     def test_from_the_future(self) -> None:
-        """A folder changed in what the wall clock takes for the future is never fresh."""
+        """A folder changed in what the wall clock takes for the future is never current."""
         settle(self.top)
         os.utime(self.top, (4_000_000_000, 4_000_000_000))
-        self.assertFalse(self.index().is_fresh())
+        self.assertFalse(self.index().is_current())
 
     def test_changes(self) -> None:
         """A file added, removed or renamed anywhere is noticed; one that is written to is not."""
@@ -394,9 +234,9 @@ class IndexTests(FolderCase):
             with self.subTest(number=number):
                 settle(self.top)
                 index = self.index()
-                self.assertTrue(index.is_fresh())
+                self.assertTrue(index.is_current())
                 change()
-                self.assertEqual(index.is_fresh(), fresh)
+                self.assertEqual(index.is_current(), fresh)
 
     def test_time_set_back(self) -> None:
         """A change is noticed also where a tool then gave the folder its old time."""
@@ -404,13 +244,13 @@ class IndexTests(FolderCase):
         index = self.index()
         self.write("new.png")
         os.utime(self.top, LONG_AGO)
-        self.assertFalse(index.is_fresh())
+        self.assertFalse(index.is_current())
 
     def test_back_again(self) -> None:
         """A directory that was moved away and back is not the same without a look."""
         settle(self.top)
         index = self.index()
         os.rename(self.top, self.top + "-away")
-        self.assertFalse(index.is_fresh())
+        self.assertFalse(index.is_current())
         os.rename(self.top + "-away", self.top)
         self.assertEqual(list(self.index().names), list(index.names))

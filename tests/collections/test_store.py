@@ -1,4 +1,6 @@
-"""What outlives a restart, and a kill, and a broken file."""
+"""What outlives a restart, and a kill."""
+
+from __future__ import annotations
 
 import os
 import shutil
@@ -10,24 +12,16 @@ import sys
 import textwrap
 from dataclasses import replace
 from threading import Thread
+from typing import Any
 from unittest import skipIf, skipUnless
 
-from twisted.logger import formatEvent, globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
-
-from imgd.collections.store import APPLICATION_ID, VERSION, Store, StoredCollection
+from imgd.collections.store import Store, StoredTimeout
+from imgd.collections.stored_rows import StoredTimer
 from imgd.errors import Unavailable
+from tests.collections.store_case import SCAN, WEEKLY, StoreCase
 
-SCAN = StoredCollection(
-    name="current",
-    directory="/data/scans",
-    recursive=False,
-    image_count=3,
-    loaded_at=1_700_000_000.25,
-    expires_at=1_700_001_800.5,
-    timeout_minutes=30,
-)
-WEEKLY = replace(SCAN, name="weekly", recursive=True, expires_at=None, timeout_minutes=0)
+_NOTHING: Any = None
+NOT_STORABLE = StoredTimer("current", 2.0, _NOTHING)
 WRITER = textwrap.dedent(
     """
     import sys
@@ -45,34 +39,7 @@ WRITER = textwrap.dedent(
 )
 
 
-class StateCase(SynchronousTestCase):
-    """A path for a store, and its log."""
-
-    def setUp(self) -> None:
-        self.folder = self.mktemp()
-        os.mkdir(self.folder)
-        self.path = os.path.join(self.folder, "catalog.sqlite3")
-        self.logged = []
-        globalLogPublisher.addObserver(self.observe)
-        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
-
-    def observe(self, event) -> None:
-        self.logged.append(formatEvent(event))
-
-    def open(self, **options):
-        store = Store.open(self.path, **options)
-        self.addCleanup(store.close)
-        return store
-
-    def sql(self, *statements) -> None:
-        """Change the file as another program would."""
-        other = sqlite3.connect(self.path, isolation_level=None)
-        for statement in statements:
-            other.execute(statement)
-        other.close()
-
-
-class StoreTests(StateCase):
+class StoreTests(StoreCase):
     """Rows in, rows out."""
 
     def test_new(self) -> None:
@@ -111,7 +78,7 @@ class StoreTests(StateCase):
         store = self.open()
         store.put(SCAN)
         store.put(WEEKLY)
-        store.reschedule([("current", None, 0), ("gone", 5.0, 1)])
+        store.reschedule([StoredTimer("current", None, 0), StoredTimer("gone", 5.0, 1)])
         self.assertEqual(
             store.collections(), [replace(SCAN, expires_at=None, timeout_minutes=0), WEEKLY]
         )
@@ -121,9 +88,27 @@ class StoreTests(StateCase):
         store = self.open()
         store.put(SCAN)
         with self.assertRaises(Unavailable):
-            store.reschedule([("current", 1.0, 1), ("current", 2.0, None)])
+            store.reschedule([StoredTimer("current", 1.0, 1), NOT_STORABLE])
         self.assertEqual(store.collections(), [SCAN])
         store.put(WEEKLY)  # and the store goes on
+
+    def test_default_timeout(self) -> None:
+        """The default timeout that was set last is there after closing and opening, and the timers
+        that were set with it; both or none.
+        """
+        store = self.open()
+        self.assertIsNone(store.default_timeout())
+        store.put(SCAN)
+        store.set_default_timeout(StoredTimeout(7, 30), [StoredTimer("current", 5.0, 7)])
+        store.set_default_timeout(StoredTimeout(8, 30), [StoredTimer("current", 6.0, 8)])
+        with self.assertRaises(Unavailable):
+            store.set_default_timeout(StoredTimeout(9, 30), [NOT_STORABLE])
+        store.close()
+        again = self.open()
+        self.assertEqual(again.default_timeout(), StoredTimeout(8, 30))
+        self.assertEqual(again.collections(), [replace(SCAN, expires_at=6.0, timeout_minutes=8)])
+        again.set_default_timeout(None)
+        self.assertIsNone(again.default_timeout())
 
     def test_nasty_names(self) -> None:
         """A directory that is not UTF-8, or has quotes and newlines, comes back byte for byte."""
@@ -152,7 +137,7 @@ class StoreTests(StateCase):
             self.assertEqual(mode, 0o600, name)
 
 
-class KillTests(StateCase):
+class KillTests(StoreCase):
     """SIGKILL at any moment."""
 
     @skipUnless(hasattr(signal, "SIGKILL"), "no SIGKILL here")
@@ -169,11 +154,12 @@ class KillTests(StateCase):
             missing = [n for n in range(1, acknowledged + 1) if f"n{n}" not in rows]
             self.assertEqual(missing, [])
 
-    def run_and_kill(self, first, stop_after):
+    def run_and_kill(self, first: int, stop_after: int) -> int:
         """Let a process put rows; kill it after some lines; the last number it acknowledged."""
         command = [sys.executable, "-c", WRITER, self.path, str(first)]
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ) as process:
+            assert process.stdout is not None
             for _ in range(stop_after):
                 acknowledged = int(process.stdout.readline())
             process.kill()
@@ -183,200 +169,16 @@ class KillTests(StateCase):
         return acknowledged
 
 
-class UnusableTests(StateCase):
-    """Files that are no store: moved aside, told, and a new one begun."""
-
-    def assert_moved_aside(self, why, content=None) -> None:
-        with open(self.path, "rb") as file:
-            content = content or file.read()
-        self.logged.clear()
-        store = self.open()
-        self.assertEqual(store.collections(), [])
-        store.put(SCAN)
-        aside = store.moved_aside
-        self.assertRegex(aside, r"catalog\.sqlite3\.corrupt-\d{8}T\d{6}")
-        with open(aside, "rb") as file:
-            self.assertEqual(file.read(), content)
-        (line,) = self.logged
-        for part in (self.path + " ", aside + ",", why):
-            self.assertIn(part, line)
-        store.close()
-        self.assertIsNone(self.open().moved_aside)
-
-    def fill(self, rows=300) -> None:
-        """A store of several pages."""
-        store = self.open()
-        for number in range(rows):
-            store.put(replace(SCAN, name=f"n{number}", directory="/data/" + "x" * 100))
-        store.close()
-
-    def test_not_a_database(self) -> None:
-        """A file of something else."""
-        with open(self.path, "wb") as file:
-            file.write(b"this is no database, however long it is. " * 100)
-        self.assert_moved_aside("is unusable (file is not a database)")
-
-    def test_truncated(self) -> None:
-        """A file whose end is missing."""
-        self.fill()
-        for size in (10_000, 4096, 1000, 50):
-            os.truncate(self.path, size)
-            self.assert_moved_aside("The state file")
-            self.tidy()
-            self.fill()
-
-    def tidy(self) -> None:
-        for name in os.listdir(self.folder):
-            os.remove(os.path.join(self.folder, name))
-
-    def test_damaged_inside(self) -> None:
-        """A file with a page overwritten in its middle."""
-        self.fill()
-        with open(self.path, "r+b") as file:
-            file.seek(3 * 4096)
-            file.write(os.urandom(2048))
-        self.assert_moved_aside("The state file")
-
-    def test_emptied_beside_its_journal(self) -> None:
-        """A file of no bytes whose journal still holds rows: both are kept, together."""
-        store = self.open()
-        store.put(SCAN)
-        with open(self.path + "-wal", "rb") as file:
-            journal = file.read()
-        store.close()
-        with open(self.path + "-wal", "wb") as file:
-            file.write(journal)
-        os.truncate(self.path, 0)
-        store = self.open()
-        with open(store.moved_aside + "-wal", "rb") as file:
-            self.assertEqual(file.read(), journal)
-        self.assertEqual(store.collections(), [])
-
-    def test_future_version(self) -> None:
-        """A file of a later imgd."""
-        self.open().close()
-        self.sql(f"PRAGMA user_version = {VERSION + 1}")
-        self.assert_moved_aside(f"has version {VERSION + 1}, and this imgd reads")
-
-    def test_another_program(self) -> None:
-        """A database of another program."""
-        self.sql("CREATE TABLE notes (text)")
-        self.assert_moved_aside("is not imgd's")
-
-    def test_wrong_schema(self) -> None:
-        """A file that claims to be a store and has other columns, or none."""
-        for create in ("CREATE TABLE collections (name, directory)", "CREATE TABLE x (y)"):
-            self.sql(
-                create,
-                f"PRAGMA application_id = {APPLICATION_ID}",
-                f"PRAGMA user_version = {VERSION}",
-            )
-            self.assert_moved_aside("is unusable (no such ")
-            self.tidy()
-
-    def test_empty_file(self) -> None:
-        """A file of no bytes is what a crash at the very start leaves: a new store, no fuss."""
-        with open(self.path, "wb"):
-            pass
-        self.assertIsNone(self.open().moved_aside)
-        self.assertEqual(self.logged, [])
-
-
-class BadRowTests(StateCase):
-    """Rows that make no sense, beside one that does."""
-
-    ROWS = (
-        ("'a', 5, 0, 1, 1.0, NULL, 0", "directory is 5"),
-        ("'a', x'61', 0, 1, 1.0, NULL, 0", "directory is b'a'"),
-        ("'a', x'2f0061', 0, 1, 1.0, NULL, 0", "directory is b'/"),
-        ("'a', x'', 0, 1, 1.0, NULL, 0", "directory is b''"),
-        ("'a', x'2f', 2, 1, 1.0, NULL, 0", "recursive is 2"),
-        ("'a', x'2f', 0, -1, 1.0, NULL, 0", "image_count is -1"),
-        ("'a', x'2f', 0, 1.5, 1.0, NULL, 0", "image_count is 1.5"),
-        ("'a', x'2f', 0, 1, 'noon', NULL, 0", "loaded_at is 'noon'"),
-        ("'a', x'2f', 0, 1, 9e999, NULL, 0", "loaded_at is inf"),
-        ("'a', x'2f', 0, 1, 1e18, NULL, 0", "loaded_at is 1e+18"),
-        ("'a', x'2f', 0, 1, -1.0, NULL, 0", "loaded_at is -1.0"),
-        ("'a', x'2f', 0, 1, 1.0, -9e999, 5", "expires_at is -inf"),
-        ("'a', x'2f', 0, 1, 1.0, 4e11, 5", "expires_at is 4"),
-        ("'a', x'2f', 0, 1, 1.0, 9.0, -1", "timeout_minutes is -1"),
-        ("'a', x'2f', 0, 1, 1.0, 9.0, 5256001", "timeout_minutes is 5256001"),
-        ("'a', x'2f', 0, 1, 1.0, 9.0, 'x'", "timeout_minutes is 'x'"),
-        ("'.a', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
-        ("'../a', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
-        ("'', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
-        ("x'61', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
-        ("CAST(x'ff' AS TEXT), x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
-    )
-
-    def test_set_aside(self) -> None:
-        """Each is set aside with one line that names it and says why, for good and whole; the good
-        one is restored, and the file stays where it is.
-        """
-        for values, why in self.ROWS:
-            store = self.open()
-            store.put(SCAN)
-            self.sql(f"INSERT INTO collections VALUES ({values})")
-            store.close()
-            self.logged.clear()
-            store = self.open()
-            self.assertIsNone(store.moved_aside, values)
-            self.assertEqual(store.collections(), [SCAN], values)
-            (line,) = self.logged
-            self.assertIn(f"makes no sense: its {why}", line)
-            self.assertEqual(store.collections(), [SCAN])
-            self.assertEqual(len(self.logged), 1, "told again")
-            store.close()
-        other = sqlite3.connect(self.path)
-        other.text_factory = bytes
-        kept = other.execute("SELECT * FROM set_aside").fetchall()
-        other.close()
-        self.assertEqual(len(kept), len(self.ROWS))
-        self.assertEqual(kept[0], (b"a", 5, 0, 1, 1.0, None, 0, b"its directory is 5"))
-
-    def test_many(self) -> None:
-        """Several are told in as many lines, and those between them are restored."""
-        store = self.open()
-        for name in ("b", "d"):
-            store.put(replace(SCAN, name=name))
-        for name in ("a", "c", "e"):
-            self.sql(f"INSERT INTO collections VALUES ('{name}', x'', 0, 1, 1.0, NULL, 0)")
-        self.assertEqual([row.name for row in store.collections()], ["b", "d"])
-        self.assertEqual(len(self.logged), 3)
-
-    def test_edges(self) -> None:
-        """The last values that make sense do."""
-        row = replace(
-            SCAN, directory="/", image_count=0, loaded_at=0.0, expires_at=253370764799.0,
-            timeout_minutes=5256000, name="-" * 64,
-        )  # fmt: skip
-        store = self.open()
-        store.put(row)
-        self.assertEqual(store.collections(), [row])
-
-    def test_that_cannot_be_set_aside(self) -> None:
-        """Where nothing can be stored the good ones are restored all the same."""
-        store = self.open(patience=0)
-        store.put(SCAN)
-        self.sql("INSERT INTO collections VALUES ('a', x'', 0, 1, 1.0, NULL, 0)")
-        other = sqlite3.connect(self.path, isolation_level=None)
-        self.addCleanup(other.close)
-        other.execute("BEGIN IMMEDIATE")
-        self.assertEqual(store.collections(), [SCAN])
-        (line,) = self.logged
-        self.assertIn("another program has the state file locked", line)
-
-
-class PlaceTests(StateCase):
+class PathTests(StoreCase):
     """The file that is open is not the one at its path any more."""
 
-    def assert_refused(self, store) -> None:
+    def assert_refused(self, store: Store) -> None:
         for change in (
             lambda: store.put(WEEKLY),
             lambda: store.remove("current"),
-            lambda: store.reschedule([("current", None, 0)]),
-            lambda: store.in_place(self.fail, "called"),
-            store.check_place,
+            lambda: store.reschedule([StoredTimer("current", None, 0)]),
+            lambda: store.set_default_timeout(StoredTimeout(1, 30)),
+            store.check_path,
         ):
             with self.assertRaises(Unavailable) as caught:
                 change()
@@ -409,17 +211,11 @@ class PlaceTests(StateCase):
         store.put(WEEKLY)
         self.assertEqual(store.collections(), [SCAN, WEEKLY])
 
-    def test_vanishes_meanwhile(self) -> None:
-        """What was done while the folder vanished is not acknowledged."""
-        store = self.open()
-        with self.assertRaises(Unavailable):
-            store.in_place(shutil.rmtree, self.folder)
 
-
-class UnavailableTests(StateCase):
+class UnavailableTests(StoreCase):
     """Disks that will not: a sentence for whoever asked, and the old row stays."""
 
-    def assert_unavailable(self, reason, store) -> None:
+    def assert_unavailable(self, reason: str, store: Store) -> None:
         for attempt in (
             lambda: store.put(replace(SCAN, directory="/data/" + "y" * 100_000)),
             lambda: store.remove("current"),
@@ -432,7 +228,7 @@ class UnavailableTests(StateCase):
 
     def test_locked(self) -> None:
         """A file that another program keeps locked."""
-        store = self.open(patience=0)
+        store = self.open(lock_timeout=0)
         store.put(SCAN)
         other = sqlite3.connect(self.path, isolation_level=None)
         self.addCleanup(other.close)
@@ -451,7 +247,7 @@ class UnavailableTests(StateCase):
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
         with self.assertRaises(Unavailable):
-            Store.open(self.path, patience=0)
+            Store.open(self.path, lock_timeout=0)
         self.assertEqual([n for n in os.listdir(self.folder) if "corrupt" in n], [])
 
     def test_no_room(self) -> None:

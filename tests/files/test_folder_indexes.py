@@ -11,7 +11,7 @@ from imgd.core.listing import Page, Query, Sort
 from imgd.errors import NotFound
 from imgd.files.disk import Root
 from imgd.files.folder_indexes import DISUSED, FolderIndexes
-from imgd.host.workers import Dropped, JobProgress
+from imgd.host.workers import JobCancelled, JobProgress
 from tests.collections.manager_case import LONG_AGO
 from tests.fakes import write
 from tests.scans import Scans
@@ -33,7 +33,7 @@ class KeptTests(SynchronousTestCase):
             self.root,
             (place,),
             Query(sort=sort),
-            self.indexes.ask(),
+            self.indexes.next_number(),
             progress or JobProgress(),
             with_size=False,
         )
@@ -55,7 +55,7 @@ class KeptTests(SynchronousTestCase):
     def test_bytes(self) -> None:
         """The bytes of all are bounded: what was not used for longest goes first."""
         self.page("a")
-        self.indexes = FolderIndexes(self.clock.seconds, most=self.indexes.bytes_kept * 5 // 2)
+        self.indexes = FolderIndexes(self.clock.seconds, max_bytes=self.indexes.bytes_kept * 5 // 2)
         for place in ("a", "b", "a", "c"):
             self.page(place)
         self.assertEqual(len(self.indexes), 2)
@@ -66,7 +66,7 @@ class KeptTests(SynchronousTestCase):
 
     def test_too_large(self) -> None:
         """One that is too large on its own is used, and not kept."""
-        self.indexes = FolderIndexes(self.clock.seconds, most=100)
+        self.indexes = FolderIndexes(self.clock.seconds, max_bytes=100)
         self.assertEqual(self.page("a").total, 100)
         self.assertEqual(len(self.indexes), 0)
 
@@ -85,9 +85,9 @@ class KeptTests(SynchronousTestCase):
         """Work that nobody waits for ends on its way, and leaves nothing half done behind."""
         progress = JobProgress()
         progress.is_wanted = False
-        self.assertRaises(Dropped, self.page, "a", progress=progress)
+        self.assertRaises(JobCancelled, self.page, "a", progress=progress)
         self.assertEqual(len(self.indexes), 0)
         self.page("a")
         self.clock.advance(30)
-        self.assertRaises(Dropped, self.page, "a", Sort.SIZE, progress)
+        self.assertRaises(JobCancelled, self.page, "a", Sort.SIZE, progress)
         self.assertEqual(self.page("a", Sort.SIZE).matching, 100)

@@ -32,10 +32,10 @@ def next_tick(path: str) -> None:
     os.remove(probe)
 
 
-def stamp_of(path: str) -> versions.Stamp:
+def version_of(path: str) -> versions.FileVersion:
     """The version that is there."""
     with open(path, "rb") as file:
-        return versions.stamp_of(file.fileno())
+        return versions.version_of(file.fileno())
 
 
 def need_write_back(path: str) -> None:
@@ -56,19 +56,19 @@ class ReadTests(SynchronousTestCase):
             for number in range(1, 100):
                 memory[number * 100] = number  # many of the same page, which has moved the times
                 memory[number] = number
-                stamp = stamp_of(self.path)
-                self.assertEqual(write_back.read(self.path, stamp), bytes(memory))
+                version = version_of(self.path)
+                self.assertEqual(write_back.read(self.path, version), bytes(memory))
                 next_tick(self.path)
                 memory[number] = 0
-                self.assertNotEqual(stamp_of(self.path), stamp)
+                self.assertNotEqual(version_of(self.path), version)
 
     def test_another_version(self) -> None:
         """Nothing is read where the file is another one, or has gone."""
-        stamp = stamp_of(self.path)
+        version = version_of(self.path)
         os.utime(self.path, ns=(1, 1))
-        self.assertIsNone(write_back.read(self.path, stamp))
+        self.assertIsNone(write_back.read(self.path, version))
         os.remove(self.path)
-        self.assertIsNone(write_back.read(self.path, stamp))
+        self.assertIsNone(write_back.read(self.path, version))
 
     def test_memory_disk(self) -> None:
         """Nothing is promised of a file on tmpfs, which never writes back."""
@@ -76,7 +76,7 @@ class ReadTests(SynchronousTestCase):
             raise SkipTest("no tmpfs")
         path = write(os.path.join(SHARED_MEMORY, f"imgd-test-{os.getpid()}"), bytes(SIZE))
         self.addCleanup(os.remove, path)
-        self.assertIsNone(write_back.read(path, stamp_of(path)))
+        self.assertIsNone(write_back.read(path, version_of(path)))
 
     def test_no_file_system(self) -> None:
         """Nor of what is on no mount, such as a pipe, or is not open."""

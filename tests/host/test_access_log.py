@@ -1,15 +1,18 @@
 """The access log: lines that cannot be forged, in a file that may be rotated or full."""
 
+from __future__ import annotations
+
 import os
 import re
 import stat
+from typing import Any
 from unittest import skipUnless
 
-from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.errors import StartError
 from imgd.host.access_log import AccessLog, combined
+from tests.fakes import log_lines
 
 LINE = re.compile(
     r'(\S+) - (\S+) \[(\d\d/[A-Z][a-z]{2}/\d{4}(?::\d\d){3} [+-]\d{4})\] "([^"]*)" (\d{3}) (\d+|-) '
@@ -17,8 +20,8 @@ LINE = re.compile(
 )
 
 
-def a_line(**fields):
-    usual = {
+def a_line(**fields: Any) -> str:
+    usual: dict[str, Any] = {
         "peer": "127.0.0.1",
         "user": None,
         "when": 971_211_336.9,
@@ -31,15 +34,21 @@ def a_line(**fields):
     return combined(**{**usual, **fields})
 
 
+def parsed(line: str) -> re.Match[str]:
+    match = LINE.fullmatch(line)
+    assert match is not None, line
+    return match
+
+
 class CombinedTests(SynchronousTestCase):
     """The line."""
 
     def test_format(self) -> None:
         """The fields stand where Apache's combined format has them."""
         line = a_line()
-        found = LINE.fullmatch(line)
+        match = parsed(line)
         self.assertEqual(
-            found.groups()[:2] + found.groups()[3:],
+            match.groups()[:2] + match.groups()[3:],
             (
                 "127.0.0.1",
                 "-",
@@ -50,13 +59,13 @@ class CombinedTests(SynchronousTestCase):
                 "curl/8.5.0",
             ),
         )
-        self.assertRegex(found[3], r"1[01]/Oct/2000:\d\d:\d5:36 ")
+        self.assertRegex(match[3], r"1[01]/Oct/2000:\d\d:\d5:36 ")
 
     def test_missing(self) -> None:
         """What is missing or empty is a dash, as is a body of no bytes."""
         line = a_line(user="", request=None, size=0, referer=None, agent=b"")
-        found = LINE.fullmatch(line)
-        self.assertEqual((found[2], found[4], found[6], found[7], found[8]), ("-",) * 5)
+        match = parsed(line)
+        self.assertEqual((match[2], match[4], match[6], match[7], match[8]), ("-",) * 5)
 
     def test_forgery(self) -> None:
         """No field, text or bytes, ends itself, its line, or sends what a terminal obeys."""
@@ -66,13 +75,13 @@ class CombinedTests(SynchronousTestCase):
             for value in (nasty, nasty.encode("utf-8", "surrogatepass")):
                 line = a_line(**{field: value})
                 self.assertTrue(line.isascii() and line.isprintable())
-                self.assertIn(escaped, LINE.fullmatch(line)[group])
+                self.assertIn(escaped, parsed(line)[group])
 
     def test_words(self) -> None:
         """A space in the peer or the user does not begin another field."""
         line = a_line(peer="::1 x", user=b"a b\n")
-        found = LINE.fullmatch(line)
-        self.assertEqual((found[1], found[2]), ("::1\\x20x", "a\\x20b\\x0A"))
+        match = parsed(line)
+        self.assertEqual((match[1], match[2]), ("::1\\x20x", "a\\x20b\\x0A"))
 
 
 class AccessLogTests(SynchronousTestCase):
@@ -82,19 +91,14 @@ class AccessLogTests(SynchronousTestCase):
         self.folder = self.mktemp()
         os.mkdir(self.folder)
         self.path = os.path.join(self.folder, "access.log")
-        self.logged = []
-        globalLogPublisher.addObserver(self.observe)
-        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
+        self.logged = log_lines(self)
 
-    def observe(self, event) -> None:
-        self.logged.append(formatEvent(event))
-
-    def open(self, path=None):
+    def open(self, path: str | None = None) -> AccessLog:
         log = AccessLog(path or self.path)
         self.addCleanup(log.close)
         return log
 
-    def read(self, path=None):
+    def read(self, path: str | None = None) -> bytes:
         with open(path or self.path, "rb") as file:
             return file.read()
 

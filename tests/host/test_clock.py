@@ -1,155 +1,91 @@
-"""The monotonic clock: calls on the reactor's thread, and never after a cancel."""
+"""The reactor's clock is monotonic, for what waits already too."""
 
-import queue
-import threading
+from __future__ import annotations
 
-from twisted.internet.defer import Deferred
-from twisted.internet.error import AlreadyCalled, AlreadyCancelled
-from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from collections.abc import Callable
+
+from twisted.internet.base import ReactorBase
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
-from zope.interface.verify import verifyObject
 
-from imgd.host.clock import MonotonicClock
+from imgd.host.clock import make_monotonic
+from tests.fakes import log_lines
 
-FOREVER = 3600.0
-BOUND = 30.0  # seconds until a test that hangs gives up
-
-
-@implementer(IReactorFromThreads)
-class HeldReactor:
-    """A reactor that keeps what threads post until the test lets it run."""
-
-    def __init__(self) -> None:
-        self.posted = queue.Queue()
-
-    def callFromThread(self, callable, *args, **kwargs) -> None:
-        self.posted.put((callable, args, kwargs, threading.current_thread()))
-
-    def wait(self):
-        """Wait for a thread to post, and give what runs it."""
-        f, args, kwargs, thread = self.posted.get(timeout=BOUND)
-        assert thread is not threading.main_thread()
-        return lambda: f(*args, **kwargs)
+HOUR = 3600.0
+DAY = 86_400.0
 
 
-class HeldTests(SynchronousTestCase):
-    """With a reactor that runs when it is told to."""
+@implementer(IReactorTime)
+class TimedReactor(ReactorBase):
+    """Twisted's own timed calls over a wall clock in the test's hands, without a loop."""
 
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self.seconds = seconds
+        super().__init__()
+
+    def installWaker(self) -> None:
+        """Nothing waits."""
+
+
+class MonotonicTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.reactor = HeldReactor()
-        self.clock = MonotonicClock(self.reactor)
-        self.calls = []
-        self.addCleanup(self.cancel_all)
+        self.wall = 1_800_000_000.0
+        self.monotonic = 50.0
+        self.reactor = TimedReactor(lambda: self.wall)
+        self.calls: list[str] = []
+        self.logged = log_lines(self, "imgd.host.clock")
 
-    def cancel_all(self) -> None:
-        for call in self.clock.getDelayedCalls():
-            call.cancel()
+    def later(self, delay: float, name: str) -> None:
+        self.reactor.callLater(delay, self.calls.append, name)
 
-    def later(self, delay):
-        return self.clock.callLater(delay, self.calls.append, "called")
+    def pass_time(self, seconds: float) -> None:
+        self.wall += seconds
+        self.monotonic += seconds
+        self.reactor.runUntilCurrent()
 
-    def test_interfaces(self) -> None:
-        """The clock and its calls are what Twisted's own are."""
-        verifyObject(IReactorFromThreads, self.reactor)
-        verifyObject(IReactorTime, self.clock)
-        verifyObject(IDelayedCall, self.later(FOREVER))
-        verifyObject(IReactorTime, Clock())
+    def make_monotonic(self) -> None:
+        make_monotonic(self.reactor, lambda: self.monotonic)
 
-    def test_runs_on_the_reactor(self) -> None:
-        """A call runs when the reactor gets to it, once, with its arguments."""
-        call = self.clock.callLater(0, lambda *a, **kw: self.calls.append((a, kw)), 1, b=2)
-        run = self.reactor.wait()
-        self.assertEqual(self.calls, [])
-        self.assertTrue(call.active())
-        run()
-        run()
-        self.assertEqual(self.calls, [((1,), {"b": 2})])
-        self.assertFalse(call.active())
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+    def test_wall_clock_is_set(self) -> None:
+        """A call comes in its time though the wall clock is set back or forward meanwhile."""
+        self.make_monotonic()
+        for jump in (-DAY, DAY):
+            self.calls.clear()
+            self.later(HOUR, "due")
+            self.wall += jump
+            self.pass_time(HOUR - 1)
+            self.assertEqual(self.calls, [])
+            self.pass_time(1)
+            self.assertEqual(self.calls, ["due"])
 
-    def test_cancelled_after_the_wait(self) -> None:
-        """A call that was cancelled when its wait was over already does not run."""
-        call = self.later(0)
-        run = self.reactor.wait()
-        call.cancel()
-        run()
-        self.assertEqual(self.calls, [])
-        self.assertFalse(call.active())
+    def test_call_that_waits_already(self) -> None:
+        """A call made before comes in its time, too; be it reset, or another one cancelled."""
+        self.later(HOUR, "due")
+        put_off = self.reactor.callLater(1, self.calls.append, "put off")
+        cancelled = self.reactor.callLater(2, self.calls.append, "cancelled")
+        self.pass_time(0)
+        cancelled.cancel()
+        self.make_monotonic()
+        self.wall -= DAY
+        put_off.reset(2 * HOUR)
+        self.pass_time(HOUR)
+        self.assertEqual(self.calls, ["due"])
+        self.pass_time(HOUR)
+        self.assertEqual(self.calls, ["due", "put off"])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_cancelled_before(self) -> None:
-        """Cancelling ends the wait: no thread stays behind."""
-        call = self.later(FOREVER)
-        waiting = [t for t in threading.enumerate() if isinstance(t, threading.Timer)]
-        self.assertTrue(all(thread.daemon for thread in waiting))
-        call.cancel()
-        for thread in waiting:
-            thread.join(BOUND)
-        self.assertFalse(any(thread.is_alive() for thread in waiting))
-        self.assertTrue(waiting)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+    def test_another_reactor(self) -> None:
+        """A reactor whose clock cannot be replaced gets one line in the log, and works on."""
+        clock = Clock()
+        make_monotonic(clock)
+        self.assertEqual(len(self.logged), 1)
+        self.assertIn("Timers follow the wall clock", self.logged[0])
+        self.assertEqual(clock.seconds(), 0)
 
-    def test_twice(self) -> None:
-        """A second cancel, and one after the call, say so as Twisted's do."""
-        call = self.later(FOREVER)
-        call.cancel()
-        self.assertRaises(AlreadyCancelled, call.cancel)
-        call = self.later(0)
-        self.reactor.wait()()
-        self.assertRaises(AlreadyCalled, call.cancel)
-
-    def test_reset(self) -> None:
-        """A call that is reset to now runs now; one that is put off does not run before."""
-        call = self.later(FOREVER)
-        call.reset(0)
-        self.reactor.wait()()
-        self.assertEqual(self.calls, ["called"])
-        call = self.later(0)
-        run = self.reactor.wait()
-        call.reset(FOREVER)
-        run()
-        self.assertEqual(self.calls, ["called"])
-        self.assertTrue(call.active())
-        call.reset(0)  # earlier than what is now waited for
-        self.reactor.wait()()
-        self.assertEqual(self.calls, ["called", "called"])
-
-    def test_negative(self) -> None:
-        """A delay that has passed already is none."""
-        self.later(-5)
-        self.reactor.wait()()
-        self.assertEqual(self.calls, ["called"])
-
-    def test_raising(self) -> None:
-        """A call that raises counts as called, and the reactor gets the exception."""
-        call = self.clock.callLater(0, lambda: 1 / 0)
-        self.assertRaises(ZeroDivisionError, self.reactor.wait())
-        self.assertFalse(call.active())
-
-    def test_never_backwards(self) -> None:
-        """Its seconds never go back."""
-        seen = [self.clock.seconds() for _ in range(1000)]
-        self.assertEqual(seen, sorted(seen))
-
-
-class RealReactorTests(TestCase):
-    """With the real reactor."""
-
-    timeout = BOUND
-
-    def test_thread(self):
-        """The call runs on the reactor's thread, not before its time."""
-        from twisted.internet import reactor
-
-        clock = MonotonicClock(reactor)
-        done = Deferred()
-        due = clock.seconds() + 0.01
-        clock.callLater(0.01, lambda: done.callback((clock.seconds(), threading.current_thread())))
-
-        def check(result) -> None:
-            when, thread = result
-            self.assertGreaterEqual(when, due)
-            self.assertIs(thread, threading.main_thread())
-
-        return done.addCallback(check)
+    def test_no_line(self) -> None:
+        """One whose clock is replaced gets none, whatever waits."""
+        self.later(1, "waits")
+        self.make_monotonic()
+        self.assertEqual(self.logged, [])

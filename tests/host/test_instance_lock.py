@@ -1,5 +1,7 @@
 """One daemon per state folder, and how it is found."""
 
+from __future__ import annotations
+
 import os
 import signal
 import stat
@@ -12,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.errors import StartError
 from imgd.host import instance_lock
+from imgd.host.instance_lock import InstanceLock, RunningDaemon
 
 URLS = ["https://localhost:8888/", "http://localhost:8000/"]
 HOLDER = textwrap.dedent(
@@ -19,26 +22,26 @@ HOLDER = textwrap.dedent(
     import sys
     from imgd.host import instance_lock
 
-    held = instance_lock.hold(sys.argv[1])
-    held.publish(["https://localhost:8888/"], None)
+    lock = instance_lock.acquire(sys.argv[1])
+    lock.publish(["https://localhost:8888/"], None)
     print("held", flush=True)
     sys.stdin.read()
-    held.release()
+    lock.release()
     """
 )
 
 
-class RunningTests(SynchronousTestCase):
+class LockTests(SynchronousTestCase):
     """A state folder."""
 
     def setUp(self) -> None:
         self.folder = self.mktemp()
         os.mkdir(self.folder)
 
-    def hold(self):
-        held = instance_lock.hold(self.folder)
-        self.addCleanup(held.release)
-        return held
+    def lock(self) -> InstanceLock:
+        lock = instance_lock.acquire(self.folder)
+        self.addCleanup(lock.release)
+        return lock
 
     @skipUnless(hasattr(os, "geteuid"), "POSIX owners")
     def test_folder_of_another_user(self) -> None:
@@ -49,21 +52,21 @@ class RunningTests(SynchronousTestCase):
         except PermissionError:
             self.skipTest("only root can give a folder to another user")
         with self.assertRaises(StartError) as caught:
-            self.hold()
+            self.lock()
         self.assertIn(f"{self.folder} belongs to user {other}, and", caught.exception.detail)
         self.assertIn("--state-dir", caught.exception.detail)
         self.assertEqual(os.listdir(self.folder), [])
         os.chown(self.folder, os.geteuid(), -1)
-        self.hold()
+        self.lock()
 
     def test_no_folder(self) -> None:
         """A folder that went away meanwhile is one sentence too."""
         os.rmdir(self.folder)
         with self.assertRaises(StartError) as caught:
-            self.hold()
+            self.lock()
         self.assertIn("cannot be used: No such file", caught.exception.detail)
 
-    def other_process(self):
+    def other_process(self) -> subprocess.Popen[bytes]:
         """A process that holds the folder until its stdin is closed."""
         process = subprocess.Popen(
             [sys.executable, "-c", HOLDER, self.folder],
@@ -71,68 +74,76 @@ class RunningTests(SynchronousTestCase):
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
 
         def end() -> None:
-            process.stdin.close()
+            stdin.close()
             process.wait()
-            process.stdout.close()
+            stdout.close()
 
         self.addCleanup(end)
-        self.assertEqual(process.stdout.readline().strip(), b"held")
+        self.assertEqual(stdout.readline().strip(), b"held")
         return process
 
+    def running(self) -> RunningDaemon:
+        daemon = instance_lock.find(self.folder)
+        assert daemon is not None
+        return daemon
+
     def test_nobody(self) -> None:
-        """Where no daemon ever ran, none is found, and looking leaves no trace."""
+        """If no daemon ever ran, none is found, and looking leaves no trace."""
         self.assertIsNone(instance_lock.find(self.folder))
         self.assertEqual(os.listdir(self.folder), [])
         self.assertIsNone(instance_lock.find(os.path.join(self.folder, "missing")))
 
     def test_found(self) -> None:
-        """A daemon that announced itself is found, with what it announced."""
-        self.hold().publish(URLS, "/state/ca.pem")
-        found = instance_lock.find(self.folder)
-        self.assertEqual((found.pid, found.urls, found.ca), (os.getpid(), URLS, "/state/ca.pem"))
-        self.assertGreater(found.started_at, 0)
+        """A daemon that published its URLs is found, with what it published."""
+        self.lock().publish(URLS, "/state/ca.pem")
+        daemon = self.running()
+        self.assertEqual((daemon.pid, daemon.urls, daemon.ca), (os.getpid(), URLS, "/state/ca.pem"))
+        self.assertGreater(daemon.started_at, 0)
 
     def test_path_that_is_not_utf8(self) -> None:
         """The certificate's path comes back byte for byte."""
         ca = os.fsdecode(b"/caf\xe9/ca.pem")
-        self.hold().publish(URLS, ca)
-        self.assertEqual(instance_lock.find(self.folder).ca, ca)
+        self.lock().publish(URLS, ca)
+        self.assertEqual(self.running().ca, ca)
 
     def test_starting(self) -> None:
-        """A daemon that holds the folder and has not announced itself is not found yet."""
-        self.hold()
+        """A daemon that holds the folder and has not published its URLs is not found yet."""
+        self.lock()
         self.assertIsNone(instance_lock.find(self.folder))
 
     def test_released(self) -> None:
         """After a release nothing is found, and another may hold; releasing again is harmless."""
-        first = self.hold()
+        first = self.lock()
         first.publish(URLS, None)
         first.release()
         self.assertIsNone(instance_lock.find(self.folder))
-        second = self.hold()
+        second = self.lock()
         second.publish(URLS, None)
         first.release()
         self.assertIsNotNone(instance_lock.find(self.folder))
 
     def test_conflict(self) -> None:
-        """A second daemon is told who holds the folder, and what to do."""
+        """A second daemon fails with who holds the folder, and what to do."""
         process = self.other_process()
         with self.assertRaises(StartError) as caught:
-            instance_lock.hold(self.folder)
+            instance_lock.acquire(self.folder)
         self.assertEqual(
             caught.exception.detail,
             f"Another imgd (pid {process.pid}, https://localhost:8888/) holds the state folder "
             f"{self.folder}; stop it, or give this one its own --state-dir.",
         )
-        self.assertEqual(instance_lock.find(self.folder).pid, process.pid)
+        self.assertEqual(self.running().pid, process.pid)
 
     def test_conflict_while_starting(self) -> None:
-        """A second daemon is refused also where the first has not announced itself."""
-        self.hold()
+        """A second daemon is refused also while the first has not published its URLs."""
+        self.lock()
         with self.assertRaises(StartError) as caught:
-            instance_lock.hold(self.folder)
+            instance_lock.acquire(self.folder)
         self.assertIn("Another imgd holds the state folder", caught.exception.detail)
 
     @skipUnless(hasattr(signal, "SIGKILL"), "no SIGKILL here")
@@ -143,12 +154,12 @@ class RunningTests(SynchronousTestCase):
         process.wait()
         self.assertIn("daemon.json", os.listdir(self.folder))
         self.assertIsNone(instance_lock.find(self.folder))
-        self.hold()
-        self.assertIsNone(instance_lock.find(self.folder))  # not the old announcement either
+        self.lock()
+        self.assertIsNone(instance_lock.find(self.folder))  # nor by what the old one published
 
-    def test_malformed_announcement(self) -> None:
-        """An announcement that makes no sense is no daemon, and no obstacle."""
-        self.hold()
+    def test_malformed_file(self) -> None:
+        """A daemon.json that makes no sense is no daemon, and no obstacle."""
+        self.lock()
         for content in (b"", b"{", b"[]", b'{"pid": "x"}', b"\xff"):
             with open(os.path.join(self.folder, "daemon.json"), "wb") as file:
                 file.write(content)
@@ -157,7 +168,7 @@ class RunningTests(SynchronousTestCase):
     @skipIf(os.name != "posix", "POSIX modes")
     def test_private(self) -> None:
         """What lies in the folder is for its owner alone."""
-        self.hold().publish(URLS, None)
+        self.lock().publish(URLS, None)
         for name in os.listdir(self.folder):
             mode = stat.S_IMODE(os.stat(os.path.join(self.folder, name)).st_mode)
             self.assertEqual(mode, 0o600, name)
@@ -168,12 +179,12 @@ class RunningTests(SynchronousTestCase):
         with open(file, "wb"):
             pass
         with self.assertRaises(StartError) as caught:
-            instance_lock.hold(file)
+            instance_lock.acquire(file)
         self.assertIn(file, caught.exception.detail)
 
 
 class DefaultStateDirTests(SynchronousTestCase):
-    """The folder where no option names one."""
+    """The folder if no option names one."""
 
     def test_order(self) -> None:
         """IMGD_STATE_DIR comes before systemd's, whose first counts; empty ones do not."""
@@ -189,6 +200,6 @@ class DefaultStateDirTests(SynchronousTestCase):
 
     def test_default(self) -> None:
         """Otherwise it is the user's state folder, below imgd's name."""
-        found = instance_lock.default_state_dir({})
-        self.assertTrue(os.path.isabs(found))
-        self.assertIn("imgd", found)
+        path = instance_lock.default_state_dir({})
+        self.assertTrue(os.path.isabs(path))
+        self.assertIn("imgd", path)

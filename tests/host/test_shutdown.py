@@ -1,4 +1,4 @@
-"""How the daemon is told to end, without signals."""
+"""Signals that end the daemon: the first in good order, the second at once."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ class Reactor:
         f(*args)
 
 
-class StoppingTests(SynchronousTestCase):
-    def test_asked_twice(self) -> None:
-        """Asked once it stops the reactor, once; asked again it hurries, every time."""
-        reactor, hurried = Reactor(), []
-        stopping = Shutdown(reactor, lambda: hurried.append(1))
-        stopping.ask("SIGTERM")
-        self.assertEqual((reactor.stopped, hurried), (1, []))
-        stopping.ask("SIGINT")
-        stopping.ask("SIGINT")
-        self.assertEqual((reactor.stopped, hurried), (1, [1, 1]))
+class ShutdownTests(SynchronousTestCase):
+    def test_twice(self) -> None:
+        """The first signal stops the reactor, once; each further one aborts every connection."""
+        reactor = Reactor()
+        aborts: list[int] = []
+        shutdown = Shutdown(reactor, lambda: aborts.append(1))
+        shutdown.stop("SIGTERM")
+        self.assertEqual((reactor.stopped, aborts), (1, []))
+        shutdown.stop("SIGINT")
+        shutdown.stop("SIGINT")
+        self.assertEqual((reactor.stopped, aborts), (1, [1, 1]))
 
 
 class WithinTests(SynchronousTestCase):
     def test_in_time(self) -> None:
-        """Work that is done in time is waited for; work that is not is left behind."""
+        """Work that is done in time is waited for; work that is not is cancelled."""
         clock = Clock()
         done = Deferred.fromCoroutine(within(5, succeed(None), clock))
         self.assertTrue(self.successResultOf(done))
@@ -51,8 +52,8 @@ class WithinTests(SynchronousTestCase):
         self.assertEqual(clock.getDelayedCalls(), [])
 
     def test_failure(self) -> None:
-        """What went wrong with the work is told."""
-        os_errors: Deferred[None] = Deferred()
-        done = Deferred.fromCoroutine(within(5, os_errors, Clock()))
-        os_errors.errback(ZeroDivisionError())
+        """An error of the work is raised."""
+        failing: Deferred[None] = Deferred()
+        done = Deferred.fromCoroutine(within(5, failing, Clock()))
+        failing.errback(ZeroDivisionError())
         self.failureResultOf(done, ZeroDivisionError)

@@ -9,10 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from imgd.host.single_flight import SOON, SingleFlight, StillRunning
 
 
-class CoalescedTests(SynchronousTestCase):
+class SingleFlightTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.work: list[Deferred[str]] = []
-        self.coalesced = SingleFlight()
+        self.flight: SingleFlight[str] = SingleFlight()
         self.clock = Clock()
 
     def begin(self) -> Deferred[str]:
@@ -20,10 +20,10 @@ class CoalescedTests(SynchronousTestCase):
         return self.work[-1]
 
     def wait(self) -> Deferred[str]:
-        return self.coalesced.wait(self.begin)
+        return self.flight.wait(self.begin)
 
     def in_time(self) -> Deferred[str]:
-        return self.coalesced.wait_briefly(self.begin, self.clock)
+        return self.flight.wait(self.begin, self.clock)
 
     def test_once_for_all(self) -> None:
         """Who asks while it is under way gets what begins after it, all of them the same."""

@@ -9,14 +9,14 @@ import sys
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from imgd.host import socket_owner
-from imgd.host.socket_owner import Lookup, SocketEnd
+from imgd.host.socket_owner import Lookup, SocketAddress
 
 OTHER = 54321  # a user that no machine has
-NOWHERE = SocketEnd("127.0.0.1", 1)
+NOWHERE = SocketAddress("127.0.0.1", 1)
 
 
-def end(address: tuple[object, ...]) -> SocketEnd:
-    return SocketEnd(str(address[0]), int(str(address[1])))
+def end(address: tuple[object, ...]) -> SocketAddress:
+    return SocketAddress(str(address[0]), int(str(address[1])))
 
 
 class NetlinkTests(SynchronousTestCase):
@@ -28,7 +28,9 @@ class NetlinkTests(SynchronousTestCase):
         if not sys.platform.startswith("linux"):
             raise SkipTest("sockets are told of their users on Linux alone")
 
-    def connect(self, host: str, bound: str = "") -> tuple[socket.socket, SocketEnd, SocketEnd]:
+    def connect(
+        self, host: str, bound: str = ""
+    ) -> tuple[socket.socket, SocketAddress, SocketAddress]:
         """A client's socket, and both ends as the server sees them."""
         family = socket.AF_INET6 if ":" in host or bound else socket.AF_INET
         listener = socket.socket(family)
@@ -70,8 +72,8 @@ class NetlinkTests(SynchronousTestCase):
 
     def test_nothing_there(self) -> None:
         """No such connection, nobody's."""
-        self.assertIsNone(self.lookup(NOWHERE, SocketEnd("127.0.0.1", 2)))
-        self.assertIsNone(self.lookup(SocketEnd("::1", 1), SocketEnd("::1", 2)))
+        self.assertIsNone(self.lookup(NOWHERE, SocketAddress("127.0.0.1", 2)))
+        self.assertIsNone(self.lookup(SocketAddress("::1", 1), SocketAddress("::1", 2)))
 
     def test_other_user(self) -> None:
         """Another user's socket is that one's; who is not mapped into this namespace is nobody."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from queue import Queue
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -12,42 +10,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.errors import Unavailable
-from imgd.host.workers import SLOW, Dropped, JobProgress, Workers
-
-PATIENCE = 60  # seconds: far beyond what anything here takes
-
-
-class Loop:
-    """Where threads call back to: the test's own thread, when it says so."""
-
-    def __init__(self) -> None:
-        self._calls: Queue[tuple[Callable[..., Any], tuple[Any, ...]]] = Queue()
-
-    def callFromThread(self, f: Callable[..., Any], *args: Any) -> None:
-        self._calls.put((f, args))
-
-    def turn(self, count: int = 1) -> None:
-        """Wait for so many calls, and make them."""
-        for _ in range(count):
-            f, args = self._calls.get(timeout=PATIENCE)
-            f(*args)
-
-
-class Stall:
-    """Blocking work that begins, and goes on when it is let go."""
-
-    def __init__(self) -> None:
-        self.began = threading.Semaphore(0)
-        self.go = threading.Event()
-
-    def __call__(self, result: str = "done") -> str:
-        self.began.release()
-        self.go.wait(PATIENCE)
-        return result
-
-    def wait(self, count: int = 1) -> None:
-        for _ in range(count):
-            assert self.began.acquire(timeout=PATIENCE)
+from imgd.host.workers import SLOW, JobCancelled, JobProgress, Workers
+from tests.host.machine_case import Loop, Stall
 
 
 class WorkersTests(SynchronousTestCase):
@@ -84,9 +48,10 @@ class WorkersTests(SynchronousTestCase):
         self.failureResultOf(failed, ZeroDivisionError)
 
     def test_other_places_go_on(self) -> None:
-        """A directory that hangs holds up neither another nor more than its share of threads."""
+        """A directory that hangs holds up no other, and takes one thread, however many ask."""
         hung = [self.workers.run("/hung", self.stall) for _ in range(20)]
-        self.stall.wait(2)
+        self.stall.wait()
+        self.assertFalse(self.stall.began.acquire(blocking=False))
         other = self.workers.run("/fine", lambda: "fine")
         self.loop.turn()
         self.assertEqual(self.successResultOf(other), "fine")
@@ -97,28 +62,28 @@ class WorkersTests(SynchronousTestCase):
         self.assertEqual([self.successResultOf(done) for done in hung], ["done"] * 20)
 
     def test_overdue(self) -> None:
-        """What is overdue fails, running or waiting; its place is then refused at once, until it
+        """What is overdue fails, running or waiting; its key is then refused at once, until it
         answers.
         """
         hung = [self.workers.run("/hung", self.stall) for _ in range(3)]
-        self.stall.wait(2)
+        self.stall.wait()
         self.tick(SLOW)
-        self.assertEqual(self.workers.slow(), ["/hung"])
+        self.assertEqual(self.workers.slow_places(), {"/hung"})
         self.tick(30 - SLOW)
         for done in hung:
             self.assertEqual(self.failureResultOf(done, Unavailable).value.fault, "disk")
         self.failureResultOf(self.workers.run("/hung", self.stall), Unavailable)
-        self.assertEqual(self.workers.slow(), ["/hung"])
+        self.assertEqual(self.workers.slow_places(), {"/hung"})
         self.stall.go.set()
-        self.loop.turn(2)
-        self.assertEqual(self.workers.slow(), [])
+        self.loop.turn()
+        self.assertEqual(self.workers.slow_places(), set())
         again = self.workers.run("/hung", self.stall)
         self.loop.turn()
         self.assertEqual(self.successResultOf(again), "done")
 
     def test_bounded(self) -> None:
         """However many places hang, threads are bounded, and everything is refused in the end."""
-        self.workers = self.make(at_once=2, each=1, behind=3)
+        self.workers = self.make(max_active=2, max_abandoned=3)
         before = threading.active_count()
         refused = 0
         for number in range(10):
@@ -134,9 +99,40 @@ class WorkersTests(SynchronousTestCase):
         self.loop.turn()
         self.assertEqual(self.successResultOf(done), "done")
 
+    def test_keys_of_a_place(self) -> None:
+        """Folders of one place that hang hold up no other folder of it, until there are so many
+        that the whole place is refused.
+        """
+        self.workers = self.make(max_per_place=3)
+        hung = [self.workers.run("/mount", self.stall, key=f"/mount/{n}") for n in range(2)]
+        self.stall.wait(2)
+        self.tick(30)
+        for done in hung:
+            self.failureResultOf(done, Unavailable)
+        self.failureResultOf(self.workers.run("/mount", self.stall, key="/mount/0"), Unavailable)
+        other = self.workers.run("/mount", lambda: "fine", key="/mount/2")
+        self.loop.turn()
+        self.assertEqual(self.successResultOf(other), "fine")
+        third = self.workers.run("/mount", self.stall, key="/mount/3")
+        self.stall.wait()
+        waiting = self.workers.run("/mount", lambda: "waited", key="/mount/4")
+        self.assertNoResult(waiting)
+        self.tick(30)
+        for done in (third, waiting):
+            self.failureResultOf(done, Unavailable)
+        self.failureResultOf(self.workers.run("/mount", self.stall, key="/mount/5"), Unavailable)
+        elsewhere = self.workers.run("/fine", lambda: "fine")
+        self.loop.turn()
+        self.assertEqual(self.successResultOf(elsewhere), "fine")
+        self.stall.go.set()
+        self.loop.turn(3)
+        again = self.workers.run("/mount", lambda: "again", key="/mount/0")
+        self.loop.turn()
+        self.assertEqual(self.successResultOf(again), "again")
+
     def test_order(self) -> None:
         """Work of one place begins in the order in which it came."""
-        self.workers = self.make(at_once=1, each=1)
+        self.workers = self.make(max_active=1)
         seen: list[int] = []
         held = self.workers.run("/a", self.stall)
         jobs: list[Deferred[Any]] = [self.workers.run("/a", seen.append, n) for n in range(5)]
@@ -149,7 +145,7 @@ class WorkersTests(SynchronousTestCase):
 
     def test_places_take_turns(self) -> None:
         """A place for which much waits lets others have their turn."""
-        self.workers = self.make(at_once=1)
+        self.workers = self.make(max_active=1)
         seen: list[str] = []
         held = self.workers.run("/a", self.stall)
         jobs = [self.workers.run("/a", seen.append, "a") for _ in range(3)]
@@ -157,7 +153,8 @@ class WorkersTests(SynchronousTestCase):
         self.stall.go.set()
         self.loop.turn(6)
         self.assertEqual(seen, ["a", "b", "a", "b", "a"])
-        for job in (held, *jobs):
+        self.successResultOf(held)
+        for job in jobs:
             self.successResultOf(job)
 
     def test_one_of_a_key(self) -> None:
@@ -176,7 +173,7 @@ class WorkersTests(SynchronousTestCase):
 
     def test_stalled(self) -> None:
         """What makes no step waits for its disk: others begin meanwhile, up to a bound."""
-        self.workers = self.make(at_once=1, most=2)
+        self.workers = self.make(max_active=1, max_running=2)
         hung = [self.workers.run(f"/hung/{n}", self.stall) for n in range(3)]
         self.stall.wait()
         self.tick(1)
@@ -192,7 +189,7 @@ class WorkersTests(SynchronousTestCase):
 
     def test_goes_on(self) -> None:
         """What makes steps keeps its turn, however long it takes."""
-        self.workers = self.make(at_once=1)
+        self.workers = self.make(max_active=1)
         progress = JobProgress()
         busy = self.workers.run("/a", lambda _: self.stall(), progress)
         self.stall.wait()
@@ -237,7 +234,7 @@ class WorkersTests(SynchronousTestCase):
         running.cancel()
         progress.step()
         waiting.cancel()
-        self.assertRaises(Dropped, progress.step)
+        self.assertRaises(JobCancelled, progress.step)
         self.stall.go.set()
         self.loop.turn()
         for done in (running, waiting):

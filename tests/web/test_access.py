@@ -7,7 +7,7 @@ import os
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.host.socket_owner import Lookup, SocketEnd
+from imgd.host.socket_owner import Lookup, SocketAddress
 from imgd.web.access import make_access
 from tests.fakes import TOKEN, House
 
@@ -19,13 +19,13 @@ class OwnerTests(SynchronousTestCase):
     """A loopback peer is local where its socket is of the daemon's user, or of root."""
 
     def house(self, user: int | OSError | None) -> House:
-        def lookup(own: SocketEnd, other: SocketEnd) -> int | None:
+        def lookup(own: SocketAddress, other: SocketAddress) -> int | None:
             self.asked.append((own, other))
             if isinstance(user, OSError):
                 raise user
             return user
 
-        self.asked: list[tuple[SocketEnd, SocketEnd]] = []
+        self.asked: list[tuple[SocketAddress, SocketAddress]] = []
         access = {"socket_owner": lookup, "own_users": {OWN, ROOT}}
         return House(os.path.abspath(self.mktemp()), access=access)
 
@@ -33,7 +33,7 @@ class OwnerTests(SynchronousTestCase):
         """The same user and root need no token; the connection is asked for by both of its ends."""
         for user in (OWN, ROOT):
             self.assertEqual(self.house(user).post("/timeout/5").status, 200)
-            ends = (SocketEnd("127.0.0.1", 50000), SocketEnd("127.0.0.1", 8888))
+            ends = (SocketAddress("127.0.0.1", 50000), SocketAddress("127.0.0.1", 8888))
             self.assertEqual(self.asked, [ends])
 
     def test_others(self) -> None:

@@ -17,7 +17,7 @@ from imgd.core.plan import Representation
 from imgd.core.request_head import HeadReader, RequestHead, parse_head
 from imgd.core.routes import RESERVED
 from imgd.files.disk import Root
-from imgd.files.versions import Stamp
+from imgd.files.versions import FileVersion
 from imgd.web.fast_path import DisabledFastPath, FastPath
 from imgd.web.file_cache import CachedFile, FileCache
 from imgd.web.response_headers import HeaderPolicy
@@ -53,7 +53,7 @@ def use_fast_path(house: House, memory: int = MEMORY, later: float = LATER) -> C
         house.manager,
         memory,
         lambda f: house.clock.callLater(0, f),
-        house.blocking,
+        house.blocking.run_own,
     )
     tell: Any = house.site.log
     fast_path = FastPath(files, house.site.header_policy, tell, lambda: time.time() + later)
@@ -231,7 +231,7 @@ class EveryFile:
             root=Root("/"),
             path="/a.jpg",
             folder="/",
-            version=Stamp(1, 1, SIZE, 1, 1),
+            version=FileVersion(1, 1, SIZE, 1, 1),
             may_keep=False,
             representation=Representation.of("a.jpg", facts, 1.0),
             head=b"\r\n",

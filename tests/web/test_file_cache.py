@@ -116,7 +116,7 @@ class KnownCase(SynchronousTestCase):
             self.house.manager,
             memory,
             lambda f: self.house.clock.callLater(0, f),
-            run_unawaited or self.aside,
+            run_unawaited or self.aside.run_own,
             self.read,
         )
 
@@ -174,14 +174,13 @@ class KeepingTests(KnownCase):
 
     def test_unreadable(self) -> None:
         """A disk that fails keeps nothing, and is no failure of a request."""
-        self.aside = lambda *_: fail(OSError(5, "Input/output error"))  # type: ignore[assignment]
-        files = self.files()
+        error = OSError(5, "Input/output error")
+        files = self.files(run_unawaited=lambda *_: fail(error))
         self.assertEqual([self.ask(files) for _ in range(5)][-1].whole, b"")
 
     def test_bug(self) -> None:
         """Whatever else goes wrong there is logged, and no failure of a request."""
-        self.aside = lambda *_: fail(ZeroDivisionError())  # type: ignore[assignment]
-        files = self.files()
+        files = self.files(run_unawaited=lambda *_: fail(ZeroDivisionError()))
         self.assertEqual([self.ask(files) for _ in range(5)][-1].whole, b"")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
@@ -189,7 +188,9 @@ class KeepingTests(KnownCase):
         """A machine that has no time for it now is asked again by the next request."""
         answers: list[Any] = [fail(Unavailable("Later.")), fail(Unavailable("Later."))]
         files = self.files(
-            run_unawaited=lambda f, *args: answers.pop() if answers else self.aside(f, *args)
+            run_unawaited=lambda f, *args: (
+                answers.pop() if answers else self.aside.run_own(f, *args)
+            )
         )
         for _ in range(5):
             known = self.ask(files)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from typing import Final
 
 _PREFIX: Final = ".imgd-"
@@ -14,24 +15,29 @@ _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 
 
 
 def write_file(path: str, data: bytes, mode: int = 0o600) -> None:
-    """Put ``data`` at ``path`` in one step; a reader, or a crash, sees the old file or the new one.
+    """Put ``data`` at ``path``, as :func:`write_chunks` does."""
+    write_chunks(path, (data,), mode)
+
+
+def write_chunks(path: str, chunks: Iterable[bytes], mode: int = 0o600) -> None:
+    """Put ``chunks`` at ``path`` in one step; a reader, or a crash, sees the old file or the new.
 
     The file has ``mode`` (less the umask) from its first byte. An ``OSError``, a full disk among
-    them, leaves the old file as it was and no temporary one behind.
+    them, or an error in ``chunks`` leaves the old file as it was and no temporary one behind.
     """
     folder = os.path.dirname(os.path.abspath(path))
     temporary = os.path.join(folder, f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
-    descriptor = os.open(temporary, _CREATE, mode)
+    fd = os.open(temporary, _CREATE, mode)
     try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
+        with open(fd, "wb") as file:
+            file.writelines(chunks)
             file.flush()
-            os.fsync(descriptor)
+            os.fsync(fd)
         os.replace(temporary, path)
     except BaseException:
         remove(temporary)
         raise
-    sync_folder(folder)
+    _sync_folder(folder)
 
 
 def remove(path: str) -> None:
@@ -41,7 +47,7 @@ def remove(path: str) -> None:
 
 
 def remove_leftovers(folder: str) -> None:
-    """Remove the temporary files that a killed process left; only where nobody else is writing."""
+    """Remove the temporary files that a killed process left; only if nobody else is writing."""
     for name in os.listdir(folder):
         if name.startswith(_PREFIX) and name.endswith(_SUFFIX):
             remove(os.path.join(folder, name))
@@ -50,19 +56,19 @@ def remove_leftovers(folder: str) -> None:
 def rename(source: str, target: str) -> None:
     """Rename over whatever is at ``target``, in one step that outlives a loss of power."""
     os.replace(source, target)
-    sync_folder(os.path.dirname(os.path.abspath(target)))
+    _sync_folder(os.path.dirname(os.path.abspath(target)))
 
 
-def sync_folder(folder: str) -> None:
-    """Make renames in ``folder`` last, where the platform opens folders and its disk can."""
+def _sync_folder(folder: str) -> None:
+    """Make renames in ``folder`` last, if the platform opens folders and its disk can."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     with contextlib.suppress(OSError):  # the rename is done: some network disks refuse the fsync
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(descriptor)
+            os.fsync(fd)
         finally:
-            os.close(descriptor)
+            os.close(fd)
 
 
 def make_private_folder(path: str) -> None:
@@ -70,7 +76,7 @@ def make_private_folder(path: str) -> None:
     os.makedirs(path, mode=0o700, exist_ok=True)
     if not hasattr(os, "geteuid"):
         return
-    facts = os.stat(path)
-    mode = stat.S_IMODE(facts.st_mode)
-    if facts.st_uid == os.geteuid() and mode & 0o077:
+    st = os.stat(path)
+    mode = stat.S_IMODE(st.st_mode)
+    if st.st_uid == os.geteuid() and mode & 0o077:
         os.chmod(path, mode & ~0o077)
