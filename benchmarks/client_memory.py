@@ -14,14 +14,15 @@ import msgspec
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from imgd.client.desk import Desk
+from imgd.client.context import CliContext
 from imgd.client.discovery import Server
-from imgd.client.jobs import Job, resumed
-from imgd.client.loader import PAGE
-from imgd.client.loading import Loading, LoadOptions
+from imgd.client.load_command import LoadCommand
+from imgd.client.load_targets import LoadTarget, resumed
+from imgd.client.manifest_lines import read_manifest
+from imgd.client.options import CliOptions
+from imgd.client.verification import PAGE
 from imgd.core import messages
 from imgd.core.messages import CollectionInfo, CollectionList, Image, ImagePage
-from imgd.host.manifest_file import read_manifest
 
 BASE = "https://localhost:8888"
 COLLECTION = CollectionInfo(
@@ -36,13 +37,15 @@ COLLECTION = CollectionInfo(
 )
 
 
-class Answering:
-    """A Client's treq that makes up a collection of so many images, page by page."""
+class AnsweringTransport:
+    """A Client's transport that makes up a collection of so many images, page by page."""
 
     def __init__(self, listed: int) -> None:
         self._listed = listed
 
-    async def ask(self, method: str, path: str, kind: type, body: object, deadline: float) -> Any:
+    async def request(
+        self, method: str, path: str, kind: type, body: object, deadline: float
+    ) -> Any:
         """An answer, in the reactor's next turn."""
         turn: Deferred[None] = Deferred()
         reactor.callLater(0, turn.callback, None)
@@ -71,19 +74,19 @@ class Answering:
 async def measure(listed: int, folder: Path) -> None:
     """A load, and then the resumption of its manifest."""
     path = str(folder / "m.json")
-    first = Job("/data/frames", None, "frames", path, "frames", is_stamped=False)
+    first = LoadTarget("/data/frames", None, "frames", path, is_stamped=False)
     await one("load", listed, first)
     manifest, done = read_manifest(path)
     await one("resumed load", listed, resumed(manifest, done, path))
 
 
-async def one(what: str, listed: int, job: Job) -> None:
+async def one(what: str, listed: int, target: LoadTarget) -> None:
     """One load, and the highest memory of the process so far."""
-    desk = Desk(reactor, {}, io.StringIO(), sys.stdout, reactor)
-    loading = Loading(desk, Server(BASE), LoadOptions(verify="none", quiet=True))
-    loading.client._asking = Answering(listed)
+    context = CliContext(reactor, {}, io.StringIO(), sys.stdout, reactor)
+    command = LoadCommand(context, Server(BASE), CliOptions(verify="none", quiet=True))
+    command.client._transport = AnsweringTransport(listed)
     before = time.monotonic()
-    status = await loading.run([job])
+    status = await command.run([target])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     took = time.monotonic() - before
     print(f"{what} of {listed:,} images: status {status}, peak {peak:.0f} MB, {took:.0f} s")

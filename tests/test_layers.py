@@ -37,7 +37,7 @@ NOT_IN_CORE = {"os", "io", "pathlib", "socket", "time", "threading", "twisted"} 
 OPENING = {"open", "fdopen", "getContent", "setContent"} | {
     *("read_text", "read_bytes", "write_text", "write_bytes")
 }
-OPENS_FILES = {"host", "files", "collections", "certificates"}
+OPENS_FILES = {"host", "files", "collections", "certificates", "client"}  # manifests, of the client
 REACTOR = "twisted.internet.reactor"
 WITH_REACTOR = {"imgd.tap", "imgd.client.cli"}
 

@@ -4,12 +4,11 @@ As a library: :func:`connect` gives a :class:`Client`, whose methods return Defe
 messages of :mod:`imgd.core.messages`.
 """
 
-from imgd.client.api import Client
-from imgd.client.connecting import connect
+from imgd.client.api import Client, connect
 from imgd.client.errors import (
     ClientError,
-    Misbehaved,
-    Refused,
+    ErrorResponse,
+    InvalidResponse,
     TimedOut,
     Unreachable,
     Untrusted,
@@ -18,8 +17,8 @@ from imgd.client.errors import (
 __all__ = [
     "Client",
     "ClientError",
-    "Misbehaved",
-    "Refused",
+    "ErrorResponse",
+    "InvalidResponse",
     "TimedOut",
     "Unreachable",
     "Untrusted",

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urljoin
 
+from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, succeed
 
-from imgd.client.asking import Asking, decoded
-from imgd.client.retry import Patience
+from imgd.client.discovery import Server, find_server
+from imgd.client.retry import Retrier
+from imgd.client.session import HttpSession, endpoints
+from imgd.client.transport import ApiTransport, decode
 from imgd.client.urls import base_of
 from imgd.core import messages, routes
 from imgd.core.catalog import CURRENT
-from imgd.core.messages import (
-    CollectionInfo,
-    CollectionList,
-    Health,
-    Image,
-    ImagePage,
-    LinkRequest,
-    LinkResult,
-    LoadRequest,
-    LoadResult,
-    PublicUrlRequest,
-    PublicUrlResult,
-    RevokeResult,
-    StatusInfo,
-    TimeoutInfo,
-    TimeoutResult,
-    UnloadRequest,
-    UnloadResult,
-)
+from imgd.core.messages import Image, ImagePage
 from imgd.core.routes import RouteKind
 
 REQUEST_SECONDS: Final = 30.0
-LINK_SECONDS: Final = 3600  # that a link is good when nobody says
+LINK_SECONDS: Final = 3600  # that a link is good if nobody says how long
 LOAD_SECONDS: Final = 600.0  # a load counts every file, and answers when it is on the disk
 T = TypeVar("T")
 
@@ -45,48 +31,49 @@ class Client:
 
     Every method returns a Deferred (so that it can be awaited) of a message of
     :mod:`imgd.core.messages`, or fails with a :class:`~imgd.client.errors.ClientError`:
-    ``Refused`` with the server's own sentence, ``Unreachable``, ``Untrusted``, ``TimedOut``,
-    ``Misbehaved``. What may pass is tried again, as ``patience`` has it; each try gets ``deadline``
-    seconds on its clock.
+    ``ErrorResponse`` with the server's own sentence, ``Unreachable``, ``Untrusted``, ``TimedOut``,
+    ``InvalidResponse``. ``retrier`` tries again what may pass; each try gets ``deadline`` seconds
+    on its clock.
     """
 
     def __init__(
         self,
         treq: Any,
         base_url: str,
-        patience: Patience,
+        retrier: Retrier,
         *,
         token: str | None = None,
         deadline: float = REQUEST_SECONDS,
     ) -> None:
         self.base_url = base_of(base_url)
-        self._asking = Asking(treq, self.base_url, patience, token)
+        self._transport = ApiTransport(treq, self.base_url, retrier, token)
         self._deadline = deadline
+        self.on_close: Callable[[], None] = lambda: None
 
     def close(self) -> Deferred[None]:
-        """Close the connections that treq keeps, where it is one that :func:`connect` made."""
-        close = getattr(self._asking.treq, "close", None)
-        return succeed(None) if close is None else close()
+        """Close the connections of a client that :func:`connect` made."""
+        self.on_close()
+        return succeed(None)
 
-    def status(self) -> Deferred[StatusInfo]:
+    def status(self) -> Deferred[messages.StatusInfo]:
         """``GET /``: what is loaded, and until when."""
-        return self._get("/", StatusInfo)
+        return self._get(RouteKind.STATUS.value, messages.StatusInfo)
 
-    def health(self) -> Deferred[Health]:
+    def health(self) -> Deferred[messages.Health]:
         """``GET /health``."""
-        return self._get(RouteKind.HEALTH.value, Health)
+        return self._get(RouteKind.HEALTH.value, messages.Health)
 
-    def timeout(self) -> Deferred[TimeoutInfo]:
+    def timeout(self) -> Deferred[messages.TimeoutInfo]:
         """``GET /timeout``: minutes that a load without its own timeout gets."""
-        return self._get("/timeout", TimeoutInfo)
+        return self._get(RouteKind.TIMEOUT.value, messages.TimeoutInfo)
 
-    def collections(self) -> Deferred[CollectionList]:
+    def collections(self) -> Deferred[messages.CollectionList]:
         """``GET /collections``."""
-        return self._get("/collections", CollectionList)
+        return self._get(RouteKind.COLLECTIONS.value, messages.CollectionList)
 
-    def collection(self, name: str = CURRENT) -> Deferred[CollectionInfo]:
+    def collection(self, name: str = CURRENT) -> Deferred[messages.CollectionInfo]:
         """``GET /collections/NAME``."""
-        return self._get(routes.collection_path(name), CollectionInfo)
+        return self._get(routes.collection_path(name), messages.CollectionInfo)
 
     def load(
         self,
@@ -95,42 +82,47 @@ class Client:
         name: str | None = None,
         recursive: bool = False,
         timeout_minutes: int | None = None,
-    ) -> Deferred[LoadResult]:
+    ) -> Deferred[messages.LoadResult]:
         """``POST /load-directory``. The directory is the server's; 0 minutes is never."""
-        request = LoadRequest(
+        request = messages.LoadRequest(
             directory=directory, name=name, recursive=recursive, timeout_minutes=timeout_minutes
         )
-        return self._post("/load-directory", LoadResult, request, LOAD_SECONDS)
+        deadline = max(self._deadline, LOAD_SECONDS)
+        return self._post(RouteKind.LOAD.value, messages.LoadResult, request, deadline)
 
-    def unload(self, name: str | None = None) -> Deferred[UnloadResult]:
+    def unload(self, name: str | None = None) -> Deferred[messages.UnloadResult]:
         """``POST /unload``: the named collection, or the current one."""
-        return self._post("/unload", UnloadResult, UnloadRequest(name=name))
+        return self._post(
+            RouteKind.UNLOAD.value, messages.UnloadResult, messages.UnloadRequest(name=name)
+        )
 
-    def set_timeout(self, minutes: int) -> Deferred[TimeoutResult]:
+    def set_timeout(self, minutes: int) -> Deferred[messages.TimeoutResult]:
         """``POST /timeout/MINUTES``: restart every running timer, and set the default."""
-        return self._post(f"/timeout/{messages.valid_minutes(minutes)}", TimeoutResult)
+        return self._post(
+            routes.timeout_path(messages.valid_minutes(minutes)), messages.TimeoutResult
+        )
 
-    def set_public_url(self, url: str | None) -> Deferred[PublicUrlResult]:
+    def set_public_url(self, url: str | None) -> Deferred[messages.PublicUrlResult]:
         """``POST /public-url``: the base of the URLs that the server hands out from now on."""
-        return self._post("/public-url", PublicUrlResult, PublicUrlRequest(url=url))
+        return self._post(
+            RouteKind.PUBLIC_URL.value, messages.PublicUrlResult, messages.PublicUrlRequest(url=url)
+        )
 
     def link(
-        self, place: str, *, expires: int = LINK_SECONDS, prefix: bool = False
-    ) -> Deferred[LinkResult]:
+        self, url_or_path: str, *, expires: int = LINK_SECONDS, prefix: bool = False
+    ) -> Deferred[messages.LinkResult]:
         """``POST /links``: a signed link to a URL or path of the server, for so many seconds.
 
         With ``prefix`` to everything below it, too.
         """
-        ascii_place = quote(place.encode("utf-8", "surrogateescape"), safe=bytes(range(128)))
-        is_url = place.lower().startswith(("https://", "http://"))
-        where = {"url" if is_url else "path": ascii_place}
-        return self._post(
-            "/links", LinkResult, LinkRequest(**where, expires=expires, prefix=prefix)
-        )
+        field = "url" if url_or_path.lower().startswith(("https://", "http://")) else "path"
+        ascii_text = quote(url_or_path.encode("utf-8", "surrogateescape"), safe=bytes(range(128)))
+        request = messages.LinkRequest(**{field: ascii_text}, expires=expires, prefix=prefix)
+        return self._post(RouteKind.LINKS.value, messages.LinkResult, request)
 
-    def revoke_links(self) -> Deferred[RevokeResult]:
+    def revoke_links(self) -> Deferred[messages.RevokeResult]:
         """``POST /links/revoke``: no link made so far is good any more."""
-        return self._post("/links/revoke", RevokeResult)
+        return self._post(RouteKind.REVOKE_LINKS.value, messages.RevokeResult)
 
     def images_page(self, name: str = CURRENT, *, limit: int = 1000) -> Deferred[ImagePage]:
         """The first page of ``GET /collections/NAME/images``; URLs are absolute."""
@@ -138,7 +130,13 @@ class Client:
 
     def next_page(self, path: str) -> Deferred[ImagePage]:
         """The page that another one's ``next`` names."""
-        return self._get(path, ImagePage).addCallback(self._absolute)
+
+        def absolute(page: ImagePage) -> ImagePage:
+            for image in page.images:
+                self._make_absolute(image)
+            return page
+
+        return self._get(path, ImagePage).addCallback(absolute)
 
     async def images(self, name: str = CURRENT, *, limit: int = 1000) -> AsyncIterator[Image]:
         """Every image of a collection, page by page: ``async for image in client.images():``."""
@@ -155,35 +153,60 @@ class Client:
 
         The deadline counts from the last line that came. A stream is not tried again.
         """
-        path = f"{routes.images_path(name)}?format=ndjson"
-        return Deferred.fromCoroutine(self._stream(path, each))
+        return Deferred.fromCoroutine(
+            self._stream(f"{routes.images_path(name)}?format=ndjson", each)
+        )
 
     async def _stream(self, path: str, each: Callable[[Image], None]) -> int:
-        seen = 0
+        count = 0
 
-        def take(line: bytes) -> None:
-            nonlocal seen
-            seen += 1
-            each(self._resolved(decoded(line, Image)))
+        def on_line(line: bytes) -> None:
+            nonlocal count
+            count += 1
+            image = decode(line, Image)
+            self._make_absolute(image)
+            each(image)
 
-        await self._asking.stream(path, take, self._deadline)
-        return seen
+        await self._transport.stream(path, on_line, self._deadline)
+        return count
 
     def _get(self, path: str, kind: type[T]) -> Deferred[T]:
-        return Deferred.fromCoroutine(self._asking.ask("GET", path, kind, None, self._deadline))
+        asking = self._transport.request("GET", path, kind, None, self._deadline)
+        return Deferred.fromCoroutine(asking)
 
     def _post(
-        self, path: str, kind: type[T], body: object = None, deadline: float = 0.0
+        self, path: str, kind: type[T], body: object = None, deadline: float | None = None
     ) -> Deferred[T]:
-        seconds = max(self._deadline, deadline)
-        return Deferred.fromCoroutine(self._asking.ask("POST", path, kind, body, seconds))
+        asking = self._transport.request("POST", path, kind, body, deadline or self._deadline)
+        return Deferred.fromCoroutine(asking)
 
-    def _absolute(self, page: ImagePage) -> ImagePage:
-        for image in page.images:
-            self._resolved(image)
-        return page
-
-    def _resolved(self, image: Image) -> Image:
+    def _make_absolute(self, image: Image) -> None:
         if not image.url.startswith(("https://", "http://")):
             image.url = urljoin(self.base_url + "/", image.url)
-        return image
+
+
+def connect(
+    reactor: Any,
+    url: str | None = None,
+    *,
+    token: str | None = None,
+    ca_file: str | None = None,
+    state_dir: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Client:
+    """A client of this server, or else of ``IMGD_SERVER``, or of the imgd that runs here.
+
+    Token and CA are found as the command finds them. Nothing is asked yet. ``close`` it in the end.
+    Raises an ImgdError if there is no server to ask.
+    """
+    server = find_server(environ, url=url, token=token, ca_file=ca_file, state_dir=state_dir)
+    return client_of(server, reactor, Retrier(reactor))
+
+
+def client_of(
+    server: Server, reactor: Any, retrier: Retrier, deadline: float = REQUEST_SECONDS
+) -> Client:
+    session = HttpSession(endpoints(reactor, server))
+    client = Client(HTTPClient(session), server.url, retrier, token=server.token, deadline=deadline)
+    client.on_close = session.close
+    return client

@@ -1,4 +1,4 @@
-"""The small commands: status, unload, timeout, link. Each returns an exit status."""
+"""The commands but for load and demo. Each returns an exit status."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from imgd.client.api import LINK_SECONDS
-from imgd.client.desk import Desk
+from imgd.client.context import CliContext
 from imgd.client.discovery import Server
+from imgd.client.options import CliOptions
 from imgd.core import messages
 from imgd.core.messages import CollectionInfo, StatusInfo
 from imgd.logs import escape, escape_json
@@ -15,54 +16,47 @@ from imgd.logs import escape, escape_json
 _HEAD: Final = ("NAME", "IMAGES", "UNLOADS AT", "DIRECTORY")
 
 
-async def status(desk: Desk, server: Server, *, as_json: bool) -> int:
+async def status(context: CliContext, server: Server, options: CliOptions) -> int:
     """Print what is loaded, as a table or as the daemon's own JSON, fit for a terminal."""
-    found = await desk.client(server).status()
-    if as_json:
-        desk.give(escape_json(messages.encode(found).decode("utf-8")))
+    loaded = await context.client(server).status()
+    if options.json:
+        context.print_raw(escape_json(messages.encode(loaded).decode("utf-8")))
     else:
-        for line in table(server.url, found):
-            desk.tell(line)
+        for line in _table(server.url, loaded):
+            context.print(line)
     return 0
 
 
-async def unload(desk: Desk, server: Server, name: str | None) -> int:
-    """Unload a collection, or the current one."""
-    desk.tell((await desk.client(server).unload(name)).message)
+async def unload(context: CliContext, server: Server, options: CliOptions) -> int:
+    context.print((await context.client(server).unload(options.name)).message)
     return 0
 
 
-async def timeout(desk: Desk, server: Server, minutes: int) -> int:
-    """Restart every timer with this many minutes."""
-    desk.tell((await desk.client(server).set_timeout(minutes)).message)
+async def timeout(context: CliContext, server: Server, options: CliOptions) -> int:
+    context.print((await context.client(server).set_timeout(options.minutes)).message)
     return 0
 
 
-async def link(
-    desk: Desk, server: Server, place: str, expires: int | None, *, is_prefix: bool
-) -> int:
-    """Print a signed link to a URL or path of the server."""
-    client = desk.client(server)
-    made = await client.link(place, expires=expires or LINK_SECONDS, prefix=is_prefix)
-    desk.tell(made.url)
-    desk.say(f"good until {_when(made.expires_at)}")
+async def link(context: CliContext, server: Server, options: CliOptions) -> int:
+    """Print a signed link to a URL or path of the server, or make every link worthless."""
+    client = context.client(server)
+    if options.url_or_path is None:
+        context.print((await client.revoke_links()).message)
+        return 0
+    expires = options.expires or LINK_SECONDS
+    made = await client.link(options.url_or_path, expires=expires, prefix=options.prefix)
+    context.print(made.url)
+    context.log(f"good until {_readable(made.expires_at)}")
     return 0
 
 
-async def revoke_links(desk: Desk, server: Server) -> int:
-    """Make every link worthless."""
-    desk.tell((await desk.client(server).revoke_links()).message)
-    return 0
-
-
-def table(url: str, found: StatusInfo) -> Iterable[str]:
-    """A status for a person to read."""
-    yield f"imgd {escape(found.version)} at {url}"
-    if not found.collections:
+def _table(url: str, status: StatusInfo) -> Iterable[str]:
+    yield f"imgd {escape(status.version)} at {url}"
+    if not status.collections:
         yield "Nothing is loaded. To load a directory: imgd load DIR"
         return
     yield ""
-    yield from _aligned([_HEAD, *map(_row, found.collections)])
+    yield from _aligned([_HEAD, *map(_row, status.collections)])
 
 
 def _row(collection: CollectionInfo) -> Sequence[str]:
@@ -72,12 +66,12 @@ def _row(collection: CollectionInfo) -> Sequence[str]:
     return (
         escape(collection.name),
         f"{collection.image_count:,}",
-        escape(_when(collection.expires_at or "never")),
+        escape(_readable(collection.expires_at or "never")),
         escape(directory),
     )
 
 
-def _when(utc: str) -> str:
+def _readable(utc: str) -> str:
     return utc.replace("T", " ").replace("Z", " UTC")
 
 

@@ -1,4 +1,4 @@
-"""``imgd demo``: a daemon with something to see, gone without a trace when it is stopped."""
+"""``imgd demo``: a daemon with sample images, gone without a trace when it is stopped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 import imgd
 from imgd.client import samples
-from imgd.client.desk import Desk
+from imgd.client.context import CliContext
 from imgd.client.discovery import find_server
 from imgd.client.errors import ClientError
 from imgd.host import instance_lock
@@ -36,99 +36,80 @@ _TWISTD: Final = "from twisted.scripts.twistd import run; run()"
 _FOREIGN: Final = ("IMGD_", "IMAGE_SERVER", "NIFTI_IMAGE_SERVER", "NGROK_", "STATE_DIRECTORY")
 
 
-class _Process(ProcessProtocol):
-    """twistd: keeps the last lines that it says, and knows when it has ended."""
+class DemoDaemon(ProcessProtocol):
+    """An imgd under twistd, on free ports, in ``folder`` with its images and its state."""
 
-    def __init__(self) -> None:
-        self.said: deque[bytes] = deque(maxlen=KEPT_LINES)
-        self.has_ended = False
-        self._waiting: list[Deferred[None]] = []
+    def __init__(self, context: CliContext, folder: str) -> None:
+        self._context = context
+        self._folder = folder
+        self._lines: deque[bytes] = deque(maxlen=KEPT_LINES)
+        self._ended: Deferred[None] = Deferred()
+        self.images = os.path.join(folder, "images")
+        self.state_dir = os.path.join(folder, "state")
 
-    def end(self) -> Deferred[None]:
-        """Fires when it has ended; each who waits has a Deferred of their own to cancel."""
-        if self.has_ended:
-            return succeed(None)
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
+    async def start(self) -> RunningDaemon:
+        """Start it, and return where it listens; ClientError with its output if it does not."""
+        command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "imgd", "--port", "0"]
+        command += ["--http-port", "0", "--images-dir", self.images]
+        command += ["--state-dir", self.state_dir]
+        environ = _environment(self._context.environ)
+        self._context.reactor.spawnProcess(self, command[0], command, environ, self._folder)
+        for _ in range(int(START_SECONDS / POLL_SECONDS)):
+            info = instance_lock.find(self.state_dir)
+            if info is not None:
+                return info
+            if self._ended.called:
+                break
+            await deferLater(self._context.clock, POLL_SECONDS)
+        raise ClientError(f"The daemon did not start. It said: {self.last_lines()}")
+
+    def wait(self) -> Deferred[None]:
+        """Fires when it has ended; each caller may cancel its own Deferred."""
+        waiting: Deferred[None] = Deferred()
+        self._ended.addCallback(lambda _: None if waiting.called else waiting.callback(None))
         return waiting
 
+    async def stop(self) -> None:
+        """End it: by SIGTERM, and after some seconds by SIGKILL."""
+        if self.transport is None or self._ended.called:
+            return
+        self._signal("TERM")
+        kill = self._context.clock.callLater(STOP_SECONDS, self._signal, "KILL")
+        await self.wait()
+        if kill.active():
+            kill.cancel()
+
+    def _signal(self, name: str) -> None:
+        transport: Any = self.transport
+        with suppress(ProcessExitedAlready):
+            transport.signalProcess(name)
+
+    def last_lines(self) -> str:
+        return b"\n".join(self._lines).decode("utf-8", "replace") or "nothing"
+
     def outReceived(self, data: bytes) -> None:
-        """twistd says something, on either of its outputs."""
-        self.said.extend(data.splitlines())
+        self._lines.extend(data.splitlines())
 
     errReceived = outReceived
 
     def processEnded(self, reason: Failure) -> None:
-        """Whoever waits hears of it."""
-        self.has_ended = True
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.callback(None)
+        self._ended.callback(None)
 
 
-class DemoDaemon:
-    """An imgd of its own, on free ports, whose state lies in ``folder``."""
-
-    def __init__(self, desk: Desk, folder: str) -> None:
-        self._desk = desk
-        self._folder = folder
-        self._process = _Process()
-        self._handle: Any = None
-        self.state_dir = os.path.join(folder, "state")
-
-    async def start(self) -> RunningDaemon:
-        """Start it, and return where it listens; ClientError with what it said if it does not."""
-        command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "imgd", "--port", "0"]
-        command += ["--http-port", "0", "--images-dir", os.path.join(self._folder, "images")]
-        command += ["--state-dir", self.state_dir]
-        self._handle = self._desk.reactor.spawnProcess(
-            self._process, command[0], command, _environment(self._desk.environ), self._folder
-        )
-        for _ in range(int(START_SECONDS / POLL_SECONDS)):
-            found = instance_lock.find(self.state_dir)
-            if found is not None:
-                return found
-            if self._process.has_ended:
-                break
-            await deferLater(self._desk.clock, POLL_SECONDS)
-        raise ClientError(f"The daemon did not start. It said: {self._last_words()}")
-
-    async def wait(self) -> str:
-        """Wait until it ends by itself, and return what it said last."""
-        await self._process.end()
-        return self._last_words()
-
-    async def stop(self) -> None:
-        """End it: politely, and after some seconds not."""
-        if self._handle is None or self._process.has_ended:
-            return
-        self._signal("TERM")
-        late = self._desk.clock.callLater(STOP_SECONDS, self._signal, "KILL")
-        await self._process.end()
-        if late.active():
-            late.cancel()
-
-    def _signal(self, name: str) -> None:
-        with suppress(ProcessExitedAlready):
-            self._handle.signalProcess(name)
-
-    def _last_words(self) -> str:
-        return b"\n".join(self._process.said).decode("utf-8", "replace") or "nothing"
-
-
-async def demo(desk: Desk, show: Callable[[str], object] | None) -> int:
+async def demo(context: CliContext, show: Callable[[str], object] | None) -> int:
     """Serve sample images until called off; ``show`` opens a URL in the user's browser."""
     folder = tempfile.mkdtemp(prefix="imgd-demo-")
-    daemon = DemoDaemon(desk, folder)
+    daemon = DemoDaemon(context, folder)
     try:
-        make_images(os.path.join(folder, "images"))
-        found = await daemon.start()
-        await _present(desk, folder, found)
+        make_images(daemon.images)
+        info = await daemon.start()
+        await _present(context, daemon, info)
         if show is not None:
-            show(found.urls[-1])
-        desk.say(f"the daemon ended: {await daemon.wait()}")
+            show(info.urls[-1])
+        await daemon.wait()
+        context.log(f"the daemon ended: {daemon.last_lines()}")
     except CancelledError:
-        desk.say("stopping")
+        context.log("stopping")
         return 0
     finally:
         await daemon.stop()
@@ -138,31 +119,28 @@ async def demo(desk: Desk, show: Callable[[str], object] | None) -> int:
 
 def make_images(folder: str) -> None:
     """Sample frames in ``folder/frames``, and a volume in ``folder/volumes``."""
-    for name in ("frames", "volumes"):
-        os.makedirs(os.path.join(folder, name))
-    for number in range(FRAMES):
-        path = os.path.join(folder, "frames", f"frame_{number:04}.png")
-        write_file(path, samples.frame(number, FRAMES), mode=0o644)
-    path = os.path.join(folder, "volumes", "spheres.nii.gz")
-    write_file(path, samples.volume(), mode=0o644)
+    files = {f"frames/frame_{n:04}.png": samples.frame(n, FRAMES) for n in range(FRAMES)}
+    files["volumes/spheres.nii.gz"] = samples.volume()
+    for name, content in files.items():
+        path = os.path.join(folder, *name.split("/"))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_file(path, content, mode=0o644)
 
 
-async def _present(desk: Desk, folder: str, found: RunningDaemon) -> None:
-    images = os.path.join(folder, "images")
-    server = find_server({}, state_dir=os.path.join(folder, "state"))
-    client = desk.client(server)
-    frames = await client.load(os.path.join(images, "frames"))
-    volumes = await client.load(os.path.join(images, "volumes"), name="volumes")
-    first = (await client.images_page(limit=1)).images[0].url
+async def _present(context: CliContext, daemon: DemoDaemon, info: RunningDaemon) -> None:
+    client = context.client(find_server({}, state_dir=daemon.state_dir))
+    frames = await client.load(os.path.join(daemon.images, "frames"))
+    await client.load(os.path.join(daemon.images, "volumes"), name="volumes")
+    frame = (await client.images_page(limit=1)).images[0].url
     volume = (await client.images_page("volumes", limit=1)).images[0].url
-    desk.tell(f"imgd {imgd.__version__} runs with {frames.image_count} frames and a volume:")
-    desk.tell(f"  open in a browser   {found.urls[-1]}")
-    desk.tell(f"  the same over TLS   {found.urls[0]}")
-    desk.tell(f"  one frame           {first}")
-    desk.tell(f"  {volumes.collection.name:18}  {volume}")
-    if found.ca:
-        desk.tell(f"  fetch it            curl --cacert {found.ca} -O {volume}")
-    desk.say("Ctrl-C stops it and removes everything.")
+    context.print(f"imgd {imgd.__version__} runs with {frames.image_count} frames and a volume:")
+    context.print(f"  open in a browser   {info.urls[-1]}")
+    context.print(f"  the same over TLS   {info.urls[0]}")
+    context.print(f"  one frame           {frame}")
+    context.print(f"  volumes             {volume}")
+    if info.ca:
+        context.print(f"  fetch it            curl --cacert {info.ca} -O {volume}")
+    context.log("Ctrl-C stops it and removes everything.")
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

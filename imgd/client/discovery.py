@@ -8,11 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from imgd.client.errors import ClientError, Misbehaved
-from imgd.client.urls import Origin, base_of, origin_of
-from imgd.host import instance_lock, secret_files
+from imgd.client.errors import ClientError, InvalidResponse
+from imgd.client.manifest_lines import read_small
+from imgd.client.urls import base_of, origin_of
+from imgd.core.urls import Origin
+from imgd.host import instance_lock
 from imgd.host.instance_lock import RunningDaemon
-from imgd.host.manifest_file import read_small
+from imgd.host.secret_files import TOKEN
+from imgd.settings import SettingsError, find_state_dir
+from imgd.settings.table import BY_FIELD
 
 # Where a daemon looks for its public URL, too; ``imgd tunnel`` prints the second to be evaluated.
 PUBLIC_URLS: Final = ("IMGD_PUBLIC_URL", "NGROK_URL", "NGROK_DOMAIN")
@@ -23,7 +27,7 @@ class Server:
     """A server to ask. ``ca`` is PEM, None for the system's store; ``is_chosen_ca``: by the user.
 
     ``token`` is kept out of every text that is made of this. ``also`` are other URLs of the same
-    daemon, where it runs here. ``public`` are origins besides that it may hand out URLs of.
+    daemon, if it runs here. ``public`` are further origins whose URLs it may hand out.
     """
 
     url: str
@@ -40,7 +44,7 @@ class Server:
 
     @property
     def origins(self) -> frozenset[Origin]:
-        """Where it is itself: who else asks for its token does not get it."""
+        """Its own origins, which alone get its token."""
         return frozenset(map(origin_of, (self.url, *self.also)))
 
     def may_hand_out(self, origin: Origin) -> bool:
@@ -50,27 +54,28 @@ class Server:
         """
         if origin in self.origins or origin in self.public:
             return True
-        doors = {(own.scheme, own.port) for own in self.origins if own.is_loopback}
-        return origin.is_loopback and (origin.scheme, origin.port) in doors
+        return origin.is_loopback and any(
+            own.is_loopback and (own.scheme, own.port) == (origin.scheme, origin.port)
+            for own in self.origins
+        )
+
+    def ca_for(self, origin: Origin) -> bytes | None:
+        """Whom to trust for an origin: the certificate of a tunnel is not of the local CA."""
+        return self.ca if self.is_chosen_ca or origin in self.origins else None
 
     def announcing(self, url: str) -> Server:
-        """The same with the public URL that it announces, where it is the daemon that runs here:
+        """This server with the public URL that it announces, if it is the daemon that runs here:
         that one's word is as good as its user's, who set it.
         """
         return self.with_public(url) if self.also else self
 
     def with_public(self, *urls: str) -> Server:
-        """The same with public URLs by those who may say so; what is no URL is no public one."""
-        found = set(self.public)
+        """This server with public URLs by those who may name them; what is no URL is left out."""
+        public = set(self.public)
         for url in urls:
-            with suppress(Misbehaved):
-                found.add(origin_of(url))
-        return replace(self, public=frozenset(found))
-
-    @property
-    def far_ca(self) -> bytes | None:
-        """What to trust where the server hands out URLs of another origin, such as a tunnel's."""
-        return self.ca if self.is_chosen_ca else None
+            with suppress(InvalidResponse):
+                public.add(origin_of(url))
+        return replace(self, public=frozenset(public))
 
 
 def find_server(
@@ -81,24 +86,44 @@ def find_server(
     ca_file: str | None = None,
     state_dir: str | None = None,
     public_url: str | None = None,
+    cwd: str | None = None,
 ) -> Server:
     """The server that is meant; ClientError or BadRequest says what is missing.
 
     ``url`` before ``IMGD_SERVER`` before the daemon that runs on the state folder. The folder's CA
     is trusted for addresses of this machine alone, and its token goes to the daemon that runs on it
-    and to nobody else. ``public_url`` before the environment's.
+    and to nobody else. ``public_url`` before the environment's. ``cwd``, whose ``.env`` may name
+    the state folder, is by default the working folder.
     """
-    folder = state_dir or instance_lock.default_state_dir(environ)
+    url = url or environ.get("IMGD_SERVER")
+    folder = state_dir or _state_dir(environ, cwd or os.getcwd(), is_needed=url is None)
     daemon = instance_lock.find(folder)
-    base = base_of(url or environ.get("IMGD_SERVER") or _local_url(daemon))
-    found_ca = read_small(ca_file) if ca_file else _local_ca(base, folder, daemon)
-    said = token or environ.get("IMGD_TOKEN") or _local_token(base, folder, daemon)
-    also = tuple(daemon.urls) if daemon and _is_it(base, daemon) else ()
-    server = Server(base, found_ca, ca_file is not None, said, also)
+    base = base_of(url or _local_url(daemon))
+    is_found = _is_daemon(base, daemon)
+    ca = read_small(ca_file) if ca_file else _local_ca(base, folder, daemon if is_found else None)
+    token = token or environ.get("IMGD_TOKEN") or (TOKEN.read(folder) if is_found else None)
+    also = tuple(daemon.urls) if daemon and is_found else ()
+    server = Server(base, ca, ca_file is not None, token, also)
     if public_url is not None:
         return server.with_public(base_of(public_url))
-    named = (environ.get(key, "") for key in PUBLIC_URLS)
-    return server.with_public(*(url if "://" in url else f"https://{url}" for url in named if url))
+    named = filter(None, (environ.get(key) for key in PUBLIC_URLS))
+    return server.with_public(*(text if "://" in text else f"https://{text}" for text in named))
+
+
+def _state_dir(environ: Mapping[str, str], cwd: str, *, is_needed: bool) -> str:
+    """The state folder of a daemon that is started in ``cwd``, by the daemon's own rules.
+
+    A ``.env`` that others can write is ClientError, as it is the daemon's error at its start; if
+    the folder is not needed to find the server, such a file is as good as none.
+    """
+    try:
+        return find_state_dir(environ, cwd)
+    except SettingsError as error:
+        if is_needed:
+            raise ClientError(
+                f"{error.detail} (or name the daemon's folder by --state-dir)"
+            ) from None
+        return str(BY_FIELD["state_dir"].default_value(cwd))
 
 
 def _local_url(daemon: RunningDaemon | None) -> str:
@@ -109,23 +134,19 @@ def _local_url(daemon: RunningDaemon | None) -> str:
     return next((url for url in daemon.urls if url.startswith("https:")), daemon.urls[0])
 
 
-def _is_it(base: str, daemon: RunningDaemon | None) -> bool:
+def _is_daemon(base: str, daemon: RunningDaemon | None) -> bool:
     """Whether this URL is the daemon's: one that it names, or its port on this machine."""
-    asked = origin_of(base)
-    for url in daemon.urls if daemon else []:
-        named = origin_of(url)
-        same_door = (asked.scheme, asked.port) == (named.scheme, named.port)
-        if same_door and (asked.is_loopback or asked.host == named.host):
-            return True
-    return False
+    origin = origin_of(base)
+    return any(
+        (origin.scheme, origin.port) == (own.scheme, own.port)
+        and (origin.is_loopback or origin.host == own.host)
+        for own in map(origin_of, daemon.urls if daemon else ())
+    )
 
 
 def _local_ca(base: str, folder: str, daemon: RunningDaemon | None) -> bytes | None:
-    if _is_it(base, daemon) and daemon is not None:
+    """The CA of the daemon that this URL is, else of the folder for addresses of this machine."""
+    if daemon is not None:
         return read_small(daemon.ca) if daemon.ca else None
-    own = os.path.join(folder, "ca.pem")
-    return read_small(own) if origin_of(base).is_loopback and os.path.exists(own) else None
-
-
-def _local_token(base: str, folder: str, daemon: RunningDaemon | None) -> str | None:
-    return secret_files.TOKEN.read(folder) if _is_it(base, daemon) else None
+    path = os.path.join(folder, "ca.pem")
+    return read_small(path) if origin_of(base).is_loopback and os.path.exists(path) else None

@@ -1,4 +1,4 @@
-"""What can go wrong between the client and a server, each with what trying again would bring."""
+"""What can go wrong between the client and a server, and whether trying again may help."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Final
 from imgd.errors import ImgdError
 
 # Answers that may differ a moment later: RFC 9110 sections 15.6.3 to 15.6.5, RFC 6585 section 4.
-FLEETING: Final = frozenset({429, 502, 503, 504})
+RETRYABLE_STATUSES: Final = frozenset({429, 502, 503, 504})
 
 
 class ClientError(ImgdError):
     """A request that did not succeed; ``detail`` is the sentence for the user.
 
-    ``fleeting``: trying again may help. ``wait``: seconds that the server asked to wait first.
+    ``retryable``: trying again may help. ``retry_after``: seconds that the server asked to wait.
     """
 
-    fleeting = False
-    wait: float | None = None
+    retryable = False
+    retry_after: float | None = None
 
 
 class Unreachable(ClientError):
     """No connection, or one that was lost before the answer was whole."""
 
-    fleeting = True
+    retryable = True
 
 
-class Stale(Unreachable):
-    """A kept-alive connection that had been closed while it was idle (RFC 9112 section 9.5)."""
+class ConnectionReset(Unreachable):
+    """A kept-alive connection that was closed while it was idle (RFC 9112 section 9.5)."""
 
 
 class Untrusted(ClientError):
@@ -38,15 +38,15 @@ class TimedOut(ClientError):
     """No whole answer before the deadline."""
 
 
-class Misbehaved(ClientError):
-    """The server's answer is not one that can be taken: malformed, endless, encoded, elsewhere."""
+class InvalidResponse(ClientError):
+    """An answer that is not accepted: malformed, endless, compressed, or of another origin."""
 
 
-class Refused(ClientError):
-    """The server said no: ``status`` is its HTTP status, ``detail`` its sentence."""
+class ErrorResponse(ClientError):
+    """The server answered with an error: ``status`` is its HTTP status, ``detail`` its sentence."""
 
-    def __init__(self, status: int, detail: str, wait: float | None = None) -> None:
+    def __init__(self, status: int, detail: str, retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.status = status
-        self.fleeting = status in FLEETING
-        self.wait = wait
+        self.retryable = status in RETRYABLE_STATUSES
+        self.retry_after = retry_after

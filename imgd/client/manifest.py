@@ -1,11 +1,11 @@
-"""The manifest: what a load made available, for whoever feeds it to a model. Contract section 5."""
+"""The manifest: the URLs that a load made available, for whoever feeds them to a model."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,76 +19,70 @@ _UNFIT: Final = re.compile(
 )
 
 
-def moment(utc: str) -> float:
+def parse_time(utc: str) -> float:
     """A time of a collection, RFC 3339 in UTC, in seconds since the epoch."""
     return datetime.strptime(utc, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
-
-
-@dataclass(frozen=True, slots=True)
-class Timer:
-    """When a collection unloads itself, as server B told it; all None where it never does."""
-
-    timeout_minutes: int | None = None
-    auto_unload_at: str | None = None
-    time_remaining: str | None = None
-
-    @classmethod
-    def of(cls, collection: CollectionInfo, minutes: int | None, now: float) -> Timer:
-        """The timer of a collection; ``now`` in seconds since the epoch."""
-        if collection.expires_at is None:
-            return cls()
-        at = moment(collection.expires_at)
-        return cls(minutes or None, messages.local(at), messages.remaining(at - now))
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A manifest but for its two lists, which may be longer than memory.
 
-    ``links_expire_at`` is RFC 3339, UTC, where the URLs are signed.
+    ``minutes`` are those that the collection was given, if they are known; ``now`` is in seconds
+    since the epoch. ``links_expire_at`` is RFC 3339, UTC, if the URLs are signed.
     """
 
     success: bool
-    directory: str
-    timestamp: str
     message: str
-    collection: str
+    collection: CollectionInfo
     server: str
-    timer: Timer = field(default_factory=Timer)
+    now: float
+    minutes: int | None = None
     links_expire_at: str | None = None
 
     def chunks(self, count: int, urls: Iterable[str], failed: Iterable[str]) -> Iterator[bytes]:
         """The manifest as JSON, one URL a line.
 
-        ``urls`` are sorted; ``failed`` are lines made by :func:`failure`.
+        ``urls`` are sorted; ``failed`` are lines made by :func:`failure_line`.
         """
-        timer = self.timer
-        told = {
-            "timeout_minutes": timer.timeout_minutes,
-            "auto_unload_at": timer.auto_unload_at,
-            "time_remaining": timer.time_remaining,
-            "links_expire_at": self.links_expire_at,
-        }
-        yield b"{\n"
-        yield _field("success", self.success)
-        yield _field("directory", self.directory)
-        yield _field("timestamp", self.timestamp)
-        yield _field("message", self.message)
-        yield _field("count", count)
-        yield from _list("image_urls", map(json.dumps, urls))
-        yield b",\n"
-        for name, value in told.items():
-            if value is not None:
-                yield _field(name, value)
-        yield _field("collection", self.collection)
-        yield _field("server", self.server)
-        yield from _list("failed", map(_failed, failed))
+        lists = {"image_urls": map(json.dumps, urls), "failed": map(_failed, failed)}
+        before = "{\n"
+        for name, value in self._fields(count).items():
+            yield f"{before}  {json.dumps(name)}: ".encode()
+            yield from _list(lists[name]) if name in lists else [json.dumps(value).encode()]
+            before = ",\n"
         yield b"\n}\n"
 
+    def _fields(self, count: int) -> dict[str, object]:
+        """Every field in its order, without the lists; those of times only if they are set."""
+        fields: dict[str, object] = {
+            "success": self.success,
+            "directory": self.collection.directory,
+            "timestamp": messages.local(self.now),
+            "message": self.message,
+            "count": count,
+            "image_urls": [],
+        }
+        if self.collection.expires_at is not None:
+            at = parse_time(self.collection.expires_at)
+            if self.minutes:
+                fields["timeout_minutes"] = self.minutes
+            fields["auto_unload_at"] = messages.local(at)
+            fields["time_remaining"] = messages.remaining(at - self.now)
+        if self.links_expire_at is not None:
+            fields["links_expire_at"] = self.links_expire_at
+        origin = {"collection": self.collection.name, "server": self.server}
+        return {**fields, **origin, "failed": []}
 
-def failure(url: str, reason: str) -> str:
+
+def failure_line(url: str, reason: str) -> str:
     """A URL and why it failed, as one line."""
     return f"{url}{_TAB}{' '.join(reason.split())}"
+
+
+def split_failure(line: str) -> tuple[str, str]:
+    url, _, reason = line.partition(_TAB)
+    return url, reason
 
 
 def file_name(stem: str, now: float | None = None) -> str:
@@ -97,19 +91,14 @@ def file_name(stem: str, now: float | None = None) -> str:
     return f"{_UNFIT.sub('_', stem) or 'images'}{stamp}.json"
 
 
-def _field(name: str, value: object) -> bytes:
-    return f"  {json.dumps(name)}: {json.dumps(value)},\n".encode()
-
-
-def _list(name: str, items: Iterable[str]) -> Iterator[bytes]:
-    yield f"  {json.dumps(name)}: [".encode()
-    between = "\n    "
+def _list(items: Iterable[str]) -> Iterator[bytes]:
+    before = "["
     for item in items:
-        yield f"{between}{item}".encode()
-        between = ",\n    "
-    yield b"]" if between == "\n    " else b"\n  ]"
+        yield f"{before}\n    {item}".encode()
+        before = ","
+    yield b"[]" if before == "[" else b"\n  ]"
 
 
 def _failed(line: str) -> str:
-    url, _, reason = line.partition(_TAB)
+    url, reason = split_failure(line)
     return json.dumps({"url": url, "reason": reason})

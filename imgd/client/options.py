@@ -1,144 +1,107 @@
-"""What can be typed after ``imgd``, and the help that it gives."""
+"""The options of ``imgd``, and how they are read and described to argparse."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from textwrap import dedent
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
-from imgd import __version__
-from imgd.client.options_common import (
-    CommandOptions,
-    Commands,
-    add_command,
-    add_where,
-    minutes,
-    seconds,
-)
-from imgd.client.options_link import add_link, check_link
-from imgd.client.options_load import add_load, check_load
-from imgd.client.tunnel import AGENT
+from imgd.core import links
+from imgd.core.messages import MAX_MINUTES
+from imgd.errors import BadRequest
+
+AGENT: Final = "http://127.0.0.1:4040"  # ngrok's, if it runs here
 
 
-def parse(arguments: Sequence[str]) -> CommandOptions:
-    """The options; exits with status 2 where they make no sense, and 0 after ``--help``."""
-    parser = build()
-    options = parser.parse_args(arguments, CommandOptions(deadline=0.0))
-    if options.command == "load":
-        check_load(parser, options)
-    if options.command == "link":
-        check_link(parser, options)
-    return options
+class CliOptions(argparse.Namespace):
+    """What was typed, with the default of each option."""
+
+    command: str
+    server: str | None = None
+    token: str | None = None
+    ca: str | None = None
+    state_dir: str | None = None
+    deadline: float = 0.0
+    # load
+    directories: Sequence[str] = ()
+    resume: str | None = None
+    output: str | None = None
+    name: str | None = None
+    timeout: int | None = None
+    workers: int = 10
+    batch_size: int = 20
+    recursive: bool = False
+    force_reload: bool = False
+    unload_first: bool = False
+    unload: bool = False
+    verify: str = "head"
+    public_url: str | None = None
+    request_timeout: float = 30.0
+    signed: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    # link, and load --signed
+    expires: int | None = None
+    url_or_path: str | None = None
+    prefix: bool = False
+    revoke_all: bool = False
+    # the others
+    json: bool = False
+    minutes: int
+    no_browser: bool = False
+    agent: str = AGENT
+    wait: float = 60.0
+    clear: bool = False
 
 
-def build() -> argparse.ArgumentParser:
-    """The parser of the whole command."""
-    parser = argparse.ArgumentParser(
-        prog="imgd",
-        description="Load directories of images into a running imgd, and see what it serves.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=dedent(_ABOUT),
-    )
-    parser.add_argument("--version", action="version", version=f"imgd {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (add_load, add_link, _status, _unload, _timeout, _tunnel, _demo):
-        add(commands)
-    return parser
+def positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 10_000:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 to 10000, not {text!r}")
+    return int(text)
 
 
-_ABOUT: Final = """\
-    examples:
-      imgd demo                  see it work, with sample images
-      imgd load /data/frames     load a directory, check every URL, write a manifest
-      imgd link /images/a.nii    a link to one of them that needs no token
-      imgd status                what is loaded, and until when
-      imgd load --help           all that a load can be told
-
-    The server is the imgd that runs on this machine, unless --server or IMGD_SERVER
-    names another. Results go to stdout, progress and errors to stderr.
-    Exit status: 0 all well, 1 something failed (which is listed), 2 wrong usage.
-    """
+def minutes(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text[:12]) > MAX_MINUTES:
+        raise argparse.ArgumentTypeError(f"minutes from 0 (never) to {MAX_MINUTES}, not {text!r}")
+    return int(text)
 
 
-def _status(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "status",
-        "Show what is loaded, and until when.",
-        """
-        imgd status
-        imgd status --json | jq .image_count
-        """,
-    )
-    parser.add_argument("--json", action="store_true", help="the server's own JSON")
-    add_where(parser)
+def link_seconds(text: str) -> int:
+    try:
+        return links.seconds(text)
+    except BadRequest:
+        raise argparse.ArgumentTypeError(
+            f"a time such as 90s, 30m, 1h or 7d, ten years at most, not {text!r}"
+        ) from None
 
 
-def _unload(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "unload",
-        "Unload a collection. Downloads that are under way finish.",
-        """
-        imgd unload          the current one, which is served below /images/
-        imgd unload ct       the collection ct
-        """,
-    )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a collection (default: current)")
-    add_where(parser)
+def seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < 1e9:
+        raise argparse.ArgumentTypeError(f"a number of seconds, not {text!r}")
+    return number
 
 
-def _timeout(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "timeout",
-        "Set the minutes until collections unload themselves. Every running timer starts anew.",
-        """
-        imgd timeout 120
-        imgd timeout 0       nothing unloads itself
-        """,
-    )
-    parser.add_argument("minutes", type=minutes, metavar="MINUTES", help="0 for never")
-    add_where(parser)
+# How a value is read, by its metavar; others are text.
+_PARSERS: Final[dict[str, Callable[[str], Any]]] = {
+    "N": positive,
+    "MIN": minutes,
+    "TIME": link_seconds,
+    "SEC": seconds,
+}
 
 
-def _tunnel(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "tunnel",
-        "Hand out the URLs of an ngrok tunnel. It is looked up with the agent that runs here.",
-        """
-        ngrok http https://localhost:8888     in another terminal
-        imgd tunnel                           prints NGROK_URL=https://...
-        eval "$(imgd tunnel)"                 sets NGROK_URL in this shell
-        imgd tunnel --clear                   hand out local URLs again
-        """,
-    )
-    parser.add_argument(
-        "--agent", metavar="URL", default=AGENT, help=f"the agent's local API (default: {AGENT})"
-    )
-    parser.add_argument(
-        "--wait",
-        metavar="SEC",
-        type=seconds,
-        default=60.0,
-        help="seconds to wait for the tunnel (60)",
-    )
-    parser.add_argument("--clear", action="store_true", help="hand out local URLs again")
-    add_where(parser)
-
-
-def _demo(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "demo",
-        "See it work: sample frames and a volume in a daemon of their own. Ctrl-C removes all.",
-        """
-        imgd demo
-        imgd demo --no-browser
-        """,
-    )
-    parser.add_argument(
-        "--no-browser", dest="browser", action="store_false", help="only print what to open"
-    )
+def add_options(group: argparse._ActionsContainer, helps: Mapping[str, str]) -> None:
+    """Options by their help, named as in ``--server URL``, or ``--quiet -q`` for a switch."""
+    for names, about in helps.items():
+        option, *others = names.split()
+        metavar = others[0] if others and others[0].isupper() else ""
+        if not metavar:
+            group.add_argument(option, *others, action="store_true", help=about)
+            continue
+        default = getattr(CliOptions, option[2:].replace("-", "_"))
+        parser = _PARSERS.get(metavar, str)
+        group.add_argument(option, metavar=metavar, type=parser, default=default, help=about)

@@ -1,9 +1,9 @@
-"""How far it is: a bar on a terminal, plain lines elsewhere, nothing when asked to be quiet."""
+"""How far a load is: a bar on a terminal, plain lines elsewhere, nothing with ``--quiet``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TextIO
+from typing import Any, Final, TextIO
 
 from tqdm import tqdm
 from twisted.internet.defer import Deferred
@@ -17,159 +17,114 @@ LINE_SECONDS: Final = 5.0
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
-class Counts:
-    """What has been counted of one directory: images, bytes, failures; ``since`` in seconds."""
+class LineDisplay:
+    """Writes lines: one every ``seconds``, and a last one that stays."""
 
-    def __init__(self, name: str, since: float) -> None:
-        self.name = name
-        self.since = since
-        self.total = self.good = self.bad = self.size = 0
+    seconds = LINE_SECONDS
 
-    @property
-    def seen(self) -> int:
-        """Images that are done with, well or badly."""
-        return self.good + self.bad
-
-    def rate(self, now: float) -> float:
-        """Images a second."""
-        return self.seen / (now - self.since) if now > self.since else 0.0
-
-
-class View(Protocol):
-    """How counts are shown; ``show`` is called every ``seconds``."""
-
-    seconds: float
-
-    def show(self, counts: Counts, now: float) -> None:
-        """As far as this it is."""
-
-    def end(self, counts: Counts, now: float) -> None:
-        """It is over: one line that stays."""
-
-    def say(self, text: str) -> None:
-        """Something else that a user should see, on a line of its own."""
-
-
-class Lines:
-    """Plain lines, for logs and pipes."""
-
-    def __init__(self, write: Callable[[str], object], seconds: float = LINE_SECONDS) -> None:
+    def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
-        self.seconds = seconds
 
-    def show(self, counts: Counts, now: float) -> None:
-        """A line with how far it is."""
-        share = f"{counts.seen:,} of {counts.total:,} images"
-        self.say(f"{counts.name}: {share}, {_details(counts, now)}")
+    def update(self, progress: LoadProgress) -> None:
+        share = f"{progress.seen:,} of {progress.total:,} images"
+        self.print_line(f"{progress.name}: {share}, {progress.details()}")
 
-    def end(self, counts: Counts, now: float) -> None:
-        """The last line."""
-        self.say(summary(counts, now))
+    def end(self, progress: LoadProgress) -> None:
+        self.print_line(progress.summary())
 
-    def say(self, text: str) -> None:
-        """A line."""
+    def print_line(self, text: str) -> None:
         self._write(f"{escape(text)}\n")
 
 
-class Bar(Lines):
-    """A tqdm bar on a terminal."""
+class BarDisplay(LineDisplay):
+    """A tqdm bar on a terminal, which gives way to the last line."""
+
+    seconds = BAR_SECONDS
 
     def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream.write, BAR_SECONDS)
+        super().__init__(stream.write)
         self._stream = stream
         self._bar: Any = None
         tqdm.monitor_interval = 0  # no thread that wakes up to redraw: the clock does
 
-    def show(self, counts: Counts, now: float) -> None:
-        """Draw the bar."""
+    def update(self, progress: LoadProgress) -> None:
         if self._bar is None:
-            self._bar = self._made(counts)
-        self._bar.n = counts.seen
-        self._bar.total = counts.total
-        self._bar.set_postfix_str(_details(counts, now), refresh=False)
+            self._bar = tqdm(
+                desc=escape(progress.name),
+                file=self._stream,
+                dynamic_ncols=True,
+                leave=False,
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}",
+            )
+        self._bar.n, self._bar.total = progress.seen, progress.total
+        self._bar.set_postfix_str(progress.details(), refresh=False)
         self._bar.refresh()
 
-    def _made(self, counts: Counts) -> Any:
-        return tqdm(
-            desc=escape(counts.name),
-            total=counts.total,
-            file=self._stream,
-            dynamic_ncols=True,
-            leave=False,
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}",
-        )
-
-    def end(self, counts: Counts, now: float) -> None:
-        """The bar gives way to one line."""
+    def end(self, progress: LoadProgress) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        super().end(counts, now)
+        super().end(progress)
 
-    def say(self, text: str) -> None:
-        """A line above the bar."""
+    def print_line(self, text: str) -> None:
         tqdm.write(escape(text), file=self._stream)
 
 
-class Silent:
-    """Nothing at all."""
-
-    seconds = LINE_SECONDS
-
-    def show(self, counts: Counts, now: float) -> None:
-        """Nothing."""
-
-    def end(self, counts: Counts, now: float) -> None:
-        """Nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
+def display_for(stream: TextIO, *, quiet: bool = False) -> LineDisplay:
+    """How progress is shown on this stream."""
+    if quiet:
+        return LineDisplay(lambda text: None)
+    return BarDisplay(stream) if stream.isatty() else LineDisplay(stream.write)
 
 
-class Progress:
-    """Counts one directory and has it shown from time to time on this clock: a loader's Meter."""
+class LoadProgress:
+    """Counts the images of one directory, and has them shown from time to time on this clock."""
 
     def __init__(
-        self, name: str, view: View, clock: IReactorTime, *, verbose: bool = False
+        self, name: str, display: LineDisplay, clock: IReactorTime, *, verbose: bool = False
     ) -> None:
-        self.counts = Counts(name, clock.seconds())
-        self._view = view
+        self.name = name
+        self.total = self.good = self.bad = self.size = 0
+        self._since = clock.seconds()
+        self._display = display
         self._clock = clock
         self._verbose = verbose
-        self._loop = LoopingCall(self._show)
+        self._loop = LoopingCall(display.update, self)
         self._loop.clock = clock
 
+    @property
+    def seen(self) -> int:
+        return self.good + self.bad
+
     def begin(self, total: int) -> None:
-        """So many images there are."""
-        self.counts.total = total
-        running: Deferred[LoopingCall] = self._loop.start(self._view.seconds, now=False)
+        self.total = total
+        running: Deferred[LoopingCall] = self._loop.start(self._display.seconds, now=False)
         running.addErrback(lambda _: None)  # a terminal that went away stops no load
 
-    def good(self, size: int) -> None:
-        """One more image is as announced, with so many bytes."""
-        self.counts.good += 1
-        self.counts.size += size
+    def add_good(self, size: int) -> None:
+        self.good += 1
+        self.size += size
 
-    def bad(self, url: str, reason: str) -> None:
-        """One more is not."""
-        self.counts.bad += 1
+    def add_bad(self, url: str, reason: str) -> None:
+        self.bad += 1
         if self._verbose:
-            self._view.say(f"failed: {url}: {reason}")
+            self._display.print_line(f"failed: {url}: {reason}")
 
     def end(self) -> None:
-        """It is over, however it went."""
         if self._loop.running:
             self._loop.stop()
-        self._view.end(self.counts, self._clock.seconds())
+        self._display.end(self)
 
-    def _show(self) -> None:
-        self._view.show(self.counts, self._clock.seconds())
+    def details(self) -> str:
+        took = self._took()
+        rate = self.seen / took if took > 0 else 0.0
+        return f"{self.bad:,} failed, {size_text(self.size)}, {rate:,.0f}/s"
 
+    def summary(self) -> str:
+        return f"{self.name}: {self.good:,} images good, {self.details()}, {self._took():.1f} s"
 
-def summary(counts: Counts, now: float) -> str:
-    """One line of what was done."""
-    took = now - counts.since
-    return f"{counts.name}: {counts.good:,} images good, {_details(counts, now)}, {took:.1f} s"
+    def _took(self) -> float:
+        return self._clock.seconds() - self._since
 
 
 def size_text(size: float) -> str:
@@ -179,8 +134,3 @@ def size_text(size: float) -> str:
             break
         size /= 1000
     return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-
-
-def _details(counts: Counts, now: float) -> str:
-    rate = f"{counts.rate(now):,.0f}/s"
-    return f"{counts.bad:,} failed, {size_text(counts.size)}, {rate}"

@@ -10,33 +10,31 @@ from collections.abc import Iterator
 from typing import Final
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+_DISC: Final = b"\xff\xf4\xd6"
 _UINT8: Final = 2  # NIfTI-1 datatype code
 
 
 def frame(number: int, count: int, width: int = 320, height: int = 200) -> bytes:
     """Frame ``number`` of ``count`` as an RGB PNG (W3C PNG, section 5): a disc over a gradient."""
     turn = 2 * math.pi * number / count
-    centre = (width / 2 + width / 4 * math.cos(turn), height / 2 + height / 4 * math.sin(turn))
-    rows = b"".join(_row(y, width, height, number / count, centre) for y in range(height))
+    x, y = width / 2 + width / 4 * math.cos(turn), height / 2 + height / 4 * math.sin(turn)
+    reds = bytes(255 * column // width for column in range(width))
+    greens = bytes([int(160 * number / count) + 40]) * width
+    pixels = bytearray()
+    for row in range(height):
+        line = bytearray(3 * width)
+        line[0::3], line[1::3], line[2::3] = reds, greens, bytes([255 * row // height]) * width
+        half = math.sqrt(max(0.0, (height / 5) ** 2 - (row - y) ** 2))  # of the disc's width here
+        first, last = round(x - half), round(x + half)
+        line[3 * first : 3 * last] = _DISC * (last - first)
+        pixels += b"\0" + line  # filter type: none
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = (b"IHDR", head), (b"IDAT", zlib.compress(rows, 6)), (b"IEND", b"")
+    chunks = (b"IHDR", head), (b"IDAT", zlib.compress(pixels, 6)), (b"IEND", b"")
     return _PNG + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _row(y: int, width: int, height: int, phase: float, centre: tuple[float, float]) -> bytes:
-    line = bytearray(b"\0")  # filter type: none
-    blue = 255 * y // height
-    radius = height / 5
-    for x in range(width):
-        if math.hypot(x - centre[0], y - centre[1]) < radius:
-            line += b"\xff\xf4\xd6"
-        else:
-            line += bytes((255 * x // width, int(160 * phase) + 40, blue))
-    return bytes(line)
 
 
 def volume(size: int = 48) -> bytes:
@@ -51,9 +49,9 @@ def volume(size: int = 48) -> bytes:
     struct.pack_into("<B", header, 123, 2)  # xyzt_units: millimetres
     struct.pack_into("<80s", header, 148, b"imgd demo: synthetic, not a patient")
     struct.pack_into("<hh", header, 252, 0, 1)  # qform unknown, sform: scanner
-    for axis, place in enumerate((280, 296, 312)):
+    for axis, position in enumerate((280, 296, 312)):
         row = [2.0 if column == axis else 0.0 for column in range(3)]
-        struct.pack_into("<4f", header, place, *row, -float(size))
+        struct.pack_into("<4f", header, position, *row, -float(size))
     struct.pack_into("<4s", header, 344, b"n+1\0")
     return gzip.compress(bytes(header) + bytes(4) + b"".join(_slices(size)), 6, mtime=0)
 

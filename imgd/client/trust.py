@@ -1,93 +1,142 @@
-"""Whom the client believes: a CA of its own, or the system's. There is no third way."""
+"""Which server is trusted, by its certificate, and what a failed connection means to the user."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
-from service_identity import VerificationError
-from twisted.internet import error
+from service_identity import CertificateError, VerificationError, hazmat
+from twisted.internet import error, ssl
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import CancelledError
-from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertificates
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from imgd.client.errors import ClientError, Misbehaved, Unreachable, Untrusted
-from imgd.client.identity import StrictPolicy
+from imgd.client.errors import ClientError, InvalidResponse, Unreachable, Untrusted
 
-_NOT_TLS = ("wrong version number", "packet length too long", "http request")
+NOT_HTTP: Final = "The server's answer is not HTTP."
+_NOT_TLS: Final = ("wrong version number", "packet length too long", "http request")
+_CLOSED: Final = "The server closed the connection before its answer was whole."
+_NOTHING: Final = "Nothing answers there: is the server running, and the port right?"
+_MEANINGS: Final = (
+    (VerificationError, Untrusted, "The server's certificate is for another name than the URL's."),
+    (error.TimeoutError, Unreachable, "No connection: nothing answers at that address."),
+    (error.ConnectionDone | error.ConnectionLost, Unreachable, _CLOSED),
+    (error.DNSLookupError, Unreachable, "The server's name is unknown: check the URL."),
+    (error.ConnectError, Unreachable, _NOTHING),
+    (OSError, Unreachable, "The connection failed."),
+)
 
 
 def trust_root(ca: bytes | None) -> Any:
-    """A trust root of Twisted for the certificates of this PEM and no other; without one, for the
-    system's store.
-    """
+    """Trust the certificates of this PEM and no other; without one, the system's store."""
     if ca is None:
-        return platformTrust()
+        return ssl.platformTrust()
     try:
-        found = x509.load_pem_x509_certificates(ca)
+        certificates = x509.load_pem_x509_certificates(ca)
     except ValueError:
         raise Untrusted("The CA file holds no certificate: give a PEM file.") from None
-    ders = [certificate.public_bytes(Encoding.DER) for certificate in found]
-    return trustRootFromCertificates([Certificate.load(der) for der in ders])
+    ders = (certificate.public_bytes(Encoding.DER) for certificate in certificates)
+    return ssl.trustRootFromCertificates([ssl.Certificate.load(der) for der in ders])
 
 
-def policy(ca: bytes | None) -> StrictPolicy:
-    """The TLS policy of connections: chain and host name are verified, always."""
-    return StrictPolicy(trust_root(ca))
+def verify_host(certificate: x509.Certificate, host: str) -> None:
+    """Return if the certificate is for this host name or address; RFC 9525 section 6.
+
+    Raises VerificationError or CertificateError if it is not.
+    """
+    is_address = isIPAddress(host) or isIPv6Address(host)
+    identity = hazmat.IPAddress_ID(host) if is_address else hazmat.DNS_ID(host)
+    hazmat.verify_service_identity(_patterns(certificate), [identity], [])
+
+
+def _patterns(certificate: x509.Certificate) -> list[hazmat.CertificatePattern]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    patterns: list[hazmat.CertificatePattern] = [
+        hazmat.IPAddressPattern(address)
+        for address in names.get_values_for_type(x509.IPAddress)
+        if isinstance(address, IPv4Address | IPv6Address)
+    ]
+    for name in names.get_values_for_type(x509.DNSName):
+        try:
+            patterns.append(hazmat.DNSPattern.from_bytes(name.encode("utf-8")))
+        except CertificateError:
+            continue  # a name that matches nothing takes nothing away from the others
+    return patterns
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class StrictCreator:
+    """Makes TLS connections to one host whose chain and name are verified, failing closed.
+
+    Twisted 26.10 checks names in a callback that, if the check itself raises, logs the exception
+    and *lets the connection pass*: a certificate with no names at all, or with one that
+    service-identity cannot read (such as ``*.localhost``), is then good for every host. Here what
+    cannot be read matches nothing, and what raises refuses.
+    """
+
+    def __init__(self, host: str, root: Any) -> None:
+        self._host = host
+        self._inner = ssl.optionsForClientTLS(host, root)
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        connection: SSL.Connection = self._inner.clientConnectionForTLS(tlsProtocol)
+
+        def verify(_: SSL.Connection, leaf: object, error: int, depth: int, ok: int) -> bool:
+            if not ok or depth != 0:
+                return bool(ok)
+            try:
+                verify_host(leaf.to_cryptography(), self._host)  # type: ignore[attr-defined]
+            except Exception:
+                tlsProtocol.failVerification(Failure(VerificationError(errors=[])))
+                return False
+            return True
+
+        connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, verify)
+        return connection
 
 
 def explain(failure: Failure) -> ClientError:
     """What a failed connection means to the user, and whether trying again may help.
 
-    Raises CancelledError where it failed because it was called off, and what is no failure of a
+    Raises CancelledError if it failed because it was cancelled, and what is no failure of a
     connection as it is.
     """
-    reasons = getattr(failure.value, "reasons", None)  # twisted.web wraps what happened in these
+    reasons = getattr(failure.value, "reasons", None)  # so does twisted.web wrap what happened
     if reasons:
-        return explain(reasons[-1])
-    if isinstance(failure.value, ClientError):
-        return failure.value
-    if failure.check(CancelledError, error.ConnectingCancelledError):
+        failure = reasons[-1]
+    problem = failure.value
+    if isinstance(problem, ClientError):
+        return problem
+    if isinstance(problem, CancelledError | error.ConnectingCancelledError):
         raise CancelledError
-    if failure.check(SSL.Error):
-        return _tls(failure.value)
-    if type(failure.value).__name__ == "ParseError":  # twisted.web's, which has no public name
-        return Misbehaved("The server's answer is not HTTP.")
-    for kinds, meaning in _MEANINGS.items():
-        if failure.check(*kinds):
-            return meaning()
-    assert failure.value is not None
-    raise failure.value
+    if isinstance(problem, SSL.Error):
+        return _explain_tls(str(problem))
+    for kinds, meaning, detail in _MEANINGS:
+        if isinstance(problem, kinds):
+            return meaning(detail)
+    if reasons:
+        return InvalidResponse(NOT_HTTP)  # twisted.web's ParseError, which has no public name
+    assert problem is not None
+    raise problem
 
 
-_MEANINGS: Final[dict[tuple[type[Exception], ...], Callable[[], ClientError]]] = {
-    (VerificationError,): lambda: Untrusted(
-        "The server's certificate is for another name than the URL's."
-    ),
-    (error.TimeoutError,): lambda: Unreachable("No connection: nothing answers at that address."),
-    (error.ConnectionDone, error.ConnectionLost): lambda: Unreachable(
-        "The server closed the connection before its answer was whole."
-    ),
-    (error.DNSLookupError,): lambda: Unreachable("The server's name is unknown: check the URL."),
-    (error.ConnectError,): lambda: Unreachable(
-        "Nothing answers there: is the server running, and the port right?"
-    ),
-    (OSError,): lambda: Unreachable("The connection failed."),
-}
-
-
-def _tls(value: object) -> ClientError:
-    said = str(value)
-    if "certificate verify failed" in said:
+def _explain_tls(text: str) -> ClientError:
+    if "certificate verify failed" in text:
         return Untrusted(
             "The server's certificate is not signed by a CA that is trusted here: "
             "name the right one with --ca FILE (imgd writes its own as ca.pem)."
         )
-    if any(words in said for words in _NOT_TLS):
+    if any(words in text for words in _NOT_TLS):
         return Untrusted("The server does not speak TLS on this port: try http:// in the URL.")
-    if said in {"", "[]"}:
+    if text in {"", "[]"}:
         return Unreachable("The server broke the TLS connection off.")
-    return Untrusted(f"TLS failed: {said}")
+    return Untrusted(f"TLS failed: {text}")

@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 import msgspec
-import platformdirs
 from filelock import FileLock, Timeout
 
 from imgd.errors import StartError
@@ -85,17 +84,6 @@ def find(state_dir: str) -> RunningDaemon | None:
     """The daemon that runs on a state folder; None if none does, or it is still starting."""
     daemon = _read(state_dir)
     return daemon if daemon is not None and _is_held(state_dir) else None
-
-
-def default_state_dir(environ: Mapping[str, str]) -> str:
-    """The state folder if no option names one: the same for the daemon and its clients.
-
-    ``STATE_DIRECTORY`` is systemd's, and may list several (systemd.exec(5)): the first counts.
-    """
-    path = environ.get("IMGD_STATE_DIR") or environ.get("STATE_DIRECTORY", "").split(":")[0]
-    if path:
-        return os.path.abspath(os.path.expanduser(path))
-    return platformdirs.user_state_dir("imgd", appauthor=False)
 
 
 def _refuse_foreign(state_dir: str) -> None:

@@ -14,12 +14,43 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from imgd.client.desk import Desk
-from imgd.client.discovery import Server
+from imgd.client.api import Client
+from imgd.client.context import CliContext
+from imgd.core.messages import CollectionInfo
 
 Hook = Callable[[Request, bytes], "bytes | int"]
 STAMP = "2025-01-01T00:00:00Z"
 TICKET = "/-/s/5-1.ME"
+
+
+def collection(directory: str = "/data", name: str = "current") -> CollectionInfo:
+    """A loaded directory as the server tells it."""
+    return CollectionInfo(
+        name=name,
+        directory=directory,
+        recursive=False,
+        image_count=2,
+        loaded_at=STAMP,
+        expires_at=None,
+        url=f"https://here/collections/{name}/images",
+        current=name == "current",
+    )
+
+
+def listen(case: TestCase, factory: Any, tls: object = None) -> int:
+    """The port on which the factory listens, with TLS if options are given, until the test ends."""
+    listening: Any = reactor
+    if tls is None:
+        port = listening.listenTCP(0, factory, interface="127.0.0.1")
+    else:
+        port = listening.listenSSL(0, factory, tls, interface="127.0.0.1")
+    case.addCleanup(lambda: maybeDeferred(port.stopListening))
+    return int(port.getHost().port)
+
+
+def content_of(request: Request) -> bytes:
+    assert request.content is not None
+    return bytes(request.content.read())
 
 
 class FakeImgd(Resource):
@@ -45,9 +76,7 @@ class FakeImgd(Resource):
         self.most_held = 0
         site = Site(self)
         site.noisy = False
-        port = reactor.listenTCP(0, site, interface="127.0.0.1")
-        case.addCleanup(lambda: maybeDeferred(port.stopListening))
-        self.url = f"http://127.0.0.1:{port.getHost().port}"
+        self.url = f"http://127.0.0.1:{listen(case, site)}"
 
     def images(self, directory: str, count: int, size: int = 10) -> None:
         self.directories[directory] = {f"i {n:04}.png": b"x" * size for n in range(count)}
@@ -167,8 +196,8 @@ class FakeImgd(Resource):
         request.finish()
 
     def _post(self, request: Request, path: str) -> bytes:
-        body = request.content.read()
-        asked = json.loads(body) if body else None
+        body = content_of(request)
+        asked: Any = json.loads(body) if body else None
         self.posts.append((path, asked))
         if path == "/load-directory":
             directory = asked["directory"]
@@ -207,15 +236,15 @@ class FakeImgd(Resource):
         return self._say(request, None)
 
 
-class TestDesk(Desk):
-    """A desk on the reactor, whose output can be read, and whose connections end with the test."""
+class TestContext(CliContext):
+    """On the reactor; its output can be read, and its connections end with the test."""
 
     def __init__(self, case: TestCase, clock: Any = None) -> None:
         super().__init__(reactor, {}, io.StringIO(), io.StringIO(), clock or reactor)
         self._case = case
 
-    def client(self, server: Server, **options: Any) -> Any:
-        client = super().client(server, **options)
+    def client(self, *server: Any) -> Client:
+        client = super().client(*server)
         self._case.addCleanup(client.close)
         return client
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from treq.client import HTTPClient
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -12,23 +13,25 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from imgd.client import discovery
-from imgd.client.agents import treq_client
 from imgd.client.api import Client
-from imgd.client.line import Line, endpoints
-from imgd.client.retry import Patience, RetryPolicy
-from imgd.client.trust import policy
-from imgd.client.verify import Checker
-from imgd.core.messages import Image
+from imgd.client.discovery import Server
+from imgd.client.errors import ClientError
+from imgd.client.image_checker import ImageChecker
+from imgd.client.retry import Retrier
+from imgd.client.session import HttpSession, endpoints
+from imgd.core import messages
+from imgd.core.messages import Health, Image
 
-Deed = Callable[["Connection"], object]
+Deed = Callable[["FaultyConnection"], object]
 CHUNK = 64 * 1024
 
 
-class Connection(Protocol):
+class FaultyConnection(Protocol):
     """Reads a request up to its blank line, and does the next deed with it."""
 
-    server: Server
+    transport: Any
+
+    server: FaultyServer
 
     def connectionMade(self) -> None:
         self.server.open.add(self)
@@ -48,27 +51,28 @@ class Connection(Protocol):
             self.server.waiting = None
 
 
-class Server:
+class FaultyServer:
     """``deeds`` says what is done with requests in turn, the last for ever after."""
 
     def __init__(self, *deeds: Deed) -> None:
         self.deeds = list(deeds)
         self.requests: list[str] = []
         self.heads: list[str] = []
-        self.open: set[Connection] = set()
+        self.open: set[FaultyConnection] = set()
         self.waiting: Deferred[None] | None = None
         self.heard: Deferred[None] = Deferred()
         factory = Factory.forProtocol(self._connection)
         factory.noisy = False
-        self._port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        listening: Any = reactor
+        self._port = listening.listenTCP(0, factory, interface="127.0.0.1")
         self.url = f"http://127.0.0.1:{self._port.getHost().port}"
 
-    def _connection(self) -> Connection:
-        connection = Connection()
+    def _connection(self) -> FaultyConnection:
+        connection = FaultyConnection()
         connection.server = self
         return connection
 
-    def asked(self, head: str, connection: Connection) -> None:
+    def asked(self, head: str, connection: FaultyConnection) -> None:
         self.heads.append(head)
         self.requests.append(" ".join(head.split()[:2]))
         deed = self.deeds.pop(0) if len(self.deeds) > 1 else self.deeds[0]
@@ -82,7 +86,10 @@ class Server:
             self.waiting = Deferred()
             await self.waiting
 
-    async def stop(self) -> None:
+    def stop(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
         await maybeDeferred(self._port.stopListening)
         for connection in list(self.open):
             connection.transport.abortConnection()
@@ -94,7 +101,7 @@ def answer(
 ) -> Deed:
     """An answer; ``length`` is what it claims of its body, -1 nothing."""
 
-    def deed(connection: Connection) -> None:
+    def deed(connection: FaultyConnection) -> None:
         lines = [f"HTTP/1.1 {status}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         if length != -1:
@@ -109,19 +116,19 @@ def raw(data: bytes) -> Deed:
 
 
 def then_close(deed: Deed) -> Deed:
-    def both(connection: Connection) -> None:
+    def both(connection: FaultyConnection) -> None:
         deed(connection)
         connection.transport.loseConnection()
 
     return both
 
 
-def reset(connection: Connection) -> None:
+def reset(connection: FaultyConnection) -> None:
     """RST, before a byte."""
     connection.transport.abortConnection()
 
 
-def stall(connection: Connection) -> None:
+def stall(connection: FaultyConnection) -> None:
     """Never another byte."""
 
 
@@ -142,49 +149,52 @@ class _Flood:
 def endless(head: bytes, data: bytes = b"x" * CHUNK) -> Deed:
     """A head, and then data without end."""
 
-    def deed(connection: Connection) -> None:
+    def deed(connection: FaultyConnection) -> None:
         connection.transport.write(head)
         connection.transport.registerProducer(_Flood(connection.transport, data), False)
 
     return deed
 
 
-def hurried(clock: Clock, policy_: RetryPolicy | None = None) -> tuple[Patience, list[str]]:
-    """A patience whose pauses pass at once, and what it was told."""
-    told: list[str] = []
+def hurried(clock: Clock) -> tuple[Retrier, list[str]]:
+    """A retrier whose pauses pass at once, and what was tried again."""
+    retried: list[str] = []
 
-    def hear(error: Any, pause: float) -> None:
-        told.append(f"{pause:g} {error.detail}")
+    def on_retry(error: ClientError, pause: float) -> None:
+        retried.append(f"{pause:g} {error.detail}")
         reactor.callLater(0, clock.advance, pause)
 
-    return Patience(clock, policy_ or RetryPolicy(), chance=lambda: 1.0, told=hear), told
+    return Retrier(clock, on_retry, chance=lambda: 1.0), retried
+
+
+def session_of(case: TestCase, url: str) -> HttpSession:
+    """A session with real connections, closed when the test is over."""
+    session = HttpSession(endpoints(reactor, Server(url)))
+    case.addCleanup(session.close)
+    return session
 
 
 def client_of(
-    case: TestCase, server: Server, clock: Clock, patience: Patience | None = None
+    case: TestCase, server: FaultyServer, clock: Clock, retrier: Retrier | None = None
 ) -> Client:
     """A Client with real connections and the test's clock, closed when the test is over."""
-    treq = treq_client(reactor, policy(None))
-    case.addCleanup(treq.close)
-    return Client(treq, server.url, patience or hurried(clock)[0], deadline=30.0)
+    treq = HTTPClient(session_of(case, server.url))
+    return Client(treq, server.url, retrier or hurried(clock)[0], deadline=30.0)
 
 
 def checker_of(
     case: TestCase,
-    server: Server,
+    server: FaultyServer,
     clock: Clock,
     method: bytes = b"HEAD",
-    patience: Patience | None = None,
-) -> Checker:
-    """A Checker with a real connection and the test's clock, closed when the test is over."""
-    trusted = policy(None)
-    endpoint_for = endpoints(reactor, trusted, trusted, discovery.Server(server.url))
-    line = Line(endpoint_for, clock, 30.0)
-    case.addCleanup(line.close)
-    return Checker(line, patience or hurried(clock)[0], method)
+    retrier: Retrier | None = None,
+) -> ImageChecker:
+    """An ImageChecker with a real connection and the test's clock, closed after the test."""
+    session = session_of(case, server.url)
+    return ImageChecker(session, retrier or hurried(clock)[0], method, 30.0)
 
 
-def image(server: Server, size: int, path: str = "/images/a.png") -> Image:
+def image(server: FaultyServer, size: int, path: str = "/images/a.png") -> Image:
     """An image as a page announces it."""
     return Image(
         name="a.png",
@@ -193,3 +203,41 @@ def image(server: Server, size: int, path: str = "/images/a.png") -> Image:
         modified="2025-01-01T00:00:00Z",
         media_type="image/png",
     )
+
+
+HEALTH = messages.encode(Health(version="1", uptime_seconds=1.0))
+SIZE = 20
+
+
+class FaultCase(TestCase):
+    """A server with its deeds, and both ways of asking it."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+
+    def serve(self, *deeds: Deed) -> FaultyServer:
+        server = FaultyServer(*deeds)
+        self.addCleanup(server.stop)
+        return server
+
+    def check(
+        self, server: FaultyServer, size: int = SIZE, method: bytes = b"HEAD"
+    ) -> Deferred[None]:
+        self.retrier, self.retried = hurried(self.clock)
+        checker = checker_of(self, server, self.clock, method, self.retrier)
+        return Deferred.fromCoroutine(checker.check(image(server, size)))
+
+    def health(self, server: FaultyServer) -> Deferred[Health]:
+        self.retrier, self.retried = hurried(self.clock)
+        return client_of(self, server, self.clock, self.retrier).health()
+
+    async def fails(self, asked: Awaitable[Any], kind: type[ClientError]) -> str:
+        """The detail of the error, which must be of this kind."""
+        try:
+            await asked
+        except ClientError as error:
+            self.assertIsInstance(error, kind, error.detail)
+            return error.detail
+        raise AssertionError("nothing failed")

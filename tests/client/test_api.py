@@ -12,11 +12,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from imgd.client.api import Client
-from imgd.client.errors import ClientError, Misbehaved, Refused
-from imgd.client.retry import Patience
+from imgd.client.errors import ClientError, ErrorResponse, InvalidResponse
+from imgd.client.retry import Retrier
 from imgd.core import messages
 from imgd.core.messages import (
-    CollectionInfo,
     CollectionList,
     Health,
     Image,
@@ -31,21 +30,9 @@ from imgd.core.messages import (
     UnloadResult,
 )
 from imgd.errors import BadRequest
+from tests.client.fake_imgd import collection, content_of
 
 TOKEN = "a-token-of-the-tests"
-
-
-def collection(name: str = "current") -> CollectionInfo:
-    return CollectionInfo(
-        name=name,
-        directory="/data",
-        recursive=False,
-        image_count=2,
-        loaded_at="2025-01-01T00:00:00Z",
-        expires_at=None,
-        url=f"https://here/collections/{name}/images",
-        current=name == "current",
-    )
 
 
 def image(name: str, url: str | None = None) -> Image:
@@ -71,7 +58,7 @@ class Scripted(Resource):
 
     def render(self, request: Request) -> bytes:
         line = f"{request.method.decode()} {request.uri.decode()}"
-        self.asked.append((line, request.content.read()))
+        self.asked.append((line, content_of(request)))
         self.requests.append(request)
         answer = self.answers.get(line)
         if answer is None:
@@ -87,7 +74,7 @@ class Api(SynchronousTestCase):
         self.client = self.made()
 
     def made(self, base: str = "https://here", token: str | None = TOKEN) -> Client:
-        return Client(StubTreq(self.script), base, Patience(self.clock), token=token)
+        return Client(StubTreq(self.script), base, Retrier(self.clock), token=token)
 
     def test_reading(self) -> None:
         """Each thing that can be read comes out as its message."""
@@ -115,7 +102,8 @@ class Api(SynchronousTestCase):
             ("GET /collections/current/images?limit=1000", page, self.client.images_page),
         ):
             self.script.answers[line] = answer
-            self.assertEqual(self.successResultOf(asked()), answer)
+            asking: Deferred[Any] = asked()
+            self.assertEqual(self.successResultOf(asking), answer)
             self.assertEqual(self.script.asked[-1], (line, b""))
 
     def test_controlling(self) -> None:
@@ -123,7 +111,7 @@ class Api(SynchronousTestCase):
         loaded = LoadResult(
             directory="/data",
             image_count=2,
-            message="Loaded",
+            message="LoadResult",
             timeout="No",
             collection=collection("ct"),
         )
@@ -174,14 +162,14 @@ class Api(SynchronousTestCase):
     def test_the_token(self) -> None:
         """The token goes along with every request, and without one there is no such header."""
         for token, sent in ((TOKEN, f"Bearer {TOKEN}".encode()), (None, None)):
-            self.failureResultOf(self.made(token=token).health(), Refused)
-            self.failureResultOf(self.made(token=token).unload(), Refused)
+            self.failureResultOf(self.made(token=token).health(), ErrorResponse)
+            self.failureResultOf(self.made(token=token).unload(), ErrorResponse)
             for request in self.script.requests[-2:]:
                 self.assertEqual(request.getHeader(b"authorization"), sent)
 
     def test_refusals(self) -> None:
         """What the server says stands in the error, with its status."""
-        error = self.failureResultOf(self.client.collection("x y/ü"), Refused).value
+        error = self.failureResultOf(self.client.collection("x y/ü"), ErrorResponse).value
         self.assertEqual((error.status, error.detail), (404, "no such thing"))
         self.assertEqual(self.script.asked[-1][0], "GET /collections/x%20y%2F%C3%BC")
 
@@ -211,7 +199,7 @@ class Api(SynchronousTestCase):
     def test_pages_elsewhere(self) -> None:
         """A next page on another server is not asked for: the token would go there."""
         for where in ("https://there/collections", "//there/collections", "collections"):
-            self.failureResultOf(self.client.next_page(where), Misbehaved)
+            self.failureResultOf(self.client.next_page(where), InvalidResponse)
         self.assertEqual(self.script.asked, [])
 
     def test_relative_urls(self) -> None:
@@ -237,8 +225,8 @@ class Api(SynchronousTestCase):
     def test_broken_streams(self) -> None:
         """A line that is no image, and an error in the caller's own function, end a stream."""
         self.script.answers["GET /collections/ct/images?format=ndjson"] = b'{"name":1}\n'
-        self.failureResultOf(self.client.stream("ct", lambda _: None), Misbehaved)
-        self.failureResultOf(self.client.stream("gone", lambda _: None), Refused)
+        self.failureResultOf(self.client.stream("ct", lambda _: None), InvalidResponse)
+        self.failureResultOf(self.client.stream("gone", lambda _: None), ErrorResponse)
         line = messages.encode(image("a"))
         self.script.answers["GET /collections/ct/images?format=ndjson"] = line
 

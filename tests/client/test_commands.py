@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from imgd.client.cli import guarded, perform
-from imgd.client.options import parse
-from tests.client.fake_imgd import TICKET, FakeImgd, TestDesk
+from imgd.client.command_line import parse
+from tests.client.fake_imgd import TICKET, FakeImgd, TestContext
 
 HOSTILE = "\x1b[2J\x9b31m\u202egpj\u2066\x85\n\u2028"
 SPOKEN = ("message", "version", "directory", "detail", "public_url")
@@ -35,20 +35,20 @@ class CommandCase(TestCase):
 
     def setUp(self) -> None:
         self.imgd = FakeImgd(self)
-        self.desk = TestDesk(self)
-        self.desk.environ = {"IMGD_STATE_DIR": self.mktemp(), "IMGD_SERVER": self.imgd.url}
+        self.context = TestContext(self)
+        self.context.environ = {"IMGD_STATE_DIR": self.mktemp(), "IMGD_SERVER": self.imgd.url}
 
     def run_command(self, *words: str) -> Deferred[int]:
-        self.desk.out.truncate(0)
-        self.desk.out.seek(0)
-        return Deferred.fromCoroutine(guarded(self.desk, perform(self.desk, parse(words))))
+        self.context.out.truncate(0)
+        self.context.out.seek(0)
+        return Deferred.fromCoroutine(guarded(self.context, perform(self.context, parse(words))))
 
 
 class Commands(CommandCase):
     async def test_status(self) -> None:
         """A table of what is loaded, or the server's JSON."""
         self.assertEqual(await self.run_command("status"), 0)
-        self.assertIn("Nothing is loaded. To load a directory: imgd load DIR", self.desk.printed)
+        self.assertIn("Nothing is loaded. To load a directory: imgd load DIR", self.context.printed)
         self.imgd.images("/data/a", 1200)
         self.imgd.loaded = {
             "ct": {"directory": "/data/a", "recursive": True},
@@ -56,7 +56,7 @@ class Commands(CommandCase):
         }
         await self.run_command("status")
         self.assertEqual(
-            self.desk.printed.splitlines()[2:],
+            self.context.printed.splitlines()[2:],
             [
                 "NAME     IMAGES  UNLOADS AT  DIRECTORY",
                 "ct        1,200  never       /data/a (and below)",
@@ -64,13 +64,13 @@ class Commands(CommandCase):
             ],
         )
         await self.run_command("status", "--json")
-        self.assertEqual(json.loads(self.desk.printed)["version"], "9.9")
+        self.assertEqual(json.loads(self.context.printed)["version"], "9.9")
 
     async def test_private(self) -> None:
         """Where reading is private the token is shown, and without it the server's reason told."""
         self.imgd.token = "the-token-of-this-test"
         self.assertEqual(await self.run_command("status"), 1)
-        self.assertEqual(self.desk.remarked, "imgd: Reading is private here\n")
+        self.assertEqual(self.context.remarked, "imgd: Reading is private here\n")
         self.assertEqual(await self.run_command("status", "--token", self.imgd.token), 0)
 
     async def test_hostile_directories(self) -> None:
@@ -78,27 +78,27 @@ class Commands(CommandCase):
         self.imgd.images("/data/\x1b[2Ja\nb", 1)
         self.imgd.loaded = {"ct": {"directory": "/data/\x1b[2Ja\nb", "recursive": False}}
         await self.run_command("status")
-        self.assertNotIn("\x1b", self.desk.printed)
-        self.assertEqual(len(self.desk.printed.splitlines()), 4)
+        self.assertNotIn("\x1b", self.context.printed)
+        self.assertEqual(len(self.context.printed.splitlines()), 4)
 
     async def test_unload_and_timeout(self) -> None:
         """Both do it, and print what the server says."""
         self.imgd.images("/data/a", 1)
         self.imgd.loaded = {"ct": {"directory": "/data/a", "recursive": False}}
         self.assertEqual(await self.run_command("unload", "ct"), 0)
-        self.assertEqual(self.desk.printed, "unloaded\n")
+        self.assertEqual(self.context.printed, "unloaded\n")
         self.assertEqual(await self.run_command("timeout", "5"), 0)
         self.assertEqual(self.imgd.posts, [("/unload", {"name": "ct"}), ("/timeout/5", None)])
 
     async def test_link(self) -> None:
         """A link is all that goes to stdout; how long it is good goes to stderr."""
         words = ("link", "/images/a.nii.gz")
-        self.assertEqual(await self.run_command(*words), 0, self.desk.remarked)
-        self.assertEqual(self.desk.printed, f"{self.imgd.url}{TICKET}/images/a.nii.gz\n")
-        self.assertEqual(self.desk.remarked, "good until 2099-01-01 00:00:00 UTC\n")
+        self.assertEqual(await self.run_command(*words), 0, self.context.remarked)
+        self.assertEqual(self.context.printed, f"{self.imgd.url}{TICKET}/images/a.nii.gz\n")
+        self.assertEqual(self.context.remarked, "good until 2099-01-01 00:00:00 UTC\n")
         await self.run_command("link", "/images/", "--prefix", "--expires", "2d")
         self.assertEqual(await self.run_command("link", "--revoke-all"), 0)
-        self.assertEqual(self.desk.printed, "none is good\n")
+        self.assertEqual(self.context.printed, "none is good\n")
         self.assertEqual(
             self.imgd.posts,
             [
@@ -116,12 +116,12 @@ class Commands(CommandCase):
     async def test_failures(self) -> None:
         """A failure is status 1 and one line on stderr that says what to do."""
         self.assertEqual(await self.run_command("unload", "ct"), 1)
-        self.assertEqual(self.desk.remarked, "imgd: no /unload here\n")
-        self.desk.environ = {"IMGD_STATE_DIR": self.mktemp()}
+        self.assertEqual(self.context.remarked, "imgd: no /unload here\n")
+        self.context.environ = {"IMGD_STATE_DIR": self.mktemp()}
         self.assertEqual(await self.run_command("status"), 1)
-        self.assertIn("no imgd is running", self.desk.remarked)
+        self.assertIn("no imgd is running", self.context.remarked)
         self.assertEqual(await self.run_command("load", "--resume", "gone.json"), 1)
-        self.assertIn("gone.json cannot be read", self.desk.remarked)
+        self.assertIn("gone.json cannot be read", self.context.remarked)
 
     async def test_bugs(self) -> None:
         """What nobody thought of is status 1 too, and says what it is."""
@@ -129,23 +129,23 @@ class Commands(CommandCase):
         async def broken() -> int:
             raise ZeroDivisionError("this one")
 
-        self.assertEqual(await guarded(self.desk, broken()), 1)
-        self.assertIn("this is a bug", self.desk.remarked)
+        self.assertEqual(await guarded(self.context, broken()), 1)
+        self.assertIn("this is a bug", self.context.remarked)
 
         async def unread() -> int:
             raise BrokenPipeError
 
-        before = self.desk.remarked
-        self.assertEqual(await guarded(self.desk, unread()), 1)
-        self.assertEqual(self.desk.remarked, before)
+        before = self.context.remarked
+        self.assertEqual(await guarded(self.context, unread()), 1)
+        self.assertEqual(self.context.remarked, before)
 
     async def test_load(self) -> None:
         """The options of a load reach it: all of them."""
         self.imgd.images("/data/a", 3)
         words: list[Any] = ["load", "/data/a", "--name", "ct", "--recursive", "--timeout", "7"]
         words += ["--verify", "get", "--unload-first", "--unload", "--output", "-", "--quiet"]
-        self.assertEqual(await self.run_command(*words), 0, self.desk.remarked)
-        self.assertEqual(json.loads(self.desk.printed)["count"], 3)
+        self.assertEqual(await self.run_command(*words), 0, self.context.remarked)
+        self.assertEqual(json.loads(self.context.printed)["count"], 3)
         self.assertEqual(
             [(path, body["name"]) for path, body in self.imgd.posts],
             [("/unload", "ct"), ("/load-directory", "ct"), ("/unload", "ct")],
@@ -172,7 +172,7 @@ class HostileText(CommandCase):
 
     def assert_harmless(self) -> None:
         """All is ASCII here but line ends, and it has been tried."""
-        shown = self.desk.printed + self.desk.remarked
+        shown = self.context.printed + self.context.remarked
         self.assertEqual([c for c in shown if c != "\n" and not " " <= c <= "~"], [])
         self.assertIn("202e", shown)
         self.assertIn("9b31m", shown)
@@ -183,7 +183,7 @@ class HostileText(CommandCase):
         self.assert_harmless()
         await self.run_command("status", "--json")
         self.assert_harmless()
-        [line] = self.desk.printed.splitlines()
+        [line] = self.context.printed.splitlines()
         self.assertIn("\\u009b31m\\u202e", line)
         self.assertEqual(json.loads(line)["version"], "9.9" + HOSTILE)
         self.assertEqual(json.loads(line)["collections"][0]["directory"], "/data/a" + HOSTILE)
@@ -198,7 +198,7 @@ class HostileText(CommandCase):
         ):
             self.assertEqual(await self.run_command(*words), 0, words)
             self.assert_harmless()
-            self.assertEqual(len(self.desk.printed.splitlines()), 1)
+            self.assertEqual(len(self.context.printed.splitlines()), 1)
 
     async def test_errors(self) -> None:
         """Its errors."""
@@ -218,6 +218,6 @@ class HostileText(CommandCase):
         words = ("load", "/data/a", "--verbose", "--output", "-")
         self.assertEqual(await self.run_command(*words), 1)
         self.assert_harmless()
-        manifest = json.loads(self.desk.printed)
+        manifest = json.loads(self.context.printed)
         self.assertEqual((manifest["count"], len(manifest["failed"])), (3, 1))
         self.assertEqual(manifest["directory"], "/data/a" + HOSTILE)

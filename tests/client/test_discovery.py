@@ -8,10 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.client.discovery import find_server
 from imgd.client.errors import ClientError
-from imgd.client.urls import Origin
+from imgd.core.urls import Origin
 from imgd.errors import BadRequest
-from imgd.host import instance_lock, secret_files
+from imgd.host import instance_lock
 from imgd.host.atomic_files import make_private_folder, write_file
+from imgd.host.secret_files import TOKEN
 
 PEM = b"a certificate, for these tests"
 
@@ -23,7 +24,7 @@ class Discovery(SynchronousTestCase):
         make_private_folder(self.state_dir)
         self.ca = os.path.join(self.state_dir, "ca.pem")
         write_file(self.ca, PEM)
-        self.token = secret_files.TOKEN.read_or_make(self.state_dir)
+        self.token = TOKEN.read_or_make(self.state_dir)
 
     def run_daemon(self, *urls: str, ca: bool = True) -> None:
         held = instance_lock.acquire(self.state_dir)
@@ -38,7 +39,8 @@ class Discovery(SynchronousTestCase):
             (server.url, server.ca, server.token), ("https://localhost:4711", PEM, self.token)
         )
         self.assertTrue(server.is_local)
-        self.assertIsNone(server.far_ca)
+        self.assertEqual(server.ca_for(Origin("https", "localhost", 4711)), PEM)
+        self.assertIsNone(server.ca_for(Origin("https", "tunnel.example", 443)))
 
     def test_its_origins(self) -> None:
         """Where the daemon runs here all its URLs are its own; elsewhere, only the one asked."""
@@ -125,5 +127,58 @@ class Discovery(SynchronousTestCase):
         chosen = os.path.join(self.state_dir, "other.pem")
         write_file(chosen, b"other")
         server = find_server(self.environ, url="https://far.example", ca_file=chosen)
-        self.assertEqual((server.ca, server.far_ca), (b"other", b"other"))
+        self.assertEqual((server.ca, server.ca_for(Origin("https", "b", 443))), (b"other",) * 2)
         self.assertRaises(BadRequest, find_server, self.environ, url="https://a", ca_file="gone")
+
+
+class EnvFile(SynchronousTestCase):
+    """``.env`` in the working folder names the state folder, as it does for the daemon."""
+
+    def setUp(self) -> None:
+        self.cwd = os.path.realpath(self.mktemp())
+        make_private_folder(os.path.join(self.cwd, "moved"))
+        self.write("IMGD_STATE_DIR=moved\n")
+        held = instance_lock.acquire(os.path.join(self.cwd, "moved"))
+        held.publish(["https://localhost:4711/"], None)
+        self.addCleanup(held.release)
+
+    def write(self, text: str, mode: int = 0o600) -> None:
+        path = os.path.join(self.cwd, ".env")
+        write_file(path, text.encode("utf-8"))
+        os.chmod(path, mode)
+
+    def test_found(self) -> None:
+        """The daemon that ``.env`` moved is found, by all that can be written there."""
+        for text in (
+            "IMGD_STATE_DIR=moved",
+            f"export IMGD_STATE_DIR='{self.cwd}/moved'\n",
+            "STATE_DIRECTORY=moved:/elsewhere\n",
+        ):
+            self.write(text)
+            self.assertEqual(find_server({}, cwd=self.cwd).url, "https://localhost:4711", text)
+
+    def test_precedence(self) -> None:
+        """The environment and ``--state-dir`` come before it, and then it is not even read."""
+        elsewhere = os.path.join(self.cwd, "elsewhere")
+        self.write("IMGD_STATE_DIR=moved\n", 0o666)
+        for environ, state_dir in (({"IMGD_STATE_DIR": elsewhere}, None), ({}, elsewhere)):
+            with self.assertRaises(ClientError) as caught:
+                find_server(environ, state_dir=state_dir, cwd=self.cwd)
+            self.assertIn("no imgd is running", caught.exception.detail)
+
+    def test_writable_by_others(self) -> None:
+        """One that others can write is refused as the daemon refuses it; a server that is named
+        needs none.
+        """
+        self.write("IMGD_STATE_DIR=moved\n", 0o666)
+        with self.assertRaises(ClientError) as caught:
+            find_server({}, cwd=self.cwd)
+        self.assertIn("is not read, as every user can write", caught.exception.detail)
+        self.assertEqual(find_server({}, url="https://far.example", cwd=self.cwd).token, None)
+
+    def test_no_folder(self) -> None:
+        """A state folder that is a file is told with the name of its setting."""
+        self.write("IMGD_STATE_DIR=.env\n")
+        with self.assertRaises(ClientError) as caught:
+            find_server({}, cwd=self.cwd)
+        self.assertIn(".env: IMGD_STATE_DIR", caught.exception.detail)

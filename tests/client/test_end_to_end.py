@@ -11,50 +11,55 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
 
+from imgd.client import connect
+from imgd.client.cli import guarded, perform
+from imgd.client.command_line import parse
 from tests.client.certificates import Authority
+from tests.client.fake_imgd import TestContext
 from tests.daemons import CHECKOUT, PATIENCE, Daemon, curl, environment
 from tests.samples import HOSTILE_NAMES, digest, frames, studies
 
 
-class RealDaemon(SynchronousTestCase):
+class DaemonCase(TestCase):
+    """One real imgd for all tests of a class; the command runs in this process."""
+
+    timeout = 120
     options: tuple[str, ...] = ()
+    daemon: ClassVar[Daemon | None] = None
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
-        self.daemon = Daemon(self.folder, *self.options)
-        self.addCleanup(self.daemon.stop)
+        self.folder.mkdir(parents=True)
+        cls = type(self)
+        if cls.daemon is None:
+            cls.daemon = Daemon(self.folder / "daemon", *self.options)
+            reactor.addSystemEventTrigger("before", "shutdown", cls.daemon.stop)
+        self.real = cls.daemon
+        self.base = self.real.url.rstrip("/")
 
-    def python(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-W", "error::DeprecationWarning", *words],
-            cwd=self.folder,
-            env=environment(self.folder, {"IMGD_STATE_DIR": str(self.folder / "state"), **env}),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+    async def imgd(self, *words: str, status: int = 0, **env: Any) -> TestContext:
+        """What a command printed."""
+        context = TestContext(self)
+        context.environ = {"IMGD_STATE_DIR": str(self.real.folder / "state"), **env}
+        done = await guarded(context, perform(context, parse(words)))
+        self.assertEqual(done, status, context.remarked)
+        return context
 
-    def imgd(self, *words: str, status: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
-        done = self.python("-m", "imgd.client.cli", *words, **env)
-        self.assertEqual(done.returncode, status, done.stderr)
-        return done
-
-    def manifest(self, *words: str, status: int = 0, **env: str) -> Any:
-        done = self.imgd("load", *words, "--output", "-", status=status, **env)
-        return json.loads(done.stdout)
+    async def manifest(self, *words: str, **env: Any) -> Any:
+        return json.loads((await self.imgd("load", *words, "--output", "-", **env)).printed)
 
     def fetch(self, url: str) -> bytes:
-        with urllib.request.urlopen(url, context=self.daemon.tls()) as response:
+        with urllib.request.urlopen(url, context=self.real.tls()) as response:
             return bytes(response.read())
 
 
-class EndToEnd(RealDaemon):
-    def test_every_byte(self) -> None:
+class EndToEnd(DaemonCase):
+    async def test_every_byte(self) -> None:
         """Frames are loaded and checked, and every URL in the manifest gives its file's bytes."""
         folder = frames(self.folder / "video frames")
         for name in HOSTILE_NAMES:
@@ -62,90 +67,95 @@ class EndToEnd(RealDaemon):
                 name.encode("utf-8", "surrogateescape")
             )
         for how in ("head", "get"):
-            manifest = self.manifest(str(folder), "--verify", how)
+            manifest = await self.manifest(str(folder), "--verify", how)
             self.assertEqual((manifest["success"], manifest["failed"]), (True, []))
             self.assertEqual(manifest["directory"], str(folder))
             urls = manifest["image_urls"]
             self.assertEqual(urls, sorted(urls))
             self.assertEqual(manifest["timeout_minutes"], 30)
-        wanted = [p.read_bytes() for p in folder.iterdir() if p.suffix in {".jpg", ".png"}]
-        found = {digest(self.fetch(url)) for url in urls}
-        self.assertEqual(len(urls), len(wanted))
-        self.assertEqual(found, {digest(data) for data in wanted})
+        files = [p.read_bytes() for p in folder.iterdir() if p.suffix in {".jpg", ".png"}]
+        self.assertEqual(len(urls), len(files))
+        self.assertEqual({digest(self.fetch(url)) for url in urls}, set(map(digest, files)))
 
-    def test_several_and_below(self) -> None:
+    async def test_several_and_below(self) -> None:
         """Several directories, one with folders below it, each with its manifest."""
         one, two = frames(self.folder / "day 1", 3), studies(self.folder / "studies")
-        done = self.imgd("load", "day 1", "studies", "--recursive", "--timeout", "0")
-        paths = [self.folder / line for line in done.stdout.splitlines()]
-        found = [json.loads(path.read_text()) for path in paths]
-        self.assertEqual([m["collection"] for m in found], ["day-1", "studies"])
-        self.assertEqual([m["directory"] for m in found], [str(one), str(two)])
-        self.assertTrue(any("/patient%201/CT_small.dcm" in url for url in found[1]["image_urls"]))
-        self.assertNotIn("timeout_minutes", found[0])
-        table = self.imgd("status").stdout
+        words = ("--recursive", "--timeout", "0", "--output", str(self.folder))
+        loaded = await self.imgd("load", str(one), str(two), *words)
+        manifests = [json.loads(Path(line).read_text()) for line in loaded.printed.splitlines()]
+        self.assertEqual([m["collection"] for m in manifests], ["day-1", "studies"])
+        self.assertEqual([m["directory"] for m in manifests], [str(one), str(two)])
+        urls = manifests[1]["image_urls"]
+        self.assertTrue(any("/patient%201/CT_small.dcm" in url for url in urls))
+        self.assertNotIn("timeout_minutes", manifests[0])
+        table = (await self.imgd("status")).printed
         for part in ("day-1", "studies", "never", str(two)):
             self.assertIn(part, table)
-        self.imgd("unload", "studies")
-        self.assertEqual(len(json.loads(self.imgd("status", "--json").stdout)["collections"]), 1)
-        self.imgd("unload", "studies", status=1)
-        self.assertEqual(self.imgd("timeout", "7").stdout, "Timeout set to 7 minutes\n")
+        await self.imgd("unload", "studies")
+        status = json.loads((await self.imgd("status", "--json")).printed)
+        self.assertIn("day-1", [one["name"] for one in status["collections"]])
+        self.assertNotIn("studies", [one["name"] for one in status["collections"]])
+        await self.imgd("unload", "studies", status=1)
+        for minutes in ("7", "30"):
+            answer = (await self.imgd("timeout", minutes)).printed
+            self.assertEqual(answer, f"Timeout set to {minutes} minutes\n")
 
-    def test_resumed(self) -> None:
+    async def test_resumed(self) -> None:
         """A manifest that lacks a URL is made whole."""
         folder = frames(self.folder / "frames", 3)
-        whole = self.manifest(str(folder), "--verify", "none")
+        whole = await self.manifest(str(folder), "--verify", "none")
         saved = self.folder / "saved.json"
         saved.write_text(json.dumps({**whole, "image_urls": whole["image_urls"][1:]}))
-        again = self.imgd("load", "--resume", str(saved), "--verbose")
-        self.assertEqual(again.stdout.strip(), str(saved))
+        again = await self.imgd("load", "--resume", str(saved), "--verbose")
+        self.assertEqual(again.printed.strip(), str(saved))
         self.assertEqual(json.loads(saved.read_text())["image_urls"], whole["image_urls"])
 
-    def test_trust(self) -> None:
+    async def test_trust(self) -> None:
         """Neither another CA nor the system's store is good for the local daemon."""
         other = self.folder / "other.pem"
         other.write_bytes(Authority().pem)
-        done = self.imgd("status", "--ca", str(other), status=1)
-        self.assertIn("--ca FILE", done.stderr)
-        url = self.daemon.url
-        done = self.imgd(
-            "status", "--server", url, status=1, IMGD_STATE_DIR=str(self.folder / "elsewhere")
-        )
-        self.assertIn("--ca FILE", done.stderr)
-        self.imgd("status", "--server", url.replace("localhost", "127.0.0.1"))
-        self.imgd("status", "--server", url, "--ca", str(self.daemon.ca))
+        refused = await self.imgd("status", "--ca", str(other), status=1)
+        self.assertIn("--ca FILE", refused.remarked)
+        elsewhere = str(self.folder / "elsewhere")
+        server = ("status", "--server", self.base)
+        refused = await self.imgd(*server, status=1, IMGD_STATE_DIR=elsewhere)
+        self.assertIn("--ca FILE", refused.remarked)
+        await self.imgd("status", "--server", self.base.replace("localhost", "127.0.0.1"))
+        await self.imgd(*server, "--ca", str(self.real.ca))
 
-    def test_token(self) -> None:
+    async def test_token(self) -> None:
         """A wrong token is refused, and none is ever printed."""
-        done = self.imgd("unload", "--token", "wrong-wrong-wrong-wrong", status=1)
-        said = done.stdout + done.stderr
+        refused = await self.imgd("unload", "--token", "wrong-wrong-wrong-wrong", status=1)
+        said = refused.printed + refused.remarked
         self.assertNotIn("wrong-wrong", said)
-        self.assertNotIn(self.daemon.token, said)
+        self.assertNotIn(self.real.token, said)
 
-    def test_public_url(self) -> None:
+    async def test_public_url(self) -> None:
         """What the tunnel's URL is set to stands in manifests, and checks go there."""
-        folder = frames(self.folder / "frames", 1)
-        plain = self.manifest(str(folder))
-        base = self.daemon.url.rstrip("/")
-        self.assertTrue(plain["image_urls"][0].startswith(base))
-        public = base.replace("localhost", "127.0.0.1")
-        code = (
-            "from twisted.internet.defer import Deferred\n"
-            "from twisted.internet.task import react\n"
-            "from imgd.client import connect\n"
-            f"react(lambda r: connect(r).set_public_url({public!r}))\n"
-        )
-        done = self.python("-c", code)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        found = self.manifest(str(folder), "--ca", str(self.daemon.ca))
+        folder = str(frames(self.folder / "frames", 1))
+        plain = await self.manifest(folder)
+        self.assertTrue(plain["image_urls"][0].startswith(self.base))
+        public = self.base.replace("localhost", "127.0.0.1")
+        client = connect(reactor, state_dir=str(self.real.folder / "state"), environ={})
+        self.addCleanup(client.close)
+        await client.set_public_url(public)
+        found = await self.manifest(folder, "--ca", str(self.real.ca))
         self.assertTrue(all(url.startswith(public) for url in found["image_urls"]), found)
-        self.imgd("tunnel", "--clear")
-        self.assertEqual(self.manifest(str(folder))["image_urls"], plain["image_urls"])
+        await self.imgd("tunnel", "--clear")
+        self.assertEqual((await self.manifest(folder))["image_urls"], plain["image_urls"])
 
-    def test_the_example(self) -> None:
-        """The documented example of the library runs as it stands."""
+    async def test_the_example(self) -> None:
+        """The documented example of the library runs as it stands, in a process of its own."""
         folder = frames(self.folder / "frames", 2)
-        done = self.python(str(CHECKOUT / "examples" / "load_and_list.py"), str(folder))
+        state = {"IMGD_STATE_DIR": str(self.real.folder / "state")}
+        done = subprocess.run(
+            [sys.executable, str(CHECKOUT / "examples" / "load_and_list.py"), str(folder)],
+            env=environment(self.folder, state),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
         self.assertEqual(done.returncode, 0, done.stderr)
         first, *images, last = done.stdout.splitlines()
         self.assertEqual(first, f"Loaded 3 images from {folder}")
@@ -154,27 +164,25 @@ class EndToEnd(RealDaemon):
         self.assertEqual(last, "Directory unloaded successfully")
 
 
-class Private(RealDaemon):
+class Private(DaemonCase):
     options = ("--private", "--http-port", "0")
 
     def status(self, url: str) -> int:
         """What a model gets that trusts the CA and has nothing but the URL."""
         try:
-            with urllib.request.urlopen(url, context=self.daemon.tls()) as response:
+            with urllib.request.urlopen(url, context=self.real.tls()) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
             return error.code
 
-    def test_signed(self) -> None:
-        """Signed URLs end as files do, and give their bytes to who has the CA alone, until revoked.
-
-        Plain ones do not.
+    async def test_signed(self) -> None:
+        """Signed URLs end as files do, and give their bytes to who has the CA alone, until they
+        are revoked. Plain ones do not.
         """
         folder = studies(self.folder / "studies")
+        load = (str(folder), "--recursive", "--signed")
         for words in (("--name", "ct"), ()):
-            manifest = self.manifest(
-                "studies", "--recursive", "--signed", "--verify", "get", *words
-            )
+            manifest = await self.manifest(*load, "--verify", "get", *words)
             urls = manifest["image_urls"]
             self.assertEqual(len(urls), 6)
             self.assertEqual(urls, sorted(urls))
@@ -185,48 +193,45 @@ class Private(RealDaemon):
                 file = folder / urllib.parse.unquote(place)
                 self.assertEqual(self.fetch(url), file.read_bytes())
             [volume] = [url for url in urls if url.endswith("/example4d.nii.gz")]
-            body = curl("--cacert", str(self.daemon.ca), "--fail", volume)
+            body = curl("--cacert", str(self.real.ca), "--fail", volume)
             self.assertEqual(body, (folder / "example4d.nii.gz").read_bytes())
             plain = re.sub("/-/s/[^/]+", "", volume)
             self.assertEqual((self.status(volume), self.status(plain)), (200, 401))
-        self.imgd("link", "--revoke-all")
+        await self.imgd("link", "--revoke-all")
         self.assertEqual(self.status(volume), 403)
-        again = self.manifest("studies", "--recursive", "--signed")["image_urls"]
+        again = (await self.manifest(*load))["image_urls"]
         self.assertEqual(self.status(again[0]), 200)
 
-    def test_link(self) -> None:
+    async def test_link(self) -> None:
         """``imgd link`` prints a URL that curl can fetch with the CA alone."""
-        (self.folder / "output" / "a b.nii.gz").write_bytes(b"a volume")
-        base = self.daemon.url.rstrip("/")
-        for place in ("/a b.nii.gz", f"{base}/a%20b.nii.gz"):
-            done = self.imgd("link", place, "--expires", "7d")
-            self.assertRegex(done.stdout, rf"^{base}/-/s/[^/]+/a%20b\.nii\.gz\n$")
-            self.assertIn("good until 20", done.stderr)
-            url = done.stdout.strip()
-            self.assertEqual(curl("--cacert", str(self.daemon.ca), url), b"a volume")
-        folder = self.imgd("link", "/", "--prefix").stdout.strip()
+        (self.real.folder / "output" / "a b.nii.gz").write_bytes(b"a volume")
+        for place in ("/a b.nii.gz", f"{self.base}/a%20b.nii.gz"):
+            made = await self.imgd("link", place, "--expires", "7d")
+            self.assertRegex(made.printed, rf"^{self.base}/-/s/[^/]+/a%20b\.nii\.gz\n$")
+            self.assertIn("good until 20", made.remarked)
+            url = made.printed.strip()
+            self.assertEqual(curl("--cacert", str(self.real.ca), url), b"a volume")
+        folder = (await self.imgd("link", "/", "--prefix")).printed.strip()
         self.assertEqual(self.fetch(folder + "a%20b.nii.gz"), b"a volume")
         self.assertEqual(self.status(url.replace("/a%20b", "/c")), 403)
-        said = self.imgd("link", "a b.nii.gz", status=1).stderr
-        self.assertIn("/images/a.nii", said)
+        refused = await self.imgd("link", "a b.nii.gz", status=1)
+        self.assertIn("/images/a.nii", refused.remarked)
 
-    def test_unsigned(self) -> None:
+    async def test_unsigned(self) -> None:
         """Every command works with the token, by each name of the daemon, and none without."""
-        frames(self.folder / "frames", 3)
-        for url in (
-            self.daemon.url,
-            self.daemon.url.replace("localhost", "127.0.0.1"),
-            self.daemon.http_url,
-        ):
+        folder = str(frames(self.folder / "frames", 3))
+        for url in (self.base, self.base.replace("localhost", "127.0.0.1"), self.real.http_url):
             for how in ("head", "get"):
-                manifest = self.manifest("frames", "--server", url, "--verify", how)
+                manifest = await self.manifest(folder, "--server", url, "--verify", how)
                 self.assertEqual((manifest["count"], manifest["failed"]), (4, []))
-                self.assertTrue(manifest["image_urls"][0].startswith(self.daemon.url))
-        self.assertIn(str(self.folder / "frames"), self.imgd("status").stdout)
-        self.assertEqual(self.imgd("timeout", "7").stdout, "Timeout set to 7 minutes\n")
-        where = ("--server", self.daemon.url, "--ca", str(self.daemon.ca))
-        elsewhere = {"IMGD_STATE_DIR": str(self.folder / "elsewhere")}
-        self.assertIn("private", self.imgd("status", *where, status=1, **elsewhere).stderr)
-        self.imgd("status", *where, **elsewhere, IMGD_TOKEN=self.daemon.token)
-        self.manifest("frames", *where, **elsewhere, IMGD_TOKEN=self.daemon.token)
-        self.imgd("unload")
+                self.assertTrue(manifest["image_urls"][0].startswith(self.base))
+        self.assertIn(folder, (await self.imgd("status")).printed)
+        self.assertEqual((await self.imgd("timeout", "7")).printed, "Timeout set to 7 minutes\n")
+        where = ("--server", self.base, "--ca", str(self.real.ca))
+        elsewhere: Any = {"IMGD_STATE_DIR": str(self.folder / "elsewhere")}
+        refused = await self.imgd("status", *where, status=1, **elsewhere)
+        self.assertIn("private", refused.remarked)
+        token: Any = {"IMGD_TOKEN": self.real.token}
+        await self.imgd("status", *where, **elsewhere, **token)
+        await self.manifest(folder, *where, **elsewhere, **token)
+        await self.imgd("unload")

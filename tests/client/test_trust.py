@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from service_identity import VerificationError
+from treq.client import HTTPClient
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from imgd.client.agents import treq_client
 from imgd.client.api import Client
 from imgd.client.discovery import Server
-from imgd.client.errors import ClientError, Misbehaved, Untrusted
-from imgd.client.identity import verify_host
-from imgd.client.line import Line, endpoints
-from imgd.client.retry import Patience
-from imgd.client.trust import policy, trust_root
-from imgd.client.urls import Origin
+from imgd.client.errors import ClientError, Untrusted
+from imgd.client.retry import Retrier
+from imgd.client.session import HttpSession, endpoints
+from imgd.client.trust import trust_root, verify_host
 from imgd.core import messages
 from imgd.core.messages import Health
 from tests.client.certificates import Authority
+from tests.client.fake_imgd import listen
 
 
 class _Healthy(Resource):
@@ -42,6 +42,8 @@ class _Healthy(Resource):
 class _Plain(Protocol):
     """Answers whatever comes as a server of plain HTTP does."""
 
+    transport: Any
+
     def dataReceived(self, data: bytes) -> None:
         self.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         self.transport.loseConnection()
@@ -56,17 +58,17 @@ class Handshakes(TestCase):
 
     def serve(self, *names: str) -> int:
         options = self.authority.options(*names)
-        port = reactor.listenSSL(0, Site(self.resource), options, interface="127.0.0.1")
-        self.addCleanup(lambda: maybeDeferred(port.stopListening))
-        return int(port.getHost().port)
+        return listen(self, Site(self.resource), options)
 
     async def ask(self, url: str, ca: bytes | None) -> list[str]:
         """What the API and the checks say of a server: "ok", or why not."""
         said = []
-        treq = treq_client(reactor, policy(ca))
-        self.addCleanup(treq.close)
-        client = Client(treq, url, Patience(reactor))
-        for ask in (client.health, lambda: self.head(url, ca)):
+        session = HttpSession(endpoints(reactor, Server(url, ca)))
+        self.addCleanup(session.close)
+        client = Client(HTTPClient(session), url, Retrier(reactor))
+        checks = HttpSession(endpoints(reactor, Server(url, ca)))
+        self.addCleanup(checks.close)
+        for ask in (client.health, lambda: checks.send(b"HEAD", f"{url}/health")):
             try:
                 await ask()
                 said.append("ok")
@@ -74,12 +76,6 @@ class Handshakes(TestCase):
                 self.assertIsInstance(error, Untrusted)
                 said.append(error.detail)
         return said
-
-    def head(self, url: str, ca: bytes | None) -> Deferred[object]:
-        trusted = policy(ca)
-        line = Line(endpoints(reactor, trusted, trusted, Server(url)), Clock(), 30.0)
-        self.addCleanup(line.close)
-        return line.ask(b"HEAD", f"{url}/health", 0)
 
     async def test_trusted(self) -> None:
         """A certificate of the CA that is given, for the host that is asked, is good."""
@@ -122,11 +118,24 @@ class Handshakes(TestCase):
 
     async def test_no_tls(self) -> None:
         """A server that speaks plain HTTP on the port is named as what it is."""
-        port = reactor.listenTCP(0, Factory.forProtocol(_Plain), interface="127.0.0.1")
-        self.addCleanup(lambda: maybeDeferred(port.stopListening))
-        number = port.getHost().port
+        number = listen(self, Factory.forProtocol(_Plain))
         for said in await self.ask(f"https://localhost:{number}", self.authority.pem):
             self.assertIn("does not speak TLS", said)
+
+    async def test_far_origins(self) -> None:
+        """The local CA is for the server's own origins; one that the user chose is for all."""
+        port = self.serve("localhost", "127.0.0.1")
+        near, far = f"https://localhost:{port}", f"https://127.0.0.1:{port}"
+        for is_chosen in (False, True):
+            server = Server(near, self.authority.pem, is_chosen).with_public(far)
+            session = HttpSession(endpoints(reactor, server))
+            self.addCleanup(session.close)
+            self.assertEqual((await session.send(b"HEAD", f"{near}/health")).code, 200)
+            asking = Deferred.fromCoroutine(session.send(b"HEAD", f"{far}/health"))
+            if is_chosen:
+                self.assertEqual((await asking).code, 200)
+            else:
+                await self.assertFailure(asking, Untrusted)
 
 
 class Roots(SynchronousTestCase):
@@ -142,28 +151,3 @@ class Roots(SynchronousTestCase):
             verify_host(certificate, host)
         for host in ("b.example", "x.y.b.example", "a.example.org", "10.0.0.2", "::2"):
             self.assertRaises(VerificationError, verify_host, certificate, host)
-
-    def test_far_origins(self) -> None:
-        """Another origin's URLs are checked with the policy for others, and not with the CA's."""
-        near, far = policy(Authority().pem), policy(None)
-        chosen: list[object] = []
-        for which in (near, far):
-            creator = which.creatorForNetloc
-            which.creatorForNetloc = lambda host, port, w=which, c=creator: (  # type: ignore
-                chosen.append(w),
-                c(host, port),
-            )[1]
-        server = Server("https://localhost:8888").with_public("https://abc.ngrok.example/x")
-        endpoint_for = endpoints(reactor, near, far, server)
-        endpoint_for(Origin("https", "localhost", 8888))
-        endpoint_for(Origin("https", "abc.ngrok.example", 443))
-        endpoint_for(Origin("https", "127.0.0.1", 8888))
-        self.assertEqual(chosen, [near, far, far])
-        for scheme, host, port in (
-            ("https", "localhost", 9999),
-            ("http", "localhost", 8888),
-            ("https", "abc.ngrok.example", 8443),
-            ("http", "169.254.169.254", 80),
-            ("https", "localhost.example", 8888),
-        ):
-            self.assertRaises(Misbehaved, endpoint_for, Origin(scheme, host, port))

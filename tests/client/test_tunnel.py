@@ -5,26 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from imgd.client.agents import treq_client
-from imgd.client.discovery import Server as ServerToAsk
+from imgd.client.discovery import Server
 from imgd.client.errors import ClientError
-from imgd.client.trust import policy
-from imgd.client.tunnel import Agent, Config, Tunnel, Tunnels, tunnel_to, use_tunnel
-from imgd.client.urls import Origin
-from tests.client.fake_imgd import FakeImgd, TestDesk, turn
-from tests.client.faulty import Server, answer
+from imgd.client.options import CliOptions
+from imgd.client.tunnel import Tunnel, TunnelConfig, Tunnels, tunnel, tunnel_to
+from imgd.core.urls import Origin
+from tests.client.fake_imgd import FakeImgd, TestContext, turn
+from tests.client.faulty import FaultyServer, answer
 
 HERE = Origin("https", "localhost", 8888)
 
 
 def tunnels(*pairs: tuple[str, str]) -> Tunnels:
     return Tunnels(
-        tunnels=[Tunnel(public_url=url, config=Config(addr=addr)) for url, addr in pairs]
+        tunnels=[Tunnel(public_url=url, config=TunnelConfig(addr=addr)) for url, addr in pairs]
     )
 
 
@@ -65,18 +63,15 @@ class Using(TestCase):
         self.clock = Clock()
         self.imgd = FakeImgd(self)
         self.port = int(self.imgd.url.rpartition(":")[2])
-        self.desk = TestDesk(self, self.clock)
+        self.context = TestContext(self, self.clock)
 
-    def use(self, url: str, wait: float = 60.0) -> Deferred[None]:
-        treq = treq_client(reactor, policy(None))
-        self.addCleanup(treq.close)
-        client = self.desk.client(ServerToAsk(self.imgd.url))
-        agent = Agent(treq, url, self.clock)
-        return Deferred.fromCoroutine(use_tunnel(agent, client, self.desk, wait))
+    def use(self, url: str, wait: float = 60.0) -> Deferred[int]:
+        options = CliOptions(agent=url, wait=wait, clear=False)
+        return Deferred.fromCoroutine(tunnel(self.context, Server(self.imgd.url), options))
 
-    def serve(self, *bodies: bytes) -> Server:
-        server = Server(*(answer(body) for body in bodies))
-        self.addCleanup(lambda: Deferred.fromCoroutine(server.stop()))
+    def serve(self, *bodies: bytes) -> FaultyServer:
+        server = FaultyServer(*(answer(body) for body in bodies))
+        self.addCleanup(server.stop)
         return server
 
     async def test_told(self) -> None:
@@ -85,7 +80,7 @@ class Using(TestCase):
         await self.use(agent.url)
         self.assertEqual(agent.requests, ["GET /api/tunnels"])
         self.assertEqual(self.imgd.posts, [("/public-url", {"url": "https://abc.ngrok.app"})])
-        self.assertEqual(self.desk.printed, "NGROK_URL=https://abc.ngrok.app\n")
+        self.assertEqual(self.context.printed, "NGROK_URL=https://abc.ngrok.app\n")
 
     async def test_waiting(self) -> None:
         """It waits for the tunnel, saying what to run."""
@@ -93,10 +88,10 @@ class Using(TestCase):
             documented("https://other", "80"), documented("https://abc", str(self.port))
         )
         using = self.use(agent.url)
-        while not self.desk.remarked:
+        while not self.context.remarked:
             await turn()
-        self.assertIn("no tunnel to imgd; waiting", self.desk.remarked)
-        self.assertIn(f"ngrok http {self.imgd.url}", self.desk.remarked)
+        self.assertIn("no tunnel to imgd; waiting", self.context.remarked)
+        self.assertIn(f"ngrok http {self.imgd.url}", self.context.remarked)
         self.clock.advance(1)
         await using
         self.assertEqual(len(agent.requests), 2)
@@ -116,4 +111,4 @@ class Using(TestCase):
             self.assertIn(f"ngrok http {self.imgd.url}", error.detail)
         else:
             self.fail("it found one")
-        self.assertEqual((self.imgd.posts, self.desk.printed), ([], ""))
+        self.assertEqual((self.imgd.posts, self.context.printed), ([], ""))

@@ -181,25 +181,3 @@ class LockTests(SynchronousTestCase):
         with self.assertRaises(StartError) as caught:
             instance_lock.acquire(file)
         self.assertIn(file, caught.exception.detail)
-
-
-class DefaultStateDirTests(SynchronousTestCase):
-    """The folder if no option names one."""
-
-    def test_order(self) -> None:
-        """IMGD_STATE_DIR comes before systemd's, whose first counts; empty ones do not."""
-        cases = [
-            ({"IMGD_STATE_DIR": "/a", "STATE_DIRECTORY": "/b"}, "/a"),
-            ({"IMGD_STATE_DIR": "", "STATE_DIRECTORY": "/b:/c"}, "/b"),
-            ({"STATE_DIRECTORY": "/b"}, "/b"),
-            ({"IMGD_STATE_DIR": "~/x"}, os.path.expanduser("~/x")),
-            ({"IMGD_STATE_DIR": "x"}, os.path.abspath("x")),
-        ]
-        for environ, expected in cases:
-            self.assertEqual(instance_lock.default_state_dir(environ), os.path.abspath(expected))
-
-    def test_default(self) -> None:
-        """Otherwise it is the user's state folder, below imgd's name."""
-        path = instance_lock.default_state_dir({})
-        self.assertTrue(os.path.isabs(path))
-        self.assertIn("imgd", path)

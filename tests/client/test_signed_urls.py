@@ -1,4 +1,4 @@
-"""Signed URLs: of the real URL map in memory, and as a load writes and checks them."""
+"""SignedUrls URLs: of the real URL map in memory, and as a load writes and checks them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from imgd.client.api import Client
-from imgd.client.errors import Misbehaved, Refused
-from imgd.client.jobs import resumed
-from imgd.client.loading import Loading, LoadOptions
-from imgd.client.retry import Patience
-from imgd.client.signed import LASTING, SHORTEST, SignedUrls, lifetime, shown, sign
+from imgd.client.errors import ErrorResponse, InvalidResponse
+from imgd.client.load_command import LoadCommand
+from imgd.client.load_targets import resumed
+from imgd.client.manifest_lines import read_manifest
+from imgd.client.options import CliOptions
+from imgd.client.retry import Retrier
+from imgd.client.signed_urls import SHORTEST, WITHOUT_TIMER, SignedUrls, lifetime, redact, sign
 from imgd.core import links, messages
-from imgd.core.messages import CollectionInfo, LinkResult
-from imgd.host.manifest_file import read_manifest
-from tests.client.fake_imgd import TICKET, FakeImgd
-from tests.client.test_loading import TOKEN as FAKE_TOKEN
-from tests.client.test_loading import Loads
+from imgd.core.messages import LinkResult
+from tests.client.fake_imgd import TICKET, FakeImgd, collection, content_of
+from tests.client.load_case import TOKEN as FAKE_TOKEN
+from tests.client.load_case import LoadCase
 from tests.fakes import TOKEN, WALL, House, write
 from tests.samples import HOSTILE_NAMES
 
@@ -49,7 +50,7 @@ class Relay(Resource):
         headers = {"Content-Type": "application/json"}
         headers["Authorization"] = request.getHeader("Authorization") or ""
         answer = self._house.ask(
-            request.uri, request.method.decode(), headers, request.content.read(), FAR
+            request.uri, request.method.decode(), headers, content_of(request), FAR
         )
         request.setResponseCode(answer.status)
         return answer.body
@@ -64,7 +65,7 @@ class InMemory(SynchronousTestCase):
         self.frames = os.path.join(self.folder, "frames")
         for name in ("a.nii.gz", os.path.join("deep down", "b.nii.gz"), *HOSTILE_NAMES):
             write(os.path.join(self.frames, name), os.fsencode(name))
-        self.client = Client(StubTreq(Relay(self.house)), BASE, Patience(Clock()), token=TOKEN)
+        self.client = Client(StubTreq(Relay(self.house)), BASE, Retrier(Clock()), token=TOKEN)
 
     def status(self, url: str) -> int:
         """What a model gets that has nothing but the URL."""
@@ -128,7 +129,7 @@ class InMemory(SynchronousTestCase):
             self.assertEqual(self.status(made.url), 200, made.url)
         made = self.successResultOf(self.client.link("/images/bytes-\udcff\udcfe-not-utf8.png"))
         self.assertEqual(self.status(made.url), 200)
-        refused = self.failureResultOf(self.client.link("images/a.nii.gz"), Refused)
+        refused = self.failureResultOf(self.client.link("images/a.nii.gz"), ErrorResponse)
         self.assertIn("/images/a.nii", refused.value.detail)
 
     def test_public(self) -> None:
@@ -141,23 +142,14 @@ class InMemory(SynchronousTestCase):
             self.assertTrue(signed.url(url).startswith("https://demo.example/-/s/imgd/-/s/"))
         self.house.urls.public = None
         _, urls = self.signed("current")
-        self.assertRaises(Misbehaved, signed.url, urls[0])
+        self.assertRaises(InvalidResponse, signed.url, urls[0])
 
 
 class Small(SynchronousTestCase):
     def test_lifetime(self) -> None:
         """Links live as long as their collection stays loaded, else a day."""
-        collection = CollectionInfo(
-            name="a",
-            directory="/a",
-            recursive=False,
-            image_count=1,
-            loaded_at=messages.utc(WALL),
-            expires_at=None,
-            url="",
-            current=False,
-        )
-        self.assertEqual(lifetime(collection, WALL), LASTING)
+        loaded = collection()
+        self.assertEqual(lifetime(loaded, WALL), WITHOUT_TIMER)
         for left, wanted in (
             (1800.0, 1800),
             (1799.5, 1800),
@@ -165,15 +157,15 @@ class Small(SynchronousTestCase):
             (-900, SHORTEST),
             (links.MAX_SECONDS + 900, links.MAX_SECONDS),
         ):
-            collection.expires_at = messages.utc(WALL)
-            self.assertEqual(lifetime(collection, WALL - left), wanted)
+            loaded.expires_at = messages.utc(WALL)
+            self.assertEqual(lifetime(loaded, WALL - left), wanted)
 
     def test_shown(self) -> None:
         """What is shown of a signed URL opens nothing."""
         self.assertEqual(
-            shown("https://a/-/s/5-1.SIGNATURE/images/b"), "https://a/-/s/5-1..../images/b"
+            redact("https://a/-/s/5-1.SIGNATURE/images/b"), "https://a/-/s/5-1..../images/b"
         )
-        self.assertEqual(shown("https://a/\udcffb"), "https://a/?b")
+        self.assertEqual(redact("https://a/\udcffb"), "https://a/?b")
 
     def test_wrong_links(self) -> None:
         """A link for something else than was asked for is not taken."""
@@ -184,7 +176,7 @@ class Small(SynchronousTestCase):
             resource = Resource()
             resource.isLeaf = True
             resource.render = render  # type: ignore[method-assign]
-            return Client(StubTreq(resource), BASE, Patience(Clock()))
+            return Client(StubTreq(resource), BASE, Retrier(Clock()))
 
         for url in (
             f"{BASE}/images/",
@@ -195,15 +187,15 @@ class Small(SynchronousTestCase):
             "",
         ):
             signing = Deferred.fromCoroutine(sign(client(url), "current", 5))
-            self.failureResultOf(signing, Misbehaved)
+            self.failureResultOf(signing, InvalidResponse)
 
 
-class SignedLoads(Loads):
+class SignedLoads(LoadCase):
     def setUp(self) -> None:
         super().setUp()
         self.imgd.images("/data/frames", 30)
         self.imgd.token = FAKE_TOKEN
-        self.options = LoadOptions(signed=True)
+        self.options = CliOptions(signed=True)
 
     def asked(self, kind: str) -> list[str | None]:
         """What was shown with each request of this kind."""
@@ -216,7 +208,7 @@ class SignedLoads(Loads):
     async def test_manifest(self) -> None:
         """Every URL is signed by one link, and checked as a model fetches it: without a token."""
         for how in ("head", "get"):
-            self.options = LoadOptions(signed=True, verify=how)
+            self.options = CliOptions(signed=True, verify=how)
             manifest = await self.loaded("/data/frames", name="ct")
             self.assertEqual(
                 manifest["image_urls"],
@@ -227,22 +219,22 @@ class SignedLoads(Loads):
             self.assertEqual(checked, [None] * 30)
         asked = [body for path, body in self.imgd.posts if path == "/links"]
         place = "/collections/ct/files/"
-        self.assertEqual(asked, [{"path": place, "expires": LASTING, "prefix": True}] * 2)
+        self.assertEqual(asked, [{"path": place, "expires": WITHOUT_TIMER, "prefix": True}] * 2)
 
     async def test_who_may_read_it(self) -> None:
         """A manifest of signed URLs is for its owner's eyes; others are as they were."""
         for signed, mode in ((True, 0o600), (False, 0o644)):
-            self.options = LoadOptions(signed=signed)
+            self.options = CliOptions(signed=signed)
             await self.loaded("/data/frames", name="ct")
-            path = self.desk.printed.splitlines()[-1]
+            path = self.context.printed.splitlines()[-1]
             self.assertEqual(stat.S_IMODE(os.stat(path).st_mode) & ~0o077, mode & ~0o077)
             self.assertEqual(bool(stat.S_IMODE(os.stat(path).st_mode) & 0o077), not signed)
 
     async def test_expires(self) -> None:
         """``--expires`` is for how long; without it, as long as the collection stays."""
-        self.imgd.expires_at = messages.utc(self.desk.clock.seconds() + 5000)
+        self.imgd.expires_at = messages.utc(self.context.clock.seconds() + 5000)
         for expires in (77, None):
-            self.options = replace(self.options, expires=expires)
+            self.options.expires = expires
             await self.loaded("/data/frames")
         given, own = (body["expires"] for path, body in self.imgd.posts if path == "/links")
         self.assertEqual(given, 77)
@@ -258,16 +250,16 @@ class SignedLoads(Loads):
             return b""
 
         self.imgd.hooks = {"i 0001.png": deny}
-        self.options = LoadOptions(signed=True, verbose=True)
+        self.options = CliOptions(signed=True, verbose=True)
         self.assertEqual(await self.load("/data/frames"), 1)
-        self.assertNotIn("5-1.ME", self.desk.remarked)
-        self.assertIn("/-/s/5-1..../images/i%200001.png", self.desk.remarked)
-        self.assertRegex(self.desk.remarked, r"imgd load --resume \S+ --signed\n")
-        path = self.desk.printed.strip()
+        self.assertNotIn("5-1.ME", self.context.remarked)
+        self.assertIn("/-/s/5-1..../images/i%200001.png", self.context.remarked)
+        self.assertRegex(self.context.remarked, r"imgd load --resume \S+ --signed\n")
+        path = self.context.printed.strip()
         self.imgd.hooks = {}
         job = resumed(*read_manifest(path), path)
-        loading = Loading(self.desk, self.server, self.options)
-        self.assertEqual(await loading.run([job]), 0, self.desk.remarked)
+        loading = LoadCommand(self.context, self.server, self.options)
+        self.assertEqual(await loading.run([job]), 0, self.context.remarked)
         with open(path, encoding="ascii") as file:
             self.assertEqual(len(json.load(file)["image_urls"]), 3)
 
@@ -280,8 +272,8 @@ class SignedLoads(Loads):
 
         self.imgd._post = without_links  # type: ignore[method-assign]
         self.assertEqual(await self.load("/data/frames"), 1)
-        self.assertEqual(self.desk.printed, "")
-        self.assertEqual(self.desk.remarked, "imgd: /data/frames: no /links here\n")
+        self.assertEqual(self.context.printed, "")
+        self.assertEqual(self.context.remarked, "imgd: /data/frames: no /links here\n")
 
     async def test_public_url_changed(self) -> None:
         """Where the server's public URL changes under way, the load is incomplete and says so."""
@@ -298,7 +290,7 @@ class SignedLoads(Loads):
         self.assertIn("public URL changed", self.manifests()[0]["message"])
 
 
-class UnsignedLoads(Loads):
+class UnsignedLoads(LoadCase):
     def setUp(self) -> None:
         super().setUp()
         self.imgd.images("/data/frames", 30)
@@ -307,7 +299,7 @@ class UnsignedLoads(Loads):
     async def test_private(self) -> None:
         """Without ``--signed`` the token is shown to the server itself with every check."""
         for how in ("head", "get"):
-            self.options = LoadOptions(verify=how)
+            self.options = CliOptions(verify=how)
             manifest = await self.loaded("/data/frames")
             self.assertEqual(manifest["count"], 30)
             self.assertNotIn("links_expire_at", manifest)
@@ -316,7 +308,7 @@ class UnsignedLoads(Loads):
         """Where the token is missing, the server's reason is told."""
         self.server = replace(self.server, token=None)
         self.assertEqual(await self.load("/data/frames"), 1)
-        self.assertIn("Reading is private here", self.desk.remarked)
+        self.assertIn("Reading is private here", self.context.remarked)
 
     async def test_other_origins(self) -> None:
         """The token goes to no public URL, though it answers 401."""
@@ -334,7 +326,7 @@ class UnsignedLoads(Loads):
         self.imgd._page = elsewhere  # type: ignore[method-assign]
         self.server = self.server.with_public(other.url)
         for how in ("head", "get"):
-            self.options = LoadOptions(verify=how)
+            self.options = CliOptions(verify=how)
             self.assertEqual(await self.load("/data/frames"), 1)
         self.assertEqual(other.shown, [None] * 60)
         [reason] = {failed["reason"] for failed in self.manifests()[-1]["failed"]}

@@ -1,10 +1,9 @@
-"""Manifests on the disk: written in one step however long they are, and read back to be resumed."""
+"""The lines of manifests on disk: sorted in little memory, and read back to be resumed."""
 
 from __future__ import annotations
 
 import heapq
 import mmap
-import os
 import re
 import tempfile
 from array import array
@@ -17,7 +16,6 @@ from typing import IO, Final
 import msgspec
 
 from imgd.errors import BadRequest
-from imgd.host import atomic_files
 
 IN_MEMORY: Final = 50_000  # lines, of some 130 bytes each with Python's own
 MAX_SMALL: Final = 1 << 20  # bytes
@@ -34,48 +32,41 @@ class SortedLines:
     def __init__(self, in_memory: int = IN_MEMORY) -> None:
         self._in_memory = in_memory
         self._lines: list[str] = []
-        self._runs: list[IO[str]] = []
+        self._files: list[IO[str]] = []
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, line: str) -> None:
-        """Keep a line."""
         self._lines.append(line)
         self._count += 1
         if len(self._lines) >= self._in_memory:
             self._spill()
 
     def __iter__(self) -> Iterator[str]:
-        for run in self._runs:
-            run.seek(0)
+        for file in self._files:
+            file.seek(0)
         self._lines.sort()
-        stripped = ((line[:-1] for line in run) for run in self._runs)
+        stripped = ((line[:-1] for line in file) for file in self._files)
         return heapq.merge(*stripped, self._lines)
 
     def close(self) -> None:
         """Give the disk's space back; every line is forgotten."""
-        for run in self._runs:
-            run.close()
-        self._runs, self._lines, self._count = [], [], 0
+        for file in self._files:
+            file.close()
+        self._files, self._lines, self._count = [], [], 0
 
     def _spill(self) -> None:
         self._lines.sort()
-        run = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115
-        run.writelines(f"{line}\n" for line in self._lines)
-        self._runs.append(run)
+        file = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+        file.writelines(f"{line}\n" for line in self._lines)
+        self._files.append(file)
         self._lines = []
 
 
-def write_chunks(path: str, chunks: Iterable[bytes], mode: int = 0o644) -> None:
-    """Make missing folders, and put the chunks at ``path`` as ``atomic_files`` does."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    atomic_files.write_chunks(path, chunks, mode)
-
-
-class Done:
-    """Which URLs a manifest holds, in eight bytes each.
+class UrlSet:
+    """URLs in eight bytes each, of which can be asked whether they hold one.
 
     They are known by hash: of a million URLs, the chance that one more is taken for one of them is
     one in 10^13.
@@ -92,12 +83,12 @@ class Done:
         if not self._is_sorted:  # not before: it takes five times the memory for a moment
             self._hashes = array("Q", sorted(self._hashes))
             self._is_sorted = True
-        wanted = _hash(str(url).encode("utf-8"))
-        place = bisect_left(self._hashes, wanted)
-        return place < len(self._hashes) and self._hashes[place] == wanted
+        value = _hash(str(url).encode("utf-8"))
+        index = bisect_left(self._hashes, value)
+        return index < len(self._hashes) and self._hashes[index] == value
 
 
-class Unfinished(msgspec.Struct, kw_only=True):
+class UnfinishedManifest(msgspec.Struct, kw_only=True):
     """Of a manifest, what is needed to go on with it."""
 
     directory: str
@@ -106,30 +97,29 @@ class Unfinished(msgspec.Struct, kw_only=True):
     image_urls: msgspec.Raw
 
 
-def read_manifest(path: str) -> tuple[Unfinished, Done]:
-    """A manifest and its URLs; BadRequest where it cannot be read or is none."""
+def read_manifest(path: str) -> tuple[UnfinishedManifest, UrlSet]:
+    """A manifest and its URLs; BadRequest if it cannot be read or is none."""
     try:
         with ExitStack() as opened:
             file = opened.enter_context(open(path, "rb"))
             content = opened.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-            view = opened.enter_context(memoryview(content))
-            return _parsed(view)
+            return _parse(opened.enter_context(memoryview(content)))
     except OSError as error:
         raise BadRequest(f"The manifest {path} cannot be read: {error.strerror}.") from None
     except ValueError:  # msgspec's errors, and mmap's for an empty file
         raise BadRequest(f"{path} is no manifest of imgd load.") from None
 
 
-def _parsed(view: memoryview) -> tuple[Unfinished, Done]:
-    found = msgspec.json.decode(view, type=Unfinished)
-    with memoryview(found.image_urls) as urls:
-        done = Done(match[1] for match in _STRING.finditer(urls))
-    found.image_urls = msgspec.Raw()
-    return found, done
+def _parse(view: memoryview) -> tuple[UnfinishedManifest, UrlSet]:
+    manifest = msgspec.json.decode(view, type=UnfinishedManifest)
+    with memoryview(manifest.image_urls) as urls:
+        done = UrlSet(match[1] for match in _STRING.finditer(urls))
+    manifest.image_urls = msgspec.Raw()
+    return manifest, done
 
 
 def read_small(path: str) -> bytes:
-    """A small file, such as a CA certificate; BadRequest where it cannot be read."""
+    """A small file, such as a CA certificate; BadRequest if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(MAX_SMALL)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-from collections.abc import Iterator
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.client.manifest import Manifest, failure
+from imgd.client.manifest import Manifest, failure_line
+from imgd.client.manifest_lines import SortedLines, UrlSet, read_manifest, read_small
 from imgd.errors import BadRequest
-from imgd.host.manifest_file import Done, SortedLines, read_manifest, read_small, write_chunks
+from imgd.host.atomic_files import write_chunks
+from tests.client.fake_imgd import collection
 
 
 class Lines(SynchronousTestCase):
@@ -37,50 +37,20 @@ class Lines(SynchronousTestCase):
         self.assertEqual((len(lines), list(lines)), (0, []))
 
 
-class Writing(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.folder = self.mktemp()
-        self.path = os.path.join(self.folder, "deep", "m.json")
-
-    def read(self) -> bytes:
-        with open(self.path, "rb") as file:
-            return file.read()
-
-    def test_whole(self) -> None:
-        """Chunks are put together, in folders that are made, over what was there."""
-        for chunks in ([b"a", b"bc"], [b"d"]):
-            write_chunks(self.path, iter(chunks))
-            self.assertEqual(self.read(), b"".join(chunks))
-            self.assertEqual(os.listdir(os.path.dirname(self.path)), ["m.json"])
-
-    def test_broken_off(self) -> None:
-        """Chunks that break off leave what was there, and no temporary file."""
-
-        def broken() -> Iterator[bytes]:
-            yield b"half"
-            raise KeyboardInterrupt
-
-        write_chunks(self.path, [b"whole"])
-        self.assertRaises(KeyboardInterrupt, write_chunks, self.path, broken())
-        self.assertEqual(self.read(), b"whole")
-        self.assertEqual(os.listdir(os.path.dirname(self.path)), ["m.json"])
-
-
 class Reading(SynchronousTestCase):
     def setUp(self) -> None:
-        self.path = os.path.join(self.mktemp(), "m.json")
+        self.path = self.mktemp()
         self.urls = [f"https://here/images/{n}.png" for n in range(50)]
 
     def write(self) -> None:
         manifest = Manifest(
             success=False,
-            directory="/data/ü",
-            timestamp="2025-01-01 00:00:00",
             message="Generated",
-            collection="current",
+            collection=collection("/data/ü"),
             server="https://here",
+            now=0.0,
         )
-        failed = [failure("https://here/images/x.png", 'because "of"\tthis\nthing')]
+        failed = [failure_line("https://here/images/x.png", 'because "of"\tthis\nthing')]
         write_chunks(self.path, manifest.chunks(50, self.urls, failed))
 
     def test_resumable(self) -> None:
@@ -106,13 +76,6 @@ class Reading(SynchronousTestCase):
             _, done = read_manifest(self.path)
             self.assertEqual(sum(url in done for url in self.urls), 50)
 
-    def test_what_failed(self) -> None:
-        """Reasons are JSON, on one line, whatever stands in them."""
-        self.write()
-        with open(self.path, encoding="utf-8") as file:
-            failed = json.load(file)["failed"]
-        self.assertEqual(failed[0]["reason"], 'because "of" this thing')
-
     def test_no_manifest(self) -> None:
         """What is no manifest, or is not there, is refused with its path."""
         for content in (b"", b"{}", b"[1]", b'{"directory":"a","collection":"b","server":"c"'):
@@ -125,4 +88,4 @@ class Reading(SynchronousTestCase):
 
     def test_empty(self) -> None:
         """Nothing is in an empty set of URLs."""
-        self.assertNotIn("https://here", Done([]))
+        self.assertNotIn("https://here", UrlSet([]))

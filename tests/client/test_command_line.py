@@ -7,7 +7,7 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.client.options import parse
+from imgd.client.command_line import parse
 
 
 class Typing(SynchronousTestCase):
@@ -53,7 +53,8 @@ class Typing(SynchronousTestCase):
             (["load", "a", "--deadline", "nan"], "seconds"),
             (["timeout", "soon"], "minutes"),
         ):
-            self.patch(sys, "stderr", io.StringIO())
+            stderr = io.StringIO()
+            self.patch(sys, "stderr", stderr)
             error = self.assertRaises(SystemExit, parse, words)
             self.assertEqual(error.code, 2, words)
-            self.assertIn(said, sys.stderr.getvalue(), words)
+            self.assertIn(said, stderr.getvalue(), words)

@@ -1,4 +1,4 @@
-"""From the command line to one job for each directory: its name, and where its manifest goes."""
+"""From the command line to one target for each directory: its name, and where its manifest goes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Final
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError
 from imgd.client.manifest import file_name
+from imgd.client.manifest_lines import UnfinishedManifest
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import valid_name
-from imgd.host.manifest_file import Unfinished
 
 FOLDER: Final = os.path.join("output", "json")
 STDOUT: Final = "-"
@@ -22,18 +22,18 @@ _MAX_NAME: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class LoadTarget:
     """One directory to load. ``name`` is its collection's, None for the current one.
 
-    ``done`` holds URLs that a manifest before this one found good.
+    The manifest goes to ``output``, or if that is a folder to a file in it that is named after
+    ``title``, with the time if ``is_stamped``. ``done`` holds URLs that an earlier manifest has.
     """
 
     directory: str
     name: str | None
     title: str
     output: str
-    stem: str
-    is_stamped: bool
+    is_stamped: bool = True
     done: Container[str] = frozenset()
     is_resumed: bool = False
 
@@ -43,7 +43,7 @@ class Job:
             return None
         if is_file(self.output):
             return self.output
-        return os.path.join(self.output, file_name(self.stem, now if self.is_stamped else None))
+        return os.path.join(self.output, file_name(self.title, now if self.is_stamped else None))
 
 
 def is_file(output: str) -> bool:
@@ -51,40 +51,39 @@ def is_file(output: str) -> bool:
     return output.endswith(".json") and not os.path.isdir(output)
 
 
-def jobs(directories: Sequence[str], server: Server, name: str | None, output: str) -> list[Job]:
-    """A job for each directory; several are named after their directories, each name once."""
+def load_targets(
+    directories: Sequence[str], server: Server, name: str | None, output: str
+) -> list[LoadTarget]:
+    """A target for each directory; several are named after their directories, each name once."""
     if name is not None:
         valid_name(name)
     if len(directories) == 1:
-        return [_single(_for_server(directories[0], server), name, output)]
+        collection = None if name == CURRENT else name
+        directory = _for_server(directories[0], server)
+        title = name or _last(directory)
+        return [LoadTarget(directory, collection, title, output, is_stamped=name is None)]
     if name is not None:
         raise ClientError("--name goes with one directory: several are named after themselves.")
     if is_file(output):
         raise ClientError("--output names a file, but there are several directories.")
     names = _distinct([_last(directory) for directory in directories])
     return [
-        Job(_for_server(directory, server), unique, unique, output, unique, is_stamped=True)
+        LoadTarget(_for_server(directory, server), unique, unique, output)
         for directory, unique in zip(directories, names, strict=True)
     ]
 
 
-def resumed(manifest: Unfinished, done: Container[str], output: str) -> Job:
-    """The job that goes on with a manifest."""
+def resumed(manifest: UnfinishedManifest, done: Container[str], output: str) -> LoadTarget:
+    """The target that goes on with a manifest."""
     name = None if manifest.collection == CURRENT else valid_name(manifest.collection)
     title = name or _last(manifest.directory)
-    return Job(manifest.directory, name, title, output, title, True, done=done, is_resumed=True)
-
-
-def _single(directory: str, name: str | None, output: str) -> Job:
-    last = _last(directory)
-    collection = None if name == CURRENT else name
-    return Job(directory, collection, name or last, output, name or last, is_stamped=name is None)
+    return LoadTarget(manifest.directory, name, title, output, done=done, is_resumed=True)
 
 
 def _for_server(directory: str, server: Server) -> str:
-    """A directory as the server is told it.
+    """A directory as the server is told it: an absolute path if it is on this machine.
 
-    One that is here is meant from here; what is not here may be there, as in a container.
+    What is not here may be there, as in a container.
     """
     try:
         directory.encode("utf-8")
@@ -98,16 +97,14 @@ def _last(directory: str) -> str:
     return os.path.basename(os.path.abspath(directory)) or "root"
 
 
-def _distinct(wanted: Sequence[str]) -> list[str]:
+def _distinct(titles: Sequence[str]) -> list[str]:
     """Collection names made of these, each allowed, none twice and none the current one's."""
-    taken = {CURRENT}
-    names = []
-    for raw in wanted:
-        base = _NOT_IN_NAMES.sub("-", raw).lstrip(".")[:_MAX_NAME] or "images"
+    names: list[str] = []
+    for title in titles:
+        base = _NOT_IN_NAMES.sub("-", title).lstrip(".")[:_MAX_NAME] or "images"
         name, number = base, 2
-        while name in taken:
+        while name == CURRENT or name in names:
             tail = f"-{number}"
             name, number = base[: _MAX_NAME - len(tail)] + tail, number + 1
-        taken.add(name)
         names.append(name)
     return names

@@ -8,53 +8,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
 from twisted.web.server import NOT_DONE_YET, Request
 
 from imgd.client.cli import guarded, perform
-from imgd.client.desk import Work
-from imgd.client.discovery import Server
-from imgd.client.errors import ClientError
-from imgd.client.jobs import jobs, resumed
-from imgd.client.loading import Loading, LoadOptions
-from imgd.client.options import parse
-from imgd.host.manifest_file import read_manifest
-from tests.client.fake_imgd import FakeImgd, TestDesk, turn
+from imgd.client.command_line import parse
+from imgd.client.load_command import LoadCommand
+from imgd.client.load_targets import resumed
+from imgd.client.manifest_lines import read_manifest
+from imgd.client.options import CliOptions
+from tests.client.fake_imgd import FakeImgd, TestContext, turn
+from tests.client.load_case import TOKEN, LoadCase
 
-TOKEN = "s3cret-s3cret-s3cret"
 FIELDS = ["success", "directory", "timestamp", "message", "count", "image_urls"]
 
 
-class Loads(TestCase):
-    timeout = 60
-
-    def setUp(self) -> None:
-        self.imgd = FakeImgd(self)
-        self.folder = self.mktemp()
-        self.desk = TestDesk(self)
-        self.server = Server(self.imgd.url, token=TOKEN)
-        self.options = LoadOptions()
-
-    def load(self, *directories: str, name: str | None = None, output: str = "") -> Deferred[int]:
-        wanted = jobs(directories, self.server, name, output or self.folder)
-        loading = Loading(self.desk, self.server, self.options)
-        return Deferred.fromCoroutine(loading.run(wanted))
-
-    def manifests(self) -> list[Any]:
-        found = []
-        for path in self.desk.printed.splitlines():
-            with open(path, encoding="utf-8") as file:
-                found.append(json.load(file))
-        return found
-
-    async def loaded(self, *directories: str, **more: Any) -> Any:
-        """The manifest of a load in which all goes well."""
-        self.assertEqual(await self.load(*directories, **more), 0, self.desk.remarked)
-        return self.manifests()[-1]
-
-
-class Elsewhere(Loads):
+class Elsewhere(LoadCase):
     """What a server lists of other servers."""
 
     def setUp(self) -> None:
@@ -82,7 +50,7 @@ class Elsewhere(Loads):
         """
         self.list_others(lambda number: number % 3 == 1)
         for how in ("head", "get"):
-            self.options = LoadOptions(verify=how, workers=3, batch_size=4)
+            self.options = CliOptions(verify=how, workers=3, batch_size=4)
             self.assertEqual(await self.load("/data/frames", name=how), 1)
             manifest = self.manifests()[-1]
             self.assertEqual((manifest["count"], len(manifest["failed"])), (20, 10))
@@ -100,7 +68,7 @@ class Elsewhere(Loads):
             self.list_others(lambda _: True, url)
             self.assertEqual(await self.load("/data/frames", name="ct"), 1)
             self.assertEqual(self.manifests()[-1]["count"], 0)
-            self.assertNotIn("name is unknown", self.desk.remarked)
+            self.assertNotIn("name is unknown", self.context.remarked)
 
     async def test_public_url(self) -> None:
         """The public URL that the user names is asked."""
@@ -131,12 +99,12 @@ class Elsewhere(Loads):
             (["--public-url", self.other.url], {}, 0),
             ([], {"NGROK_URL": self.other.url}, 0),
         ):
-            self.desk.environ = {"IMGD_STATE_DIR": self.folder, **environ}
-            done = await guarded(self.desk, perform(self.desk, parse([*words, *more])))
-            self.assertEqual(done, status, (more, environ, self.desk.remarked))
+            self.context.environ = {"IMGD_STATE_DIR": self.folder, **environ}
+            done = await guarded(self.context, perform(self.context, parse([*words, *more])))
+            self.assertEqual(done, status, (more, environ, self.context.remarked))
 
 
-class Manifests(Loads):
+class Manifests(LoadCase):
     async def test_fields(self) -> None:
         """B's fields come first, in B's order; then the collection, the server, what failed."""
         self.imgd.images("/data/frames", 3)
@@ -180,7 +148,7 @@ class Manifests(Loads):
         await self.load("/data/frames")
         await self.load("/data/frames", name="ct")
         await self.load("/data/frames", output=os.path.join(self.folder, "new", "x.json"))
-        stamped, named, chosen = self.desk.printed.splitlines()
+        stamped, named, chosen = self.context.printed.splitlines()
         self.assertRegex(os.path.basename(stamped), r"^frames_\d{8}_\d{6}\.json$")
         self.assertEqual(named, os.path.join(self.folder, "ct.json"))
         self.assertEqual(chosen, os.path.join(self.folder, "new", "x.json"))
@@ -191,7 +159,7 @@ class Manifests(Loads):
         """``--output -`` prints the manifest and nothing else."""
         self.imgd.images("/data/frames", 2)
         self.assertEqual(await self.load("/data/frames", output="-"), 0)
-        self.assertEqual(json.loads(self.desk.printed)["count"], 2)
+        self.assertEqual(json.loads(self.context.printed)["count"], 2)
 
     async def test_many_directories(self) -> None:
         """Several directories become collections named after them, each with a manifest."""
@@ -202,7 +170,7 @@ class Manifests(Loads):
         self.assertEqual([m["collection"] for m in found], ["day-1", "frames", "frames-2"])
         self.assertEqual([m["success"] for m in found], [True] * 3)
         self.assertIn("/collections/day-1/files/i%200000.png", found[0]["image_urls"][0])
-        names = [os.path.basename(path) for path in self.desk.printed.splitlines()]
+        names = [os.path.basename(path) for path in self.context.printed.splitlines()]
         self.assertEqual(len(set(names)), 3)
         self.assertTrue(names[0].startswith("day-1_"), names)
 
@@ -217,8 +185,8 @@ class Manifests(Loads):
         with open(self.folder, "w", encoding="ascii"):
             pass
         self.assertEqual(await self.load("/data/frames"), 1)
-        self.assertIn("/data/frames: ", self.desk.remarked)
-        self.assertEqual(self.desk.printed, "")
+        self.assertIn("/data/frames: ", self.context.remarked)
+        self.assertEqual(self.context.printed, "")
 
 
 def lie(request: Request, body: bytes) -> bytes:
@@ -230,7 +198,7 @@ def deny(request: Request, body: bytes) -> bytes:
     return b""
 
 
-class Failures(Loads):
+class Failures(LoadCase):
     async def test_listed(self) -> None:
         """What fails stands in the manifest with its reason, on stderr, and in the status."""
         self.imgd.images("/data/frames", 5)
@@ -252,9 +220,9 @@ class Failures(Loads):
             ],
         )
         self.assertFalse({one["url"] for one in manifest["failed"]} & set(manifest["image_urls"]))
-        self.assertIn("i%200003.png: The server answers with status 403.", self.desk.remarked)
-        self.assertIn("Generated URLs for 3 images; 2 failed", self.desk.remarked)
-        self.assertIn("imgd load --resume", self.desk.remarked)
+        self.assertIn("i%200003.png: The server answers with status 403.", self.context.remarked)
+        self.assertIn("Generated URLs for 3 images; 2 failed", self.context.remarked)
+        self.assertIn("imgd load --resume", self.context.remarked)
 
     async def test_hostile_urls(self) -> None:
         """A URL that is none is a failure of its own, wherever in a batch it stands."""
@@ -269,7 +237,7 @@ class Failures(Loads):
 
         self.imgd._page = hostile  # type: ignore[method-assign]
         for how in ("head", "get", "none"):
-            self.options = LoadOptions(workers=1, verify=how)
+            self.options = CliOptions(workers=1, verify=how)
             self.assertEqual(await self.load("/data/frames"), 1)
             manifest = self.manifests()[-1]
             self.assertEqual((manifest["count"], len(manifest["failed"])), (7, 2), how)
@@ -281,8 +249,8 @@ class Failures(Loads):
         self.imgd.hooks = dict.fromkeys(self.imgd.directories["/data/frames"], deny)
         self.assertEqual(await self.load("/data/frames"), 1)
         self.assertEqual(len(self.manifests()[0]["failed"]), 50)
-        self.assertEqual(self.desk.remarked.count("status 403"), 20)
-        self.assertIn("and 30 more", self.desk.remarked)
+        self.assertEqual(self.context.remarked.count("status 403"), 20)
+        self.assertIn("and 30 more", self.context.remarked)
 
     async def test_one_directory_of_several(self) -> None:
         """A directory that cannot be loaded does not keep the others from it."""
@@ -290,7 +258,7 @@ class Failures(Loads):
         self.imgd.images("/data/c", 1)
         self.assertEqual(await self.load("/data/a", "/data/b", "/data/c"), 1)
         self.assertEqual([m["collection"] for m in self.manifests()], ["a", "c"])
-        self.assertIn("imgd: /data/b: no /load-directory here", self.desk.remarked)
+        self.assertIn("imgd: /data/b: no /load-directory here", self.context.remarked)
 
     async def test_list_that_breaks_off(self) -> None:
         """Where the list of images breaks off, the manifest has what was checked, and says so."""
@@ -302,7 +270,7 @@ class Failures(Loads):
             return make(name, query) if make else None
 
         self.imgd._page = page  # type: ignore[method-assign]
-        self.options = LoadOptions(verify="none")
+        self.options = CliOptions(verify="none")
         self.assertEqual(await self.load("/data/frames"), 1)
         [manifest] = self.manifests()
         self.assertEqual((manifest["success"], manifest["count"]), (False, 2000))
@@ -313,22 +281,23 @@ class Failures(Loads):
         self.imgd.images("/data/frames", 300)
 
         def vanish(request: Request, body: bytes) -> int:
-            request.transport.abortConnection()
+            transport: Any = request.transport
+            transport.abortConnection()
             return NOT_DONE_YET
 
         self.imgd.hooks = {f"i {n:04}.png": vanish for n in range(100, 300)}
-        self.options = LoadOptions(workers=30)
+        self.options = CliOptions(workers=30)
         self.assertEqual(await self.load("/data/frames"), 1)
         [manifest] = self.manifests()
         self.assertIn("incomplete: The server closed the connection", manifest["message"])
         self.assertLess(len(manifest["failed"]), 100)
-        self.assertIn("imgd load --resume", self.desk.remarked)
+        self.assertIn("imgd load --resume", self.context.remarked)
 
     async def test_list_without_end(self) -> None:
         """A list of images that never ends is left at some point."""
         self.imgd.images("/data/frames", 1)
         self.imgd.pages_end = False
-        self.options = LoadOptions(verify="none")
+        self.options = CliOptions(verify="none")
         self.assertEqual(await self.load("/data/frames"), 1)
         self.assertIn("does not end", self.manifests()[0]["message"])
 
@@ -336,23 +305,23 @@ class Failures(Loads):
         """The token is in nothing that is printed or written."""
         self.imgd.images("/data/frames", 2)
         self.imgd.hooks = {"i 0001.png": deny}
-        self.options = LoadOptions(verbose=True)
+        self.options = CliOptions(verbose=True)
         self.assertEqual(await self.load("/data/frames"), 1)
-        said = self.desk.printed + self.desk.remarked + json.dumps(self.manifests())
+        said = self.context.printed + self.context.remarked + json.dumps(self.manifests())
         self.assertNotIn(TOKEN, said + repr(self.server))
 
     async def test_progress_and_quiet(self) -> None:
         """One line is left of the progress; with quiet there is none."""
         self.imgd.images("/data/frames", 2)
         await self.loaded("/data/frames")
-        self.assertRegex(self.desk.remarked, r"^frames: 2 images good, 0 failed, 20 B, .*\n$")
-        self.desk = TestDesk(self)
-        self.options = LoadOptions(quiet=True)
+        self.assertRegex(self.context.remarked, r"^frames: 2 images good, 0 failed, 20 B, .*\n$")
+        self.context = TestContext(self)
+        self.options = CliOptions(quiet=True)
         await self.loaded("/data/frames")
-        self.assertEqual(self.desk.remarked, "")
+        self.assertEqual(self.context.remarked, "")
 
 
-class Choices(Loads):
+class Choices(LoadCase):
     def setUp(self) -> None:
         super().setUp()
         self.imgd.images("/data/frames", 2)
@@ -372,27 +341,27 @@ class Choices(Loads):
         self.assertEqual(self.done(), [])
         self.assertEqual(len(self.imgd.checked), 4)
         for forced in (
-            LoadOptions(force_reload=True),
-            LoadOptions(recursive=True),
-            LoadOptions(timeout=5),
+            CliOptions(force_reload=True),
+            CliOptions(recursive=True),
+            CliOptions(timeout=5),
         ):
             self.options = forced
             await self.loaded("/data/frames")
             self.assertEqual(self.done(), [load])
-        self.options = LoadOptions()
+        self.options = CliOptions()
         await self.loaded("/data/frames", name="ct")
         self.assertEqual(self.done(), ["/load-directory ct"])
 
     async def test_what_is_sent(self) -> None:
         """Recursion and minutes go with the load."""
-        self.options = LoadOptions(recursive=True, timeout=0)
+        self.options = CliOptions(recursive=True, timeout=0)
         await self.loaded("/data/frames", name="ct")
         sent = {"directory": "/data/frames", "timeout_minutes": 0, "name": "ct", "recursive": True}
         self.assertEqual(self.imgd.posts, [("/load-directory", sent)])
 
     async def test_unload_first(self) -> None:
         """``--unload-first`` unloads what has the name, if anything has."""
-        self.options = LoadOptions(unload_first=True)
+        self.options = CliOptions(unload_first=True)
         for _ in range(2):
             await self.loaded("/data/frames", name="ct")
             self.assertEqual(self.done(), ["/unload ct", "/load-directory ct"])
@@ -400,7 +369,7 @@ class Choices(Loads):
     async def test_unload(self) -> None:
         """``--unload`` unloads each collection when its manifest is written."""
         self.imgd.images("/data/b", 1)
-        self.options = LoadOptions(unload=True)
+        self.options = CliOptions(unload=True)
         await self.loaded("/data/frames", "/data/b")
         self.assertEqual(
             self.done(),
@@ -412,7 +381,7 @@ class Choices(Loads):
         """Each URL is asked for its headers, its bytes, or not at all."""
         for how, methods in (("head", {"HEAD"}), ("get", {"GET"}), ("none", set())):
             self.imgd.log.clear()
-            self.options = LoadOptions(verify=how)
+            self.options = CliOptions(verify=how)
             await self.loaded("/data/frames")
             self.assertEqual({line.split()[0] for line in self.imgd.log if ".png" in line}, methods)
 
@@ -425,20 +394,12 @@ class Choices(Loads):
             return NOT_DONE_YET
 
         self.imgd.hooks = {"i 0001.png": short}
-        self.options = LoadOptions(verify="get")
+        self.options = CliOptions(verify="get")
         self.assertEqual(await self.load("/data/frames"), 1)
         self.assertIn("announced", self.manifests()[0]["failed"][0]["reason"])
 
-    async def test_outside_the_server(self) -> None:
-        """A name that no collection can have, or for several directories, is refused."""
-        for directories, name in ((["/a"], "../x"), (["/a", "/b"], "x")):
-            with self.assertRaises(Exception) as caught:
-                jobs(directories, self.server, name, self.folder)
-            self.assertIn("name", str(caught.exception))
-        self.assertRaises(ClientError, jobs, ["/a", "/b"], self.server, None, "x.json")
 
-
-class Concurrency(Loads):
+class Concurrency(LoadCase):
     async def held(self, count: int) -> None:
         while len(self.imgd.held or ()) < count:
             await turn()
@@ -447,7 +408,7 @@ class Concurrency(Loads):
         """So many requests are in flight as there are workers, and never more."""
         self.imgd.images("/data/frames", 32)  # four batches for each
         self.imgd.held = []
-        self.options = LoadOptions(workers=4, batch_size=2)
+        self.options = CliOptions(workers=4, batch_size=2)
         loading = self.load("/data/frames")
         for left in range(32, 0, -1):
             await self.held(min(4, left))
@@ -462,7 +423,7 @@ class Concurrency(Loads):
         """A worker takes so many images at a time, in order."""
         self.imgd.images("/data/frames", 30)
         self.imgd.held = []
-        self.options = LoadOptions(workers=3, batch_size=10)
+        self.options = CliOptions(workers=3, batch_size=10)
         loading = self.load("/data/frames")
         await self.held(3)
         self.assertEqual(sorted(self.imgd.checked), ["i 0000.png", "i 0010.png", "i 0020.png"])
@@ -474,66 +435,66 @@ class Concurrency(Loads):
     async def test_pages(self) -> None:
         """A collection longer than a page is checked whole, each image once."""
         self.imgd.images("/data/frames", 4500)
-        self.options = LoadOptions(verify="none")
+        self.options = CliOptions(verify="none")
         self.assertEqual((await self.loaded("/data/frames"))["count"], 4500)
         self.assertEqual(sum("/images" in line for line in self.imgd.log), 3)
 
 
-class Interruptions(Loads):
+class Interruptions(LoadCase):
     async def interrupt(self, after: int, total: int) -> int:
         """Load, and stop it after so many images; the exit status."""
         self.imgd.images("/data/frames", total)
         self.imgd.held = []
-        work = Work(self.desk, self.load("/data/frames"))
+        work = self.load("/data/frames")
         for _ in range(after):
             while not self.imgd.held:
                 await turn()
             self.imgd.release()
         while not self.imgd.held:
             await turn()
-        work.stop("interrupted")
-        status = await work.working
+        self.context.stop(work, "interrupted")
+        status = await work
         self.imgd.held.clear()
         self.imgd.held = None
         return status
 
     async def test_whole_and_unsuccessful(self) -> None:
         """What is interrupted leaves a whole manifest, marked so, and says how to go on."""
-        self.options = LoadOptions(workers=1)
+        self.options = CliOptions(workers=1)
         self.assertEqual(await self.interrupt(after=7, total=20), 1)
         [manifest] = self.manifests()
         self.assertEqual((manifest["success"], manifest["count"]), (False, 7))
         self.assertIn("incomplete: interrupted", manifest["message"])
-        path = self.desk.printed.strip()
-        self.assertIn(f"imgd load --resume {path}", self.desk.remarked)
+        path = self.context.printed.strip()
+        self.assertIn(f"imgd load --resume {path}", self.context.remarked)
         self.assertEqual(os.listdir(self.folder), [os.path.basename(path)])
 
     async def test_resumed(self) -> None:
         """A resumed load checks only what is missing, and writes the whole manifest."""
-        self.options = LoadOptions(workers=1)
+        self.options = CliOptions(workers=1)
         await self.interrupt(after=7, total=20)
-        path = self.desk.printed.strip()
+        path = self.context.printed.strip()
         manifest, done = read_manifest(path)
         self.imgd.log.clear()
         self.imgd.posts.clear()
-        self.desk = TestDesk(self)
-        loading = Loading(self.desk, self.server, self.options)
+        self.context = TestContext(self)
+        loading = LoadCommand(self.context, self.server, self.options)
         self.assertEqual(await loading.run([resumed(manifest, done, path)]), 0)
         self.assertEqual(self.imgd.checked, [f"i {n:04}.png" for n in range(7, 20)])
         self.assertEqual(self.imgd.posts, [])
         [whole] = self.manifests()
         self.assertEqual((whole["success"], whole["count"]), (True, 20))
-        self.assertEqual(self.desk.printed.strip(), path)
+        self.assertEqual(self.context.printed.strip(), path)
 
     async def test_resumed_after_an_unload(self) -> None:
         """A resumed load loads the directory again where it is loaded no more."""
-        self.options = LoadOptions(workers=1)
+        self.options = CliOptions(workers=1)
         await self.interrupt(after=3, total=5)
-        path = self.desk.printed.strip()
+        path = self.context.printed.strip()
         self.imgd.loaded.clear()
         manifest, done = read_manifest(path)
-        self.desk = TestDesk(self)
-        loading = Loading(self.desk, self.server, self.options)
+        self.context = TestContext(self)
+        loading = LoadCommand(self.context, self.server, self.options)
         self.assertEqual(await loading.run([resumed(manifest, done, path)]), 0)
         self.assertEqual(self.imgd.posts[-1][0], "/load-directory")
 
@@ -541,22 +502,22 @@ class Interruptions(Loads):
         """What is interrupted before it is listed writes nothing; the rest is not begun."""
         for directory in ("/data/a", "/data/b"):
             self.imgd.images(directory, 1)
-        work = Work(self.desk, self.load("/data/a", "/data/b"))
-        work.stop("interrupted")
-        self.assertEqual(await work.working, 1)
-        self.assertIn("interrupted; nothing was written", self.desk.remarked)
-        self.assertEqual((self.desk.printed, self.imgd.posts), ("", []))
+        work = self.load("/data/a", "/data/b")
+        self.context.stop(work, "interrupted")
+        self.assertEqual(await work, 1)
+        self.assertIn("interrupted; nothing was written", self.context.remarked)
+        self.assertEqual((self.context.printed, self.imgd.posts), ("", []))
 
     async def test_already_done(self) -> None:
         """Stopping what is done changes nothing."""
         self.imgd.images("/data/a", 1)
-        work = Work(self.desk, self.load("/data/a"))
-        self.assertEqual(await work.working, 0)
-        work.stop("too late")
-        self.assertIsNone(self.desk.stopped)
+        work = self.load("/data/a")
+        self.assertEqual(await work, 0)
+        self.context.stop(work, "too late")
+        self.assertIsNone(self.context.stopped)
 
 
-class Remote(Loads):
+class Remote(LoadCase):
     async def test_a_directory_of_the_server(self) -> None:
         """A relative directory that is not here is left to the server, which may have it."""
         self.imgd.images("frames", 1)
@@ -567,5 +528,3 @@ class Remote(Loads):
         os.makedirs("here-it-is", exist_ok=True)
         self.imgd.images(os.path.abspath("here-it-is"), 1)
         await self.loaded("here-it-is")
-        far = replace(self.server, url="https://far.example")
-        self.assertEqual(jobs(["here-it-is"], far, None, "x")[0].directory, "here-it-is")

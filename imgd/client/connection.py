@@ -1,0 +1,294 @@
+"""HTTP/1.1 on a kept-alive connection, one request at a time: a client of little cost.
+
+twisted.web's Agent costs several times what the daemon spends on the same request (see
+``benchmarks/client.py``), so that checking would run at the client's pace and not at the daemon's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
+from zope.interface import implementer
+
+from imgd import __version__
+from imgd.client.errors import ConnectionReset, InvalidResponse, Unreachable
+from imgd.client.trust import NOT_HTTP, explain
+
+MAX_HEAD: Final = 64 * 1024  # bytes of a status line and its headers
+_FIELDS: Final = f"User-Agent: imgd/{__version__}\r\nAccept-Encoding: identity\r\n".encode("ascii")
+
+
+@implementer(IResponse)
+class HttpResponse:
+    """An answer whose head is there; ``length`` is its ``Content-Length``, or UNKNOWN_LENGTH.
+
+    Its connection adds ``chunks`` of the body, and the ``end``; :meth:`flush` hands them on.
+    """
+
+    version = (b"HTTP", 1, 1)
+    phrase = b""
+    request = previousResponse = None
+
+    def __init__(self, connection: HttpConnection, code: int, headers: Headers) -> None:
+        self.code = code
+        self.headers = headers
+        length = self.header(b"content-length")
+        self.length: Any = int(length) if length else UNKNOWN_LENGTH  # the parser has checked it
+        self.chunks: list[bytes] = []
+        self.end: Failure | None = None
+        self._connection = connection
+        self._protocol: Any = None
+
+    def header(self, name: bytes) -> str:
+        """The last value of a header, "" without one."""
+        return self.headers.getRawHeaders(name, [b""])[-1].decode("latin-1")
+
+    def refuse_compression(self) -> None:
+        """InvalidResponse, and the end of the connection, if the body is not sent as it is."""
+        for encoding in self.headers.getRawHeaders(b"content-encoding", []):
+            if encoding.strip().lower() != b"identity":
+                self._connection.loseConnection()
+                raise InvalidResponse(
+                    f"The server compressed its answer (Content-Encoding "
+                    f"{encoding.decode('latin-1')}), which it was asked not to do."
+                )
+
+    def deliverBody(self, protocol: Any) -> None:
+        self._protocol = protocol
+        protocol.makeConnection(self._connection)
+        self.flush()
+
+    def flush(self) -> None:
+        if self._protocol is not None:
+            chunks, self.chunks = self.chunks, []
+            for chunk in chunks:
+                self._protocol.dataReceived(chunk)
+            if self.end is not None:
+                self._protocol.connectionLost(self.end)
+
+    def discard(self) -> None:
+        """Give up the body, and the connection with it if some of the body is still to come."""
+        if self.end is None:
+            self._connection.loseConnection()
+
+    def setPreviousResponse(self, response: IResponse) -> None:
+        self.previousResponse = response
+
+
+def is_plain(data: bytes, size: int) -> bool:
+    """Whether this is plainly the whole answer to a HEAD of a whole file of so many bytes.
+
+    What is not wholly recognised goes to the parser, which takes five times as long.
+    """
+    low = data.lower()
+    return (
+        low.startswith(b"http/1.1 200 ")
+        and low.find(b"\r\n\r\n") == len(low) - 4
+        and low.count(b"\n") == low.count(b"\r\n")
+        and low.count(b"\r\ncontent-length") == 1
+        and b"\r\ncontent-length: %d\r\n" % size in low
+        and b"\r\ncontent-encoding" not in low
+        and b"\r\ntransfer-encoding" not in low
+        and b"\r\nconnection" not in low
+    )
+
+
+class HttpConnection(Protocol):
+    """One connection, which is used until either end closes it. Bytes not asked for close it.
+
+    ``fields`` are header lines of every request on it, such as a token.
+    """
+
+    is_open = False
+    fields = b""
+    _was_used = False
+    _waiting: Deferred[HttpResponse | None] | None = None  # for the head of an answer
+    _response: HttpResponse | None = None  # whose body is still coming
+    _size: int | None = None  # announced, while ``check_sizes`` runs
+
+    @property
+    def is_idle(self) -> bool:
+        return self.is_open and self._waiting is None and self._response is None
+
+    def connectionMade(self) -> None:
+        self.is_open = True
+
+    def request(
+        self, method: bytes, authority: bytes, target: bytes, fields: bytes = b"", body: bytes = b""
+    ) -> Deferred[HttpResponse]:
+        """Fires with the answer when its head is there, and its body if that came along.
+
+        Cancelling closes the connection at once.
+        """
+        self._size = None
+        waiting = self._wait(authority, fields)
+        self._send(method, target, body)
+        return cast("Deferred[HttpResponse]", waiting)
+
+    def check_sizes(
+        self,
+        authority: bytes,
+        targets: Iterator[tuple[bytes, int]],
+        on_good: Callable[[], object],
+    ) -> Deferred[HttpResponse | None]:
+        """HEAD for each target in turn, as long as answers are plainly of whole files.
+
+        With each target comes the size that was announced for it, and ``on_good`` is called for
+        each that has it. Fires with the first answer that is not so, or with None after the last:
+        only what is plain is decided here, at a third of the cost of :meth:`request`.
+        """
+        self._targets, self._on_good = targets, on_good
+        waiting = self._wait(authority)
+        self._send_next()
+        return waiting
+
+    def loseConnection(self) -> None:
+        """Close the connection at once.
+
+        Over TLS, twisted's own waits for the peer's goodbye, which one that sends without end never
+        says (twisted #8227).
+        """
+        if self.is_open:
+            self.is_open = False
+            self.transport.abortConnection()  # type: ignore[union-attr]
+
+    def _wait(self, authority: bytes, fields: bytes = b"") -> Deferred[HttpResponse | None]:
+        if not self.is_open:
+            raise ConnectionReset("The connection was closed.")
+        fields = _FIELDS + self.fields + fields
+        self._head_end = b" HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (authority, fields)
+        waiting: Deferred[HttpResponse | None] = Deferred(lambda _: self._give_up())
+        self._waiting = waiting
+        return waiting
+
+    def _give_up(self) -> None:
+        self._waiting = None
+        self.loseConnection()
+
+    def _send(self, method: bytes, target: bytes, body: bytes = b"") -> None:
+        self._is_head = method == b"HEAD"
+        self._parser: Any = None
+        self._headers = Headers()
+        self._head_size = self._body_size = 0
+        self._is_whole = self._is_last = False
+        self.transport.write(b"%b %b%b%b" % (method, target, self._head_end, body))  # type: ignore[union-attr]
+
+    def _send_next(self) -> None:
+        following = next(self._targets, None)
+        if following is not None:
+            target, self._size = following
+            self._send(b"HEAD", target)
+            return
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.is_idle:
+            self.loseConnection()  # what comes next could be taken for another's answer
+        if not self.is_open:
+            return
+        if self._parser is not None or self._size is None or not is_plain(data, self._size):
+            self._parse(data)
+            return
+        self._was_used = True
+        try:
+            self._on_good()
+            self._send_next()
+        except Exception as error:  # the caller's, who is told, and not the reactor
+            self._fail(error)
+
+    def _parse(self, data: bytes) -> None:
+        if self._parser is None:
+            self._parser = HttpResponseParser(self)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            if not self._is_whole:
+                self._fail(InvalidResponse(NOT_HTTP))
+                return
+            self._is_last = True
+        if self._response is not None:
+            self._deliver(self._response, Failure(ResponseDone()) if self._is_whole else None)
+            return
+        self._head_size += len(data)
+        if self._head_size > MAX_HEAD:
+            self._fail(InvalidResponse(f"The server's headers are longer than {MAX_HEAD} bytes."))
+
+    # Called by the parser, within which no code of a caller runs.
+
+    def on_message_begin(self) -> None:
+        self._is_last |= self._is_whole  # one more answer, which nobody asked for
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.addRawHeader(name, value)
+
+    def on_headers_complete(self) -> None:
+        code = self._parser.get_status_code()
+        headers, self._headers = self._headers, Headers()
+        if code >= 200 and not self._is_whole:  # less is interim, RFC 9110 section 15.2
+            self._response = HttpResponse(self, code, headers)
+            # Asked later, llhttp says that every connection can be kept.
+            self._is_last = not self._parser.should_keep_alive()
+            self._is_whole = self._is_head
+
+    def on_body(self, data: bytes) -> None:
+        self._is_last |= self._is_whole
+        if self._response is not None and not self._is_whole:
+            self._body_size += len(data)
+            self._response.chunks.append(data)
+
+    def on_message_complete(self) -> None:
+        self._is_whole = self._response is not None  # and not of an interim answer
+
+    def _deliver(self, response: HttpResponse, end: Failure | None) -> None:
+        waiting, self._waiting = self._waiting, None
+        if end is not None:
+            response.end = end
+            self._response, self._was_used = None, True
+            if self._is_last:
+                self.loseConnection()
+        response.flush()
+        if waiting is not None:
+            waiting.callback(response)
+
+    def _fail(self, error: Exception) -> None:
+        self.loseConnection()
+        response, self._response = self._response, None
+        waiting, self._waiting = self._waiting, None
+        if response is not None:
+            response.end = Failure(error)
+            response.flush()
+        if waiting is not None:
+            waiting.errback(Failure(error))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.is_open = False
+        response = self._response
+        if response is None:
+            if self._was_used and not self._head_size:
+                self._fail(ConnectionReset("The connection was closed while it was idle."))
+            elif self._waiting is not None:
+                self._fail(explain(reason))
+        elif _ends_by_closing(response) and reason.check(ConnectionDone):
+            self._deliver(response, Failure(PotentialDataLoss()))
+        else:
+            announced = response.header(b"content-length") or "?"
+            self._fail(
+                Unreachable(f"The connection closed after {self._body_size} of {announced} bytes.")
+            )
+
+
+def _ends_by_closing(response: HttpResponse) -> bool:
+    has = response.headers.hasHeader
+    return not has(b"content-length") and not has(b"transfer-encoding")

@@ -1,0 +1,198 @@
+"""``imgd load``: directories in, manifests of verified URLs out."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+from twisted.internet.defer import CancelledError
+
+from imgd.client.context import CliContext
+from imgd.client.discovery import Server
+from imgd.client.errors import ClientError, ErrorResponse
+from imgd.client.image_checker import ImageChecker
+from imgd.client.load_targets import LoadTarget
+from imgd.client.manifest import Manifest, split_failure
+from imgd.client.options import CliOptions
+from imgd.client.progress import LoadProgress, display_for
+from imgd.client.retry import Retrier
+from imgd.client.session import HttpSession, endpoints
+from imgd.client.signed_urls import SignedUrls, lifetime, redact, sign
+from imgd.client.verification import BatchQueue, Verification
+from imgd.core.catalog import CURRENT
+from imgd.core.messages import CollectionInfo
+from imgd.host.atomic_files import write_chunks
+from imgd.host.descriptors import RESERVE, raise_limit
+
+SHOWN_FAILURES: Final = 20
+
+
+class LoadCommand:
+    """Loads one directory after the other into one server."""
+
+    def __init__(self, context: CliContext, server: Server, options: CliOptions) -> None:
+        self._context = context
+        self._server = server
+        self._options = options
+        self._display = display_for(context.err, quiet=options.quiet)
+        self._retrier = Retrier(context.clock, on_retry=self._on_retry)
+        self.client = context.client(server, self._retrier, options.request_timeout)
+
+    async def run(self, targets: Sequence[LoadTarget]) -> int:
+        """Load them all; the exit status. One that fails does not stop the others."""
+        status = 0
+        for target in targets:
+            try:
+                is_good = await self._load(target)
+            except ClientError as error:
+                self._context.log(f"imgd: {target.directory}: {error.detail}")
+                is_good = False
+            except OSError as error:
+                self._context.log(f"imgd: {target.directory}: {error.strerror or error}")
+                is_good = False
+            except CancelledError:
+                reason = f"{self._context.stopped}; nothing was written"
+                self._context.log(f"imgd: {target.directory}: {reason}")
+                return 1
+            status |= not is_good
+            if self._context.stopped:
+                return 1
+        return status
+
+    async def _load(self, target: LoadTarget) -> bool:
+        collection, minutes = await self._collection(target)
+        signed = await self._sign(collection) if self._options.signed else None
+        progress = LoadProgress(
+            target.title, self._display, self._context.clock, verbose=self._options.verbose
+        )
+        queue = BatchQueue(self.client, collection.name, self._options.batch_size, signed)
+        verification = Verification(queue, progress, target.done)
+        try:
+            problem = await self._verify(verification, collection)
+            manifest = Manifest(
+                success=problem is None and not verification.failed,
+                message=_message(verification, problem),
+                collection=collection,
+                server=self._server.url,
+                now=self._context.clock.seconds(),
+                minutes=minutes,
+                links_expire_at=signed.expires_at if signed else None,
+            )
+            self._write(target, manifest, verification)
+        finally:
+            verification.close()
+        if self._options.unload and not self._context.stopped:
+            await self.client.unload(target.name)
+        return manifest.success
+
+    async def _collection(self, target: LoadTarget) -> tuple[CollectionInfo, int | None]:
+        """The collection to list, and the minutes that it was given, if they are known."""
+        minutes = self._options.timeout
+        if self._options.unload_first:
+            await self._unload(target)
+        elif not self._options.force_reload and minutes is None:
+            existing = await self._existing(target)
+            if existing is not None:
+                # What it was given, the server tells of the current collection alone.
+                status = await self.client.status() if existing.current else None
+                return existing, status.timeout_minutes if status else None
+        loaded = await self.client.load(
+            target.directory,
+            name=target.name,
+            recursive=self._options.recursive,
+            timeout_minutes=minutes,
+        )
+        if minutes is None:
+            minutes = (await self.client.timeout()).timeout_minutes
+        return loaded.collection, minutes
+
+    async def _unload(self, target: LoadTarget) -> None:
+        try:
+            await self.client.unload(target.name)
+        except ErrorResponse as error:
+            if error.status != 404:
+                raise
+
+    async def _existing(self, target: LoadTarget) -> CollectionInfo | None:
+        """The collection, if this directory is loaded already under this name and as deep."""
+        same = {target.directory, os.path.realpath(target.directory)}
+        for collection in (await self.client.collections()).collections:
+            if collection.name == (target.name or CURRENT) and collection.directory in same:
+                fits = target.is_resumed or collection.recursive == self._options.recursive
+                return collection if fits and collection.available else None
+        return None
+
+    async def _sign(self, collection: CollectionInfo) -> SignedUrls:
+        seconds = self._options.expires or lifetime(collection, self._context.clock.seconds())
+        return await sign(self.client, collection.name, seconds)
+
+    async def _verify(self, verification: Verification, collection: CollectionInfo) -> str | None:
+        """Check the images; what ended the run before its end, if anything did."""
+        try:
+            await verification.run(self._checkers(self._server.announcing(collection.url)))
+        except CancelledError:
+            return self._context.stopped or "called off"
+        except ClientError as error:
+            return error.detail
+        finally:
+            verification.progress.end()
+        return None
+
+    def _checkers(self, server: Server) -> list[ImageChecker]:
+        """One for each worker. The token is shown to the server's own origins alone, and not at all
+        with signed URLs: these are checked as a model fetches them.
+        """
+        options = self._options
+        endpoint_for = endpoints(self._context.reactor, server)
+        has_token = server.token and not options.signed
+        tokens = dict.fromkeys(server.origins, server.token or "") if has_token else {}
+        method = b"" if options.verify == "none" else options.verify.upper().encode()
+        workers = min(options.workers, raise_limit() - RESERVE) if method else 1
+        return [
+            ImageChecker(
+                HttpSession(endpoint_for, tokens), self._retrier, method, options.request_timeout
+            )
+            for _ in range(workers)
+        ]
+
+    def _write(self, target: LoadTarget, manifest: Manifest, verification: Verification) -> None:
+        chunks = manifest.chunks(len(verification.urls), verification.urls, verification.failed)
+        path = target.path(manifest.now)
+        if path is None:
+            for chunk in chunks:
+                self._context.out.write(chunk.decode("ascii"))
+            self._context.out.flush()
+        else:
+            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+            # Who reads signed URLs can read what they lead to.
+            write_chunks(path, chunks, mode=0o600 if self._options.signed else 0o644)
+            self._context.print_raw(path)
+        if not manifest.success:
+            self._log_failures(path, manifest, verification)
+
+    def _log_failures(
+        self, path: str | None, manifest: Manifest, verification: Verification
+    ) -> None:
+        log = self._context.log
+        log(f"imgd: {manifest.collection.directory}: {manifest.message}")
+        for url, reason in map(split_failure, islice(verification.failed, SHOWN_FAILURES)):
+            log(f"  {redact(url)}: {reason}")
+        more = len(verification.failed) - SHOWN_FAILURES
+        if more > 0:
+            log(f"  and {more:,} more, which are listed in the manifest")
+        resume = f"imgd load --resume {shlex.quote(path or 'MANIFEST')}"
+        log(f"to check what is missing: {resume}{' --signed' * self._options.signed}")
+
+    def _on_retry(self, error: ClientError, pause: float) -> None:
+        if self._options.verbose:
+            self._display.print_line(f"trying again in {pause:.1f} s: {error.detail}")
+
+
+def _message(verification: Verification, problem: str | None) -> str:
+    text = f"Generated URLs for {len(verification.urls)} images"
+    if verification.failed:
+        text += f"; {len(verification.failed)} failed"
+    return text if problem is None else f"{text}; incomplete: {problem}"

@@ -1,0 +1,193 @@
+"""Requests to a server and its public URL over kept connections: what treq and checks go through.
+
+One TLS policy for each origin, one rule for redirects, and no request to any other origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import cache
+from io import BytesIO
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from imgd.client.connection import HttpConnection, HttpResponse
+from imgd.client.discovery import Server
+from imgd.client.errors import ConnectionReset, InvalidResponse
+from imgd.client.trust import StrictCreator, explain, trust_root
+from imgd.client.urls import origin_of, redirected, split_url
+from imgd.core.messages import Image
+from imgd.core.urls import Origin
+
+CONNECT_SECONDS: Final = 10
+MAX_REDIRECTS: Final = 5
+MAX_IDLE: Final = 2  # connections to one origin that are kept after more were needed at once
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+# What HttpConnection writes itself; treq's Accept-Encoding asks for gzip.
+_OWN_FIELDS: Final = frozenset({b"host", b"user-agent", b"accept-encoding", b"content-length"})
+_CONNECTIONS: Final = Factory.forProtocol(HttpConnection)
+_CONNECTIONS.noisy = False
+
+EndpointFor = Callable[[Origin], IStreamClientEndpoint]
+
+
+def endpoints(reactor: Any, server: Server) -> EndpointFor:
+    """How to reach an origin. Any but the server's own and its public ones is InvalidResponse:
+    nothing is sent there, and no name looked up.
+    """
+    root_for = cache(trust_root)
+
+    def endpoint_for(origin: Origin) -> IStreamClientEndpoint:
+        if not server.may_hand_out(origin):
+            raise InvalidResponse(
+                f"Not asked: {origin} is neither the server "
+                "nor its public URL, which --public-url names."
+            )
+        plain = HostnameEndpoint(reactor, origin.host, origin.port, timeout=CONNECT_SECONDS)
+        if origin.scheme == "http":
+            return plain
+        return wrapClientTLS(StrictCreator(origin.host, root_for(server.ca_for(origin))), plain)
+
+    return endpoint_for
+
+
+@implementer(IAgent)
+class HttpSession:
+    """Kept connections, each for one request at a time: an agent of treq.
+
+    Each of ``tokens`` is sent to its origin, and to no other.
+    """
+
+    def __init__(
+        self, endpoint_for: EndpointFor, tokens: Mapping[Origin, str] = MappingProxyType({})
+    ) -> None:
+        self._endpoint_for = endpoint_for
+        self._tokens = tokens
+        self._connections: dict[Origin, list[HttpConnection]] = {}
+        self._root = ""
+        self._origin = Origin("", "", 0)
+        self._authority = b""
+
+    @inlineCallbacks
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Generator[Deferred[Any], Any, IResponse]:
+        """IAgent's, for treq: a compressed answer is InvalidResponse before its body is read."""
+        body = BytesIO()
+        if bodyProducer is not None:
+            yield bodyProducer.startProducing(cast(Any, body))
+        fields = b"".join(
+            b"%b: %b\r\n" % (name, value)
+            for name, values in (headers or Headers()).getAllRawHeaders()
+            for value in values
+            if name.lower() not in _OWN_FIELDS
+        )
+        if method not in (b"GET", b"HEAD"):
+            fields += b"Content-Length: %d\r\n" % len(body.getvalue())
+        sending = self.send(method, uri.decode("ascii"), fields, body.getvalue())
+        response = yield Deferred.fromCoroutine(sending)
+        response.refuse_compression()
+        return cast(IResponse, response)
+
+    async def send(
+        self,
+        method: bytes,
+        url: str,
+        fields: bytes = b"",
+        body: bytes = b"",
+        response: HttpResponse | None = None,
+    ) -> HttpResponse:
+        """The answer; redirects of GET and HEAD are followed, but never to another origin, which
+        would get the token, and whose answer would be believed.
+
+        ``response`` is an answer that has come already.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            response = response or await self._exchange(method, url, fields, body)
+            location = response.header(b"location")
+            if response.code not in _REDIRECTS or method not in (b"GET", b"HEAD") or not location:
+                return response
+            response.discard()
+            url, response = redirected(url, location), None
+        raise InvalidResponse(
+            f"More than {MAX_REDIRECTS} redirects: the server sends us in a circle."
+        )
+
+    async def check_sizes(
+        self, images: Sequence[Image], on_good: Callable[[], object]
+    ) -> HttpResponse | None:
+        """See :meth:`HttpConnection.check_sizes`: for as many images as are of the first's origin.
+
+        None also means that there is no connection to it yet.
+        """
+        self._locate(images[0].url)
+        connection = self._idle_connection(self._origin)
+        if connection is None:
+            return None
+        return await connection.check_sizes(self._authority, self._targets(images), on_good)
+
+    def close(self) -> None:
+        for connections in self._connections.values():
+            for connection in connections:
+                connection.loseConnection()
+        self._connections.clear()
+
+    def _locate(self, url: str) -> bytes:
+        """The target of a request, which goes to ``_origin`` as ``_authority``."""
+        root, target = split_url(url)
+        if root != self._root:
+            self._origin = origin_of(root)
+            self._root, self._authority = root, self._origin.authority.encode("ascii")
+        return target
+
+    def _targets(self, images: Sequence[Image]) -> Iterator[tuple[bytes, int]]:
+        for image in images:
+            root, target = split_url(image.url)
+            if root != self._root:
+                return
+            yield target, image.size
+
+    async def _exchange(self, method: bytes, url: str, fields: bytes, body: bytes) -> HttpResponse:
+        target = self._locate(url)
+        origin, authority = self._origin, self._authority
+        connection = self._idle_connection(origin)
+        if connection is not None:
+            try:
+                return await connection.request(method, authority, target, fields, body)
+            except ConnectionReset:
+                pass  # it was closed while idle, which is no failure of the server's
+        connection = await self._connect(origin)
+        return await connection.request(method, authority, target, fields, body)
+
+    def _idle_connection(self, origin: Origin) -> HttpConnection | None:
+        connections = [c for c in self._connections.get(origin, ()) if c.is_open]
+        idle = [connection for connection in connections if connection.is_idle]
+        for spare in idle[MAX_IDLE:]:
+            spare.loseConnection()
+        self._connections[origin] = connections
+        return idle[0] if idle else None
+
+    async def _connect(self, origin: Origin) -> HttpConnection:
+        try:
+            connection = await self._endpoint_for(origin).connect(_CONNECTIONS)
+        except Exception:
+            raise explain(Failure()) from None
+        connection = cast(HttpConnection, connection)
+        if token := self._tokens.get(origin):  # no white space, which could end the line
+            value = b" ".join(token.encode("utf-8", "surrogateescape").split())
+            connection.fields = b"Authorization: Bearer %b\r\n" % value  # RFC 6750 section 2.1
+        self._connections.setdefault(origin, []).append(connection)
+        return connection

@@ -1,0 +1,154 @@
+"""A request of the control API, from path and message to message, over treq."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+from treq import collect
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.web.iweb import IResponse
+
+from imgd import __version__
+from imgd.client.connection import HttpResponse
+from imgd.client.errors import ErrorResponse, InvalidResponse
+from imgd.client.retry import RequestTimeout, Retrier, parse_retry_after
+from imgd.client.trust import explain
+from imgd.client.urls import split_url
+from imgd.core import messages
+from imgd.core.messages import Problem
+
+MAX_BODY: Final = 32 << 20  # bytes; a page of 10,000 images with the longest names has some 15 MB
+MAX_LINE: Final = 1 << 20  # bytes
+T = TypeVar("T")
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiTransport:
+    """Asks a server through anything that has treq's ``request``.
+
+    ``base`` is its URL without a trailing slash; ``token`` goes along with every request, and these
+    go nowhere else. Errors are ClientErrors.
+    """
+
+    treq: Any
+    base: str
+    retrier: Retrier
+    token: str | None
+
+    async def request(
+        self, method: str, path: str, kind: type[T], body: object, deadline: float
+    ) -> T:
+        """The answer as a message of this kind; each try has so many seconds."""
+
+        async def attempt() -> bytes:
+            content = bytearray()
+            timeout = RequestTimeout[None](deadline, self.retrier.clock)
+            await self._in_time(timeout, self._exchange(method, path, body, _limited(content)))
+            return bytes(content)
+
+        return decode(await self.retrier.call(attempt), kind)
+
+    async def stream(self, path: str, on_line: Callable[[bytes], None], deadline: float) -> None:
+        """Hand the lines of an answer to ``on_line``; the deadline counts from the last that came.
+
+        It is not tried again, for lines would come twice.
+        """
+        rest = bytearray()
+
+        def split(data: bytes) -> None:
+            rest.extend(data)
+            *lines, last = rest.split(b"\n")
+            rest[:] = last
+            if len(rest) > MAX_LINE:
+                raise InvalidResponse(f"The server sent a line of more than {MAX_LINE} bytes.")
+            for line in lines:
+                timeout.reset()
+                if line:
+                    on_line(bytes(line))
+
+        timeout = RequestTimeout[None](deadline, self.retrier.clock)
+        await self._in_time(timeout, self._exchange("GET", path, None, split))
+        if rest:
+            on_line(bytes(rest))
+
+    async def _in_time(
+        self, timeout: RequestTimeout[None], exchange: Coroutine[Any, Any, None]
+    ) -> None:
+        try:
+            await timeout.watch(Deferred.fromCoroutine(exchange))
+        except Exception:
+            raise explain(Failure()) from None
+
+    async def _exchange(
+        self, method: str, path: str, body: object, take: Callable[[bytes], None]
+    ) -> None:
+        """Hand the body of a good answer to ``take``; any other answer is ErrorResponse."""
+        response = await self._send(method, path, body)
+        if response.code == 200:
+            await read_body(response, take)
+            return
+        content = bytearray()
+        await read_body(response, _limited(content))
+        raise self._error(response, content)
+
+    def _send(self, method: str, path: str, body: object) -> Deferred[IResponse]:
+        if not path.startswith("/") or path.startswith("//"):
+            raise InvalidResponse("The server names a page that is not on it.")
+        split_url(self.base + path)
+        headers = {"Accept": "application/json", "User-Agent": f"imgd/{__version__}"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        response: Deferred[IResponse] = self.treq.request(
+            method,
+            self.base + path,
+            headers=headers,
+            data=b"" if body is None else messages.encode(body),
+            allow_redirects=False,
+            unbuffered=True,
+        )
+        return response
+
+    def _error(self, response: IResponse, content: bytearray) -> ErrorResponse:
+        value = response.headers.getRawHeaders("Retry-After", [""])[0]
+        wait = parse_retry_after(value, self.retrier.clock.seconds())
+        try:
+            detail = msgspec.json.decode(content, type=Problem).detail
+        except _UNREADABLE:
+            detail = f"The server answers with status {response.code}."
+        return ErrorResponse(response.code, detail, wait)
+
+
+async def read_body(response: IResponse, take: Callable[[bytes], None]) -> None:
+    """Hand a body to ``take``; unless it is read to its end, the connection is closed."""
+    try:
+        await collect(response, take)
+    finally:
+        response = getattr(response, "original", response)  # treq wraps it
+        if isinstance(response, HttpResponse):
+            response.discard()
+
+
+def _limited(content: bytearray) -> Callable[[bytes], None]:
+    def take(data: bytes) -> None:
+        if len(content) + len(data) > MAX_BODY:
+            raise InvalidResponse(f"The server's answer is longer than {MAX_BODY} bytes.")
+        content.extend(data)
+
+    return take
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """An answer as a message of this kind, else InvalidResponse."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except _UNREADABLE as error:
+        raise InvalidResponse(
+            f"The server's answer is not what an imgd would say ({error}): is it one?"
+        ) from None

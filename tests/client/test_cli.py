@@ -1,0 +1,113 @@
+"""The command as a process: signals, exit statuses and streams."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import TestCase
+
+from imgd.host import instance_lock
+from tests.client.command_process import CommandProcess
+from tests.client.fake_imgd import FakeImgd, turn
+from tests.client.faulty import FaultyServer, answer
+
+
+class Processes(TestCase):
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir(parents=True)
+        self.imgd = FakeImgd(self)
+        self.env = {"IMGD_SERVER": self.imgd.url, "IMGD_STATE_DIR": str(self.folder / "state")}
+
+    def run_imgd(self, *words: str, **env: str) -> CommandProcess:
+        return CommandProcess(self, self.folder, *words, **{**self.env, **env})
+
+    async def test_statuses_and_streams(self) -> None:
+        """0, 1 and 2; stdout has the manifest's path, or the manifest, and nothing else."""
+        self.imgd.images("/data/frames", 3)
+        done = self.run_imgd("load", "/data/frames")
+        self.assertEqual(await done.ended, 0, done.err)
+        path = self.folder / done.out.removesuffix("\n")
+        self.assertEqual(path.parent, self.folder / "output" / "json")
+        self.assertEqual(json.loads(path.read_text())["count"], 3)
+        self.assertIn("frames: 3 images good", done.err)
+        done = self.run_imgd("load", "/data/frames", "--output", "-", "--quiet")
+        self.assertEqual((await done.ended, done.err), (0, ""))
+        self.assertEqual(json.loads(done.out)["count"], 3)
+        done = self.run_imgd("load", "/data/gone")
+        self.assertEqual((await done.ended, done.out), (1, ""))
+        done = self.run_imgd("load")
+        self.assertEqual((await done.ended, done.out), (2, ""))
+
+    async def interrupted(self, signal: str) -> CommandProcess:
+        """A load of 20 images, of which 5 are answered before the signal."""
+        self.imgd.images("/data/frames", 20)
+        self.imgd.held = []
+        command = self.run_imgd("load", "/data/frames", "--workers", "1", "--name", "ct")
+        for _ in range(5):
+            while not self.imgd.held:
+                await turn()
+            self.imgd.release()
+        while not self.imgd.held:
+            await turn()
+        command.handle.signalProcess(signal)
+        self.assertEqual(await command.ended, 1, command.err)
+        self.imgd.held = None
+        return command
+
+    async def test_interrupted_and_resumed(self) -> None:
+        """Ctrl-C and SIGTERM leave a whole manifest, and a command line that goes on with it."""
+        for signal in ("INT", "TERM"):
+            command = await self.interrupted(signal)
+            manifest = json.loads((self.folder / command.out.strip()).read_text())
+            self.assertEqual((manifest["success"], manifest["count"]), (False, 5))
+            self.assertIn("interrupted", manifest["message"])
+        hint = re.search(r"imgd (load --resume \S+)", command.err)
+        assert hint is not None
+        self.imgd.log.clear()
+        resumed = self.run_imgd(*hint[1].split())
+        self.assertEqual(await resumed.ended, 0, resumed.err)
+        self.assertEqual(len(self.imgd.checked), 15)
+        manifest = json.loads((self.folder / resumed.out.strip()).read_text())
+        self.assertEqual((manifest["success"], manifest["count"]), (True, 20))
+
+    async def test_deadline(self) -> None:
+        """``--deadline`` stops a load as Ctrl-C does, and says that it was that."""
+        self.imgd.images("/data/frames", 20)
+        self.imgd.held = []
+        command = self.run_imgd("load", "/data/frames", "--deadline", "0.5")
+        self.assertEqual(await command.ended, 1)
+        self.assertIn("not done within 0.5 seconds", command.err)
+        self.imgd.held = None
+
+    async def test_status_into_a_closed_pipe(self) -> None:
+        """Where nobody reads its results, the command ends quietly."""
+        command = self.run_imgd("status")
+        command.handle.closeStdout()
+        self.assertEqual((await command.ended, command.err), (1, ""))
+
+    async def test_env_file(self) -> None:
+        """In a folder whose ``.env`` moves the daemon's state, the daemon is found."""
+        (self.folder / "moved").mkdir(mode=0o700)
+        (self.folder / ".env").write_text("IMGD_STATE_DIR=moved\n")
+        held = instance_lock.acquire(str(self.folder / "moved"))
+        self.addCleanup(held.release)
+        held.publish([self.imgd.url], None)
+        command = CommandProcess(self, self.folder, "status")
+        self.assertEqual(await command.ended, 0, command.err)
+        self.assertIn(f"imgd 9.9 at {self.imgd.url}", command.out)
+
+    async def test_the_server_is_gone(self) -> None:
+        """A command ends with one line where there is no server."""
+        server = FaultyServer(answer())
+        await server.stop()
+        command = self.run_imgd("status", IMGD_SERVER=server.url)
+        self.assertEqual(await command.ended, 1)
+        self.assertEqual(
+            command.err,
+            "imgd: Nothing answers there: is the server running, and the port right?\n",
+        )
