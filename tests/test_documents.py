@@ -76,7 +76,13 @@ class CommandTests(SynchronousTestCase):
         first, second = blocks(text("README.md"), "sh")[:2]
         self.assertTrue(first.endswith("twistd -n imgd --port 8888\n"))
         self.assertIn("pip install .", first)
-        for word in ("ruff check", "ruff format --check", "mypy", "-W error", "trial tests"):
+        for word in (
+            "ruff check",
+            "ruff format --check",
+            "mypy",
+            "PYTHONWARNINGS=error",
+            "trial -j3 tests",
+        ):
             self.assertIn(word, second)
         if shutil.which("bash") is None:
             raise SkipTest("there is no bash on this machine")
