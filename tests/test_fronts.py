@@ -174,7 +174,7 @@ class FrontTests(DaemonCase):
     def test_nginx(self) -> None:
         """nginx's default proxy_pass: another user, HTTP/1.0, Host rewritten, no header added."""
         user_id("www-data")
-        daemon = shared_daemon("fronts", "--no-tls")
+        daemon = shared_daemon("plain", "--no-tls")
         for more in ("", 'proxy_http_version 1.1; proxy_set_header Connection "";'):
             conf, port = self.configure(NGINX, daemon, more)
             with self.front(program("nginx"), "-c", conf, port=port) as url:
@@ -183,7 +183,7 @@ class FrontTests(DaemonCase):
     def test_nginx_of_root(self) -> None:
         """nginx run by root as one process is root's: only HTTP/1.0 shows that it is a proxy."""
         user_id("root")
-        daemon = shared_daemon("fronts", "--no-tls")
+        daemon = shared_daemon("plain", "--no-tls")
         conf, port = self.configure(NGINX.replace("user www-data", "user root"), daemon)
         with self.front(program("nginx"), "-c", conf, port=port) as url:
             self.check(daemon, url)
@@ -198,7 +198,7 @@ class FrontTests(DaemonCase):
 
     def test_caddy(self) -> None:
         """Caddy, which adds headers, even if it runs as the daemon's own user."""
-        daemon = shared_daemon("fronts", "--no-tls")
+        daemon = shared_daemon("plain", "--no-tls")
         conf, port = self.configure(CADDY, daemon)
         caddy = (program("caddy"), "run", "--adapter", "caddyfile", "--config", conf)
         home = {"HOME": str(self.readable), "PATH": os.environ["PATH"]}
@@ -208,7 +208,7 @@ class FrontTests(DaemonCase):
     def test_haproxy(self) -> None:
         """HAProxy, which adds nothing and sends HTTP/1.1, or forwards raw TCP."""
         user_id("haproxy")
-        daemon = shared_daemon("fronts", "--no-tls")
+        daemon = shared_daemon("plain", "--no-tls")
         for mode in ("http", "tcp"):
             conf, port = self.configure(HAPROXY, daemon, mode)
             with self.front(program("haproxy"), "-db", "-f", conf, port=port) as url:
@@ -238,7 +238,7 @@ class FrontTests(DaemonCase):
         """``ssh -L`` of another user, through a real sshd."""
         name = "www-data"
         user_id(name)
-        daemon = shared_daemon("fronts", "--no-tls")
+        daemon = shared_daemon("plain", "--no-tls")
         for key in ("host", "client"):
             keygen = (program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "")
             self.run_it(*keygen, "-f", f"{self.readable}/{key}")
@@ -287,7 +287,7 @@ class UserTests(DaemonCase):
     def test_users(self) -> None:
         """The daemon's own user controls without the token, and no other user does."""
         other_user = user_id("www-data")
-        daemon = shared_daemon("fronts", "--no-tls")
+        daemon = shared_daemon("plain", "--no-tls")
         status, answer = self.ask(f"{daemon.url}timeout/5", other_user)
         self.assertEqual((status, "another user" in answer["detail"]), (403, True))
         bearer = ("-H", f"Authorization: Bearer {daemon.token}")

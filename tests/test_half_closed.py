@@ -86,7 +86,7 @@ class HalfClosedCase(DaemonCase):
 
 class PlainTests(HalfClosedCase):
     def start(self) -> Daemon:
-        return serve_files(shared_daemon("half-closed-plain", "--no-tls"))
+        return serve_files(shared_daemon("plain", "--no-tls"))
 
     def test_half_closed(self) -> None:
         """Whole requests get whole answers, in order; half a request gets none."""
@@ -143,7 +143,7 @@ class PlainTests(HalfClosedCase):
 
 class TLSTests(HalfClosedCase):
     def start(self) -> Daemon:
-        return serve_files(shared_daemon("half-closed-tls"))
+        return serve_files(shared_daemon("tls"))
 
     def client(self, daemon: Daemon, version: ssl.TLSVersion) -> OverMemory:
         """A TLS connection of this version."""

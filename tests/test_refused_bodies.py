@@ -13,7 +13,7 @@ HEAD = b"POST /unload HTTP/1.1\r\nHost: localhost\r\n"
 class RefusedBodyTests(DaemonCase):
     def test_curl(self) -> None:
         """curl shows the status and the detail, though it had 100 MB to send."""
-        daemon = shared_daemon("refused-bodies", "--no-tls")
+        daemon = shared_daemon("plain", "--no-tls")
         large = self.folder / "large"
         with large.open("wb") as file:
             file.truncate(LARGE)
@@ -35,7 +35,7 @@ class RefusedBodyTests(DaemonCase):
 
     def test_bounded(self) -> None:
         """A client that sends on regardless is cut off."""
-        daemon = shared_daemon("refused-bodies", "--no-tls")
+        daemon = shared_daemon("plain", "--no-tls")
         with socket.create_connection(("127.0.0.1", daemon.port), PATIENCE) as connection:
             connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % LARGE)
             with self.assertRaises(ConnectionError):
@@ -44,7 +44,7 @@ class RefusedBodyTests(DaemonCase):
 
     def test_silent(self) -> None:
         """A client that neither sends nor closes reads the end, and is closed by the deadline."""
-        daemon = shared_daemon("refused-bodies", "--no-tls")
+        daemon = self.daemon("--no-tls")
         with socket.create_connection(("127.0.0.1", daemon.port), PATIENCE) as connection:
             connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n")
             answer = b""

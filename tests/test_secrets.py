@@ -22,7 +22,7 @@ class SecretsTests(TestCase):
 
     def test_files_are_private(self) -> None:
         """Only their owner may read the secrets in the state folder, and the folder itself."""
-        state = shared_daemon("with-tls").ca.parent
+        state = shared_daemon("tls").ca.parent
         self.assertEqual(state.stat().st_mode & 0o777, 0o700)
         secret = [p for p in state.iterdir() if ".key" in p.name or p.name == "token"]
         self.assertEqual(
@@ -34,7 +34,7 @@ class SecretsTests(TestCase):
 
     def test_open_files_are_refused(self) -> None:
         """A start with a secret that others can read ends with status 1, and names the file."""
-        shutil.copytree(shared_daemon("with-tls").ca.parent, self.state)
+        shutil.copytree(shared_daemon("tls").ca.parent, self.state)
         for name in ("ca.key", "server.key", "links.key", "token", "catalog.sqlite3"):
             path = self.state / name
             path.chmod(0o644)

@@ -170,7 +170,7 @@ class RefusedStartTests(DaemonCase):
 
     def test_certificates(self) -> None:
         """A certificate and a key that do not belong together are refused."""
-        state = shared_daemon("with-tls").ca.parent
+        state = shared_daemon("tls").ca.parent
         error = self.refused(
             *("--port", "0", "--cert", str(state / "server.pem")),
             *("--key", str(state / "server-wildcard.key")),
