@@ -265,7 +265,8 @@ def shared_daemon(folder: str, *options: str) -> Daemon:
     """A daemon for all tests of this process that ask for it; it runs to the end of the process.
 
     ``folder`` names its folder in trial's temporary one, and belongs to one set of options. A test
-    may add files to ``output``, and changes nothing that others see. (trial calls no setUpClass.)
+    may add files to ``output``, and changes nothing that others see; one that waits for a line of
+    the log starts its own. (trial calls no setUpClass.)
     """
     daemon = Daemon(Path(folder).resolve(), *options)
     atexit.register(daemon.stop)
