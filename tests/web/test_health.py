@@ -50,5 +50,5 @@ class UnexpectedTests(ListCase):
         self.house.clock.advance(1)
         self.house.post("/unload")
         self.assertEqual(len(events), 2)
-        self.assertIn("and 4 more that were not told", formatEvent(events[1]))
+        self.assertIn("and 4 more that were not ", formatEvent(events[1]))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
