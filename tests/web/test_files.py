@@ -97,7 +97,7 @@ class FileTests(HouseCase):
         self.assertEqual(answer.status, 206)
         self.assertEqual(int(answer.headers["content-length"]), len(answer.body))
         kind = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode()
-        parts = message_from_bytes(kind + answer.body).get_payload()
+        parts: Any = message_from_bytes(kind + answer.body).get_payload()
         self.assertEqual(
             [(p["Content-Range"], p.get_payload(decode=True)) for p in parts],
             [
@@ -189,7 +189,7 @@ class FileTests(HouseCase):
                 self.assertLessEqual(modified, date)
 
     def test_link_inside(self) -> None:
-        """A link that stays below the root is served; one that leaves only where it is wanted."""
+        """A link that stays below the root is served; one that leaves only if that is set."""
         os.symlink(self.path, os.path.join(self.house.documents, "again.nii.gz"))
         self.assertEqual(self.house.ask("/again.nii.gz").body, self.body)
         folder = os.path.join(self.folder, "follows")
@@ -248,7 +248,7 @@ class MethodTests(HouseCase):
 
 class CorsTests(HouseCase):
     def test_listed(self) -> None:
-        """With a list, a listed origin is named, others are not, and caches are told."""
+        """With a list, a listed origin is named, others are not, and caches learn it."""
         house = House(os.path.join(self.folder, "c"), cors_origins=("https://viewer.example",))
         write(os.path.join(house.documents, "a.png"))
         for path in ("/a.png", "/missing", "/", "/a.png?x"):
@@ -475,14 +475,14 @@ class CollectionTests(HouseCase):
         )
         self.house.load(self.frames)
         self.house.clock.advance(0.5)
-        told = self.house.ask("/").json
-        self.assertEqual(told["current_directory"], self.frames)
-        self.assertEqual(told["image_list"], ["a.jpg", "b.png"])
-        self.assertRegex(told["load_time"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
-        self.assertRegex(told["auto_unload_at"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
-        self.assertEqual((told["timeout_minutes"], told["time_remaining"]), (30, "29m 59s"))
-        self.assertFalse(told["image_list_truncated"])
-        self.assertEqual(len(told["collections"]), 1)
+        status = self.house.ask("/").json
+        self.assertEqual(status["current_directory"], self.frames)
+        self.assertEqual(status["image_list"], ["a.jpg", "b.png"])
+        self.assertRegex(status["load_time"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
+        self.assertRegex(status["auto_unload_at"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
+        self.assertEqual((status["timeout_minutes"], status["time_remaining"]), (30, "29m 59s"))
+        self.assertFalse(status["image_list_truncated"])
+        self.assertEqual(len(status["collections"]), 1)
 
     def test_missing_directory(self) -> None:
         """A directory that vanished is kept, told as not available, and served when it is back."""
@@ -496,9 +496,9 @@ class CollectionTests(HouseCase):
 
     def test_health_and_assets(self) -> None:
         """Health, the CA and imgd's own assets are there for everyone, and nothing below them."""
-        told = self.house.ask("/health", peer=FAR).json
-        self.assertEqual((told["status"], told["service"]), ("healthy", "image-server"))
-        self.assertEqual(told["uptime_seconds"], 12.5)
+        status = self.house.ask("/health", peer=FAR).json
+        self.assertEqual((status["status"], status["service"]), ("healthy", "image-server"))
+        self.assertEqual(status["uptime_seconds"], 12.5)
         self.assertTrue(self.house.ask("/-/ca.pem").body.startswith(b"-----BEGIN CERTIFICATE"))
         self.assertEqual(self.house.ask("/-/style.css").status, 200)
         for path in ("/health/x", "/timeout/x/y", "/-/", "/-/x/style.css"):
