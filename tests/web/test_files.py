@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from email import message_from_bytes
 from email.utils import formatdate, parsedate_to_datetime
+from typing import Any
 
 from tests.fakes import TOKEN, Answer, House, parse_answer, write
 from tests.web.test_control import FAR, HouseCase
