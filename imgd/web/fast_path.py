@@ -99,8 +99,9 @@ class FastPath:
         file = self._files.get(head.target, now)
         if file is None:
             return None
-        if file.whole and head.method == b"GET" and not headers.conditions:  # most requests
-            status, file_headers, body, body_length = 200, file.whole, b"", file.representation.size
+        whole = file.whole
+        if whole and head.method == b"GET" and not headers.conditions:  # most requests
+            status, file_headers, body, body_length = 200, whole, b"", file.representation.size
         elif (chosen := self._choose(head.method, headers, file, now)) is not None:
             status, file_headers, body, body_length = chosen
         else:
