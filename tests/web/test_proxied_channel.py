@@ -97,7 +97,7 @@ class BoundTests(Case):
             self.assertEqual(self.status(self.ask(None)), 0)  # loopback itself has no bound
 
     def test_piecemeal(self) -> None:
-        """However a head arrives, its client counts, on the lane and on the tree."""
+        """However a head arrives, its client counts, on the fast path and on the tree."""
         for asked in (LISTING, SMALL):
             transport = self.house.connect(PROXY)
             for byte in f"\r\n{asked}X-Forwarded-For: 198.51.100.7\r\n\r\n".encode():
@@ -127,7 +127,7 @@ class BoundTests(Case):
 
 class LogTests(Case):
     def test_access_log(self) -> None:
-        """The access log shows the client, from the lane and from the tree, IPv6 too."""
+        """The access log shows the client, from the fast path and from the tree, IPv6 too."""
         for client in ("198.51.100.1", "2001:db8:9::1", "192.0.2.4"):
             for asked in (SMALL, "GET /health HTTP/1.1\r\nHost: localhost\r\n"):
                 self.ask(client, asked)
