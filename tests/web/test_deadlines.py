@@ -267,7 +267,7 @@ class SlowReaderTests(Case):
         self.assertFalse(fast.aborted or waiting.aborted or idle.aborted or idle.disconnecting)
 
     def test_answers_of_the_fast_path(self) -> None:
-        """What the fast path sends counts as what the tree sends: who takes enough of it is not slow."""
+        """What the fast path sends counts like what the tree sends: who takes enough is not slow."""
         write(os.path.join(self.house.documents, "a.jpg"), bytes(100_000))
         many = [self.connect(f"198.51.100.{number}") for number in range(13)]
         for _ in range(130):
@@ -306,7 +306,7 @@ class LimitTests(Case):
         self.assertEqual(told["reasons"], ["There are as many connections as there may be."])
 
     def test_idle_a_moment_ago(self) -> None:
-        """A connection makes room as soon as its answer is given, by the fast path or by the tree."""
+        """A connection makes room as soon as it is answered, by the fast path or by the tree."""
         write(os.path.join(self.house.documents, "a.jpg"), b"a" * 10)
         held = [self.house.connect(f"192.0.2.{n}") for n in range(3)]
         for transport in held:
