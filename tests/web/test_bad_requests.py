@@ -150,7 +150,7 @@ class PipelineTests(WireCase):
 
 class VersionTests(WireCase):
     def test_minor_versions(self) -> None:
-        """HTTP/1.2 is answered like 1.1, by the fast path and by the tree, and the connection lives;
+        """HTTP/1.2 is answered like 1.1, by the fast path and the tree, and the connection lives;
         the log says how it was read.
         """
         for target in (b"/a.txt", b"/health", b"http://localhost/a.txt"):

@@ -267,7 +267,7 @@ class SlowReaderTests(Case):
         self.assertFalse(fast.aborted or waiting.aborted or idle.aborted or idle.disconnecting)
 
     def test_answers_of_the_fast_path(self) -> None:
-        """What the fast path sends counts like what the tree sends: who takes enough is not slow."""
+        """What the fast path sends counts as what the tree sends: to take enough is not slow."""
         write(os.path.join(self.house.documents, "a.jpg"), bytes(100_000))
         many = [self.connect(f"198.51.100.{number}") for number in range(13)]
         for _ in range(130):
