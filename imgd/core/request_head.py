@@ -31,7 +31,7 @@ from imgd.core.urls import Url, parse_url
 METHODS: Final = frozenset(
     (b"GET", b"HEAD", b"POST", b"OPTIONS", b"PUT", b"DELETE", b"PATCH", b"TRACE", b"QUERY")
 )
-# Sections that are remembered, and how large they are at most: 5 MB of memory together, at worst.
+# Sections that are remembered, and how large they are at most: 6 MB of memory at worst.
 MAX_REMEMBERED: Final = 512
 MAX_REMEMBERED_OCTETS: Final = 2 * 1024
 MAX_REMEMBERED_FIELDS: Final = 32
