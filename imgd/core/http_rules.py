@@ -1,4 +1,4 @@
-"""What heads and trailers of requests have in common: grammar, limits, and what is wrong with them.
+"""The rules for header fields and trailers of requests: grammar, limits, and what is wrong.
 
 RFC 9110 and 9112, read strictly: parsers forgive, each in its own way, and whatever two of them
 read differently can smuggle a request past one of them.
@@ -7,12 +7,17 @@ read differently can smuggle a request past one of them.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, NamedTuple
+
+from imgd.core.urls import parse_authority
 
 MAX_LINE: Final = 8000  # octets of a request line: what RFC 9112 section 3 recommends to support
 MAX_SECTION: Final = 16 * 1024  # octets of a header section, its line ends too
 MAX_FIELDS: Final = 100
+# Digits of a Content-Length: more are a body that no limit allows, and no integer should hold.
+MAX_DIGITS: Final = 18
 
 TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # RFC 9110 section 5.6.2
 # A value is visible characters, obs-text, spaces and tabs (RFC 9110 section 5.5).
@@ -79,3 +84,53 @@ def check_trailers(section: bytes) -> HeadError | None:
     if error := check_characters(section):
         return error
     return check_field_lines(section.removesuffix(b"\r\n").split(b"\r\n"))
+
+
+def check_fields(values: Mapping[bytes, Sequence[bytes]], *, is_1_0: bool) -> HeadError | None:
+    """Why a head with these fields, by lower-case name, is refused; ``is_1_0``: of HTTP/1.0."""
+    return (
+        _check_host(values.get(b"host", ()), is_1_0=is_1_0)
+        or _check_coding(values.get(b"transfer-encoding"), is_1_0=is_1_0)
+        or _check_length(values)
+    )
+
+
+def _check_host(hosts: Sequence[bytes], *, is_1_0: bool) -> HeadError | None:
+    if not hosts:
+        return None if is_1_0 else bad("The Host header field is missing.")
+    if len(hosts) > 1:
+        return bad("There is more than one Host header field.")
+    if parse_authority(hosts[0].decode("latin-1")) is None:
+        return bad("The Host header field is malformed.")
+    return None
+
+
+def _check_coding(values: Sequence[bytes] | None, *, is_1_0: bool) -> HeadError | None:
+    """RFC 9112 sections 6.1, 6.3 and 7."""
+    if values is None or (not is_1_0 and values == [b"chunked"]):
+        return None
+    if is_1_0:
+        return bad("Transfer-Encoding has no meaning in HTTP/1.0.")
+    codings = [coding.strip(b" \t").lower() for v in values for coding in v.split(b",")]
+    names = [coding.partition(b";")[0].rstrip(b" \t") for coding in codings]
+    if b"" in names or b"chunked" in names[:-1] or (b"chunked" in names and names != codings):
+        return bad("Transfer-Encoding must end in 'chunked', once and without parameters.")
+    if codings != [b"chunked"]:
+        return HeadError(501, "The only transfer coding understood here is 'chunked'.")
+    return None
+
+
+def _check_length(values: Mapping[bytes, Sequence[bytes]]) -> HeadError | None:
+    """RFC 9110 section 8.6, and RFC 9112 section 6.3."""
+    lengths = values.get(b"content-length")
+    if lengths is None:
+        return None
+    if b"transfer-encoding" in values:
+        return bad("Content-Length and Transfer-Encoding are there together.")
+    if len(lengths) > 1:
+        return bad("There is more than one Content-Length header field.")
+    if not lengths[0].isdigit():
+        return bad("Content-Length is not a decimal number.")
+    if len(lengths[0]) > MAX_DIGITS:
+        return HeadError(413, "The body is too large.")
+    return None

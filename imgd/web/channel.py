@@ -101,15 +101,14 @@ class Channel(ConnectionState):
         data, self._rest = self._rest, b""
         self.has_pending_bytes = True
         head = self._reader.feed(data)
-        if head is None:
-            return False
-        if isinstance(head, HeadError):
+        if isinstance(head, RequestHead):
+            self._rest = self._reader.rest
+            if not self._answer(head):
+                self._hand_on(head)
+            return True
+        if head is not None:
             self.refuse(head)
-            return False
-        self._rest = self._reader.rest
-        if not self._answer(head):
-            self._hand_on(head)
-        return True
+        return False
 
     def _answer(self, head: RequestHead) -> bool:
         """Whether the fast path answered."""

@@ -99,14 +99,21 @@ class FastPath:
         file = self._files.get(head.target, now)
         if file is None:
             return None
-        chosen = self._choose(head.method, headers, file, now)
-        if chosen is None:
+        whole = file.whole
+        if whole and head.method == b"GET" and not headers.conditions:  # most requests
+            status, file_headers, body, body_length = 200, whole, b"", file.representation.size
+        elif (chosen := self._choose(head.method, headers, file, now)) is not None:
+            status, file_headers, body, body_length = chosen
+        else:
             return None
-        status, file_headers, body, body_length = chosen
         if self._log is not None:
             peer = channel.getPeer()
             self._log(FastPathRequest(head.method, head.target, status, body_length, headers, peer))
-        return b"".join((self._start(status, now), headers.policy, file_headers, body))
+        if int(now) != self._second:
+            self._second = int(now)
+            self._starts.clear()
+        start = self._starts.get(status) or self._start(status)
+        return b"".join((start, headers.policy, file_headers, body))
 
     def _read_headers(self, fields: HeaderFields) -> RequestHeaders | None:
         """What these fields ask; None if the tree must answer."""
@@ -138,8 +145,6 @@ class FastPath:
         is_get = method == b"GET"
         conditions = headers.conditions if is_get else headers.head_conditions
         if not conditions:
-            if is_get and file.whole:  # what most ask for
-                return 200, file.whole, b"", file.representation.size
             return self._whole(file, now) if is_get else (200, file.head, b"", 0)
         answer = plan(file.representation, conditions, now)
         if answer.status == 304:
@@ -157,16 +162,11 @@ class FastPath:
         whole = file.whole or self._files.whole(file, now)
         return (200, whole, b"", file.representation.size) if whole else None
 
-    def _start(self, status: int, now: float) -> bytes:
+    def _start(self, status: int) -> bytes:
         """Status line and date, made once a second."""
-        if int(now) != self._second:
-            self._second = int(now)
-            self._starts.clear()
-        start = self._starts.get(status)
-        if start is None:
-            date = datetimeToString(self._second)
-            start = b"HTTP/1.1 %d %b\r\nDate: %b\r\n" % (status, RESPONSES[status], date)
-            self._starts[status] = start
+        date = datetimeToString(self._second)
+        start = b"HTTP/1.1 %d %b\r\nDate: %b\r\n" % (status, RESPONSES[status], date)
+        self._starts[status] = start
         return start
 
 

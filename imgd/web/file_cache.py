@@ -86,8 +86,11 @@ class FileCache:
         """The file that a path without a query means now; None: ask the tree."""
         cached = self._cache.entries.get(target)
         if cached is not None:
-            if self._is_current(cached, now) and self._validator.is_same(
-                cached.path, cached.folder, cached.version
+            if (
+                # Not later than Date (RFC 9110 section 8.8.2.1): the wall clock can be set back.
+                cached.representation.modified <= now
+                and (cached.collection is None or self._is_loaded(cached.collection, cached.root))
+                and self._validator.is_same(cached.path, cached.folder, cached.version)
             ):
                 self._cache.touch(target)
                 return cached
@@ -128,16 +131,10 @@ class FileCache:
             whole = b"" if body is None else cached.head + body
             self._cache.put(key, replace(cached, whole=whole, may_keep=False))
 
-    def _is_current(self, cached: CachedFile, now: float) -> bool:
-        """Whether its collection is the one that is loaded now, and ``now`` is no earlier than its
-        Last-Modified (RFC 9110 section 8.8.2.1): the wall clock can be set back.
-        """
-        if cached.representation.modified > now:
-            return False
-        if cached.collection is None:
-            return True
-        loaded_collection = self._manager.get(cached.collection)
-        return loaded_collection is not None and loaded_collection.root is cached.root
+    def _is_loaded(self, collection: str, root: Root) -> bool:
+        """Whether this is the root of the collection that has the name now."""
+        loaded_collection = self._manager.get(collection)
+        return loaded_collection is not None and loaded_collection.root is root
 
     def _find(self, target: bytes, now: float) -> CachedFile | None:
         where = route(target)

@@ -27,8 +27,6 @@ from imgd.web.send import send
 class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children`
     """The files and folders of ``root``, below the request's ``route.base``."""
 
-    isLeaf = True
-
     def __init__(self, root: Root, folders: FolderListings) -> None:
         static.File.__init__(self, root.path)
         self._root = root

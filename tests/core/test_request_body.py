@@ -67,7 +67,7 @@ BAD: tuple[tuple[bytes, int], ...] = (
     (b"1\r\na\n", 400),
     (b"1\r\na0\r\n", 400),
     (b"1\r\na\r\r", 400),
-    # Room, told as soon as the size line is there
+    # Too large, refused as soon as the size line is there
     (b"10001\r\n", 413),
     (FULL + b"1\r\n", 413),
     (b"ffff\r\n" + bytes(0xFFFF) + b"\r\n2\r\n", 413),
@@ -96,8 +96,8 @@ def read(data: bytes, size: int) -> tuple[Body | HeadError | None, bytes]:
     """What a reader says to bytes that come so many at a time, and what it was not given."""
     reader = ChunkedReader(is_kept=True)
     for start in range(0, len(data), size):
-        if (found := reader.feed(data[start : start + size])) is not None:
-            return found, data[start + size :]
+        if (outcome := reader.feed(data[start : start + size])) is not None:
+            return outcome, data[start + size :]
     return None, b""
 
 
@@ -107,19 +107,19 @@ class ChunkedTests(SynchronousTestCase):
         for data, content in GOOD:
             for size in (len(data), len(data) + len(TAIL), 1, 7, 1000):
                 with self.subTest(data=data[:40], size=size):
-                    found, rest = read(data + TAIL, size)
-                    assert isinstance(found, Body), found
-                    self.assertEqual((found.content, found.rest + rest), (content, TAIL))
+                    outcome, rest = read(data + TAIL, size)
+                    assert isinstance(outcome, Body), outcome
+                    self.assertEqual((outcome.content, outcome.rest + rest), (content, TAIL))
 
     def test_bad(self) -> None:
         """Each is refused by its own bytes, however they come; nothing more is waited for."""
         for data, status in BAD:
             for size in (len(data), 1, 7):
                 with self.subTest(data=data[:40], size=size):
-                    found, _ = read(data, size)
-                    assert isinstance(found, HeadError), found
-                    self.assertEqual(found.status, status, found)
-                    self.assertTrue(found.reason.endswith("."))
+                    outcome, _ = read(data, size)
+                    assert isinstance(outcome, HeadError), outcome
+                    self.assertEqual(outcome.status, status, outcome)
+                    self.assertTrue(outcome.reason.endswith("."))
 
     def test_unfinished(self) -> None:
         """What can still become a body is neither refused nor whole."""
@@ -131,8 +131,8 @@ class ChunkedTests(SynchronousTestCase):
         """A body that nobody reads is read to its end under the same rules, and not kept."""
         reader = ChunkedReader(is_kept=False)
         self.assertEqual(reader.feed(FULL + END + TAIL), Body(b"", TAIL))
-        found = ChunkedReader(is_kept=False).feed(FULL + b"1\r\n")
-        self.assertEqual(isinstance(found, HeadError) and found.status, 413)
+        outcome = ChunkedReader(is_kept=False).feed(FULL + b"1\r\n")
+        self.assertEqual(isinstance(outcome, HeadError) and outcome.status, 413)
 
     @PROPERTY
     @given(
@@ -147,10 +147,10 @@ class ChunkedTests(SynchronousTestCase):
         """Good bodies are read as h11 reads them."""
         data = b"".join(b"%x%b\r\n%b\r\n" % (len(c), extension, c) for c in chunks)
         data += b"0" + extension + b"\r\n" + fields + b"\r\n"
-        found, _ = read(data, size)
-        assert isinstance(found, Body), found
-        self.assertEqual(found.content, h11_body(data))
-        self.assertEqual(found.content, b"".join(chunks))
+        outcome, _ = read(data, size)
+        assert isinstance(outcome, Body), outcome
+        self.assertEqual(outcome.content, h11_body(data))
+        self.assertEqual(outcome.content, b"".join(chunks))
 
     @PROPERTY
     @given(
@@ -190,12 +190,12 @@ class LengthTests(SynchronousTestCase):
         """So many octets are the body, and no more, however they come."""
         for size in (1, 4, 5, 6, 100):
             reader = LengthReader(5, is_kept=True)
-            data, found = b"hello" + TAIL, None
-            while found is None:
+            data, outcome = b"hello" + TAIL, None
+            while outcome is None:
                 piece, data = data[:size], data[size:]
-                found = reader.feed(piece)
-            assert isinstance(found, Body)
-            self.assertEqual((found.content, found.rest + data), (b"hello", TAIL))
+                outcome = reader.feed(piece)
+            assert isinstance(outcome, Body)
+            self.assertEqual((outcome.content, outcome.rest + data), (b"hello", TAIL))
 
     def test_dropped(self) -> None:
         """A body that nobody reads is not kept."""
@@ -233,8 +233,8 @@ class AnnouncedTests(SynchronousTestCase):
             (5, (), False, 0),
             (MAX_BODY + 1, (), False, 413),
         ):
-            found = check_announced(AnnouncedBody(length, types, waits=False), is_read=is_read)
-            self.assertEqual(0 if found is None else found.status, wanted, (length, types))
+            outcome = check_announced(AnnouncedBody(length, types, waits=False), is_read=is_read)
+            self.assertEqual(0 if outcome is None else outcome.status, wanted, (length, types))
 
     def test_reader(self) -> None:
         """Each framing has its reader."""

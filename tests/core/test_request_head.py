@@ -240,10 +240,10 @@ class CheckTests(SynchronousTestCase):
 
     def test_rows(self) -> None:
         """Each head is accepted or refused with the status that its section asks for."""
-        for section, head, wanted in ROWS:
+        for section, head, expected in ROWS:
             with self.subTest(section=section, head=head[:80]):
                 outcome = parse_head(head)
-                self.assertEqual(status(outcome), wanted, outcome)
+                self.assertEqual(status(outcome), expected, outcome)
 
     def test_no_end(self) -> None:
         """What has no empty line at its end is no head."""
@@ -263,8 +263,8 @@ class CheckTests(SynchronousTestCase):
 
     def test_same_as_h11(self) -> None:
         """What is accepted of the table is read by h11 as it was written."""
-        for section, head, wanted in ROWS:
-            if not wanted:
+        for section, head, expected in ROWS:
+            if not expected:
                 with self.subTest(section=section, head=head[:80]):
                     assert_same(self, head)
 
@@ -274,13 +274,13 @@ class HeadReaderTests(SynchronousTestCase):
 
     def test_in_pieces(self) -> None:
         """Whole, byte by byte, or in threes: a head comes to the same end."""
-        for section, head, wanted in ROWS:
+        for section, head, expected in ROWS:
             if head.startswith(b"\r\n"):
                 continue  # one empty line before a request is skipped
             for size in (len(head), 3, 1):
                 with self.subTest(section=section, head=head[:80], size=size):
                     outcome = feed(head, size)
-                    self.assertEqual(status(outcome), wanted, outcome)
+                    self.assertEqual(status(outcome), expected, outcome)
                     if isinstance(outcome, RequestHead):
                         self.assertEqual(outcome.raw, head)
 
@@ -316,10 +316,10 @@ class HeadReaderTests(SynchronousTestCase):
 
     def test_hopeless(self) -> None:
         """What can no longer become a head is refused at once, however long its client waits."""
-        for data, wanted in HOPELESS:
+        for data, expected in HOPELESS:
             for size in (len(data), 7, 1):
                 with self.subTest(data=data[:40], size=size):
-                    self.assertEqual(status(feed(data, size)), wanted)
+                    self.assertEqual(status(feed(data, size)), expected)
 
     def test_unfinished(self) -> None:
         """Every beginning of a good head is waited for, and kept within the limits."""
@@ -330,10 +330,10 @@ class HeadReaderTests(SynchronousTestCase):
 
 def read(head: bytes) -> RequestHead:
     """A head that passes the check, and so does what a parser sees of it."""
-    found = parse_head(head)
-    assert isinstance(found, RequestHead), found
-    assert isinstance(parse_head(found.without_framing()), RequestHead), found
-    return found
+    parsed = parse_head(head)
+    assert isinstance(parsed, RequestHead), parsed
+    assert isinstance(parse_head(parsed.without_framing()), RequestHead), parsed
+    return parsed
 
 
 class HeadTests(SynchronousTestCase):
@@ -344,14 +344,16 @@ class HeadTests(SynchronousTestCase):
             b"GET / HTTP/1.0\r\n\r\n",
             b"OPTIONS * HTTP/1.1\r\nhost:a\r\nX: b \r\nX:\r\n\r\n",
         ):
-            found = read(head)
-            self.assertEqual((found.without_framing(), found.body, found.url), (head, None, None))
+            parsed = read(head)
+            self.assertEqual(
+                (parsed.without_framing(), parsed.body, parsed.url), (head, None, None)
+            )
 
     def test_versions(self) -> None:
         """1.x is read as 1.1, and 1.0 stays."""
-        for version, wanted in ((b"1.2", b"1.1"), (b"1.9", b"1.1"), (b"1.1", b"1.1")):
+        for version, expected in ((b"1.2", b"1.1"), (b"1.9", b"1.1"), (b"1.1", b"1.1")):
             head = b"GET / HTTP/" + version + b"\r\nHost: a\r\n\r\n"
-            self.assertEqual(read(head).without_framing(), head.replace(version, wanted))
+            self.assertEqual(read(head).without_framing(), head.replace(version, expected))
 
     def test_absolute(self) -> None:
         """An absolute target becomes its path, and its authority the only Host."""
@@ -361,11 +363,11 @@ class HeadTests(SynchronousTestCase):
             (b"http://b:81?d", b"/?d", "http"),
             (b"http://b:81//c", b"//c", "http"),
         ):
-            found = read(b"GET " + target + b" HTTP/1.2\r\nX: y\r\nhOST: a\r\nZ: z\r\n\r\n")
-            wanted = b"GET " + path + b" HTTP/1.1\r\nHost: b:81\r\nX: y\r\nZ: z\r\n\r\n"
-            assert found.url is not None
-            self.assertEqual(found.without_framing(), wanted)
-            self.assertEqual((found.target, found.url.origin.scheme), (path, scheme))
+            parsed = read(b"GET " + target + b" HTTP/1.2\r\nX: y\r\nhOST: a\r\nZ: z\r\n\r\n")
+            expected = b"GET " + path + b" HTTP/1.1\r\nHost: b:81\r\nX: y\r\nZ: z\r\n\r\n"
+            assert parsed.url is not None
+            self.assertEqual(parsed.without_framing(), expected)
+            self.assertEqual((parsed.target, parsed.url.origin.scheme), (path, scheme))
 
     def test_is_plain(self) -> None:
         """Plain is a GET or HEAD of a path in HTTP/1.1, remembered or not."""
@@ -409,16 +411,16 @@ class HeadTests(SynchronousTestCase):
     def test_known_section(self) -> None:
         """With a section that is known, a request line is judged as strictly as ever."""
         read(GET + HOST + b"\r\n")
-        for section, head, wanted in ROWS:
+        for section, head, expected in ROWS:
             if head == line(head.partition(b"\r\n")[0]):
                 for _ in range(2):
                     outcome = HeadReader().feed(head)
-                    self.assertEqual(status(outcome), wanted, (section, head[:40]))
+                    self.assertEqual(status(outcome), expected, (section, head[:40]))
 
     def test_framing(self) -> None:
-        """What frames a body, and the expectation, are told, and are not seen by the parser."""
+        """What frames a body, and the expectation, are parsed, and hidden from twisted.web."""
         start = b"POST /a HTTP/1.1\r\nHost: a\r\n"
-        for fields, wanted in (
+        for fields, expected in (
             (b"Content-Length: 5\r\n", AnnouncedBody(5, (), False)),
             (b"content-length:007\t\r\nX: y\r\n", AnnouncedBody(7, (), False)),
             (b"Content-Length: 0\r\n", None),
@@ -435,18 +437,18 @@ class HeadTests(SynchronousTestCase):
                 AnnouncedBody(1, (b"a/b", b"c"), False),
             ),
         ):
-            found = read(start + fields + b"\r\n")
-            self.assertEqual((found.body, found.method), (wanted, b"POST"), fields)
+            parsed = read(start + fields + b"\r\n")
+            self.assertEqual((parsed.body, parsed.method), (expected, b"POST"), fields)
             for name in (b"content-length", b"transfer-encoding", b"expect"):
-                self.assertNotIn(name, found.without_framing().lower())
-            self.assertEqual(b"X: y" in fields, b"X: y" in found.without_framing())
+                self.assertNotIn(name, parsed.without_framing().lower())
+            self.assertEqual(b"X: y" in fields, b"X: y" in parsed.without_framing())
 
     def test_no_interim_answers(self) -> None:
         """A client of HTTP/1.0 waits for no 100, whatever it says; one of 1.2 does."""
         for version, waits in ((b"1.0", False), (b"1.1", True), (b"1.2", True)):
             head = b"POST / HTTP/" + version + b"\r\nHost: a\r\n"
-            found = read(head + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
-            self.assertEqual(found.body, AnnouncedBody(3, (), waits))
+            parsed = read(head + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+            self.assertEqual(parsed.body, AnnouncedBody(3, (), waits))
 
 
 WORDS = st.sampled_from(

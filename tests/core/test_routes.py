@@ -145,3 +145,27 @@ class PathTests(SynchronousTestCase):
         found = route(routes.file_path(name, names).encode())
         self.assertEqual((found.collection, found.is_file), (name, True))
         self.assertEqual((found.below or b"").decode(), routes.file_path(None, names)[1:])
+
+
+class SignedTests(SynchronousTestCase):
+    def test_redact(self) -> None:
+        """A link in a log cannot be used by who reads the log."""
+        ticket = "1800000000." + "A" * 43
+        for written, shown in (
+            (
+                f"https://a:8888/-/s/{ticket}/images/a.nii?download",
+                "/-/s/1800000000..../images/a.nii",
+            ),
+            (f"/-/s/1800000000-2.{'A' * 43}/images/", "/-/s/1800000000-2..../images/"),
+            ("/images/a.nii", "/images/a.nii"),
+        ):
+            redacted = routes.redact(written.encode()).decode()
+            self.assertIn(shown, redacted)
+            self.assertNotIn("AA", redacted)
+
+    def test_open(self) -> None:
+        """Where reading is private, only what tells of no file is open, in one spelling alone."""
+        for path in (b"/health", b"/-/", b"/-/ca.pem", b"/-/s/T/a"):
+            self.assertTrue(routes.is_open(path), path)
+        for path in (b"/", b"/health/", b"/%68ealth", b"/%2d/ca.pem", b"/-", b"/-x", b"/images/a"):
+            self.assertFalse(routes.is_open(path), path)

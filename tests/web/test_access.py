@@ -20,12 +20,12 @@ class OwnerTests(SynchronousTestCase):
 
     def house(self, user: int | OSError | None) -> House:
         def lookup(own: SocketAddress, other: SocketAddress) -> int | None:
-            self.asked.append((own, other))
+            self.lookups.append((own, other))
             if isinstance(user, OSError):
                 raise user
             return user
 
-        self.asked: list[tuple[SocketAddress, SocketAddress]] = []
+        self.lookups: list[tuple[SocketAddress, SocketAddress]] = []
         access = {"socket_owner": lookup, "own_users": {OWN, ROOT}}
         return House(os.path.abspath(self.mktemp()), access=access)
 
@@ -34,7 +34,7 @@ class OwnerTests(SynchronousTestCase):
         for user in (OWN, ROOT):
             self.assertEqual(self.house(user).post("/timeout/5").status, 200)
             ends = (SocketAddress("127.0.0.1", 50000), SocketAddress("127.0.0.1", 8888))
-            self.assertEqual(self.asked, [ends])
+            self.assertEqual(self.lookups, [ends])
 
     def test_others(self) -> None:
         """nginx as www-data, a socket that was closed, and a system that fails need it."""
@@ -47,21 +47,21 @@ class OwnerTests(SynchronousTestCase):
 
     def test_paths_of_the_host(self) -> None:
         """Who may not control sees no path of the host."""
-        for user, wanted in ((OWN, True), (WWW, False)):
+        for user, expected in ((OWN, True), (WWW, False)):
             house = self.house(user)
             house.load(house.documents)
-            told = house.ask("/").json["current_directory"]
-            self.assertEqual(told == os.path.realpath(house.documents), wanted)
-            self.assertEqual(os.path.isabs(told), wanted)
+            directory = house.ask("/").json["current_directory"]
+            self.assertEqual(directory == os.path.realpath(house.documents), expected)
+            self.assertEqual(os.path.isabs(directory), expected)
 
-    def test_asked_last(self) -> None:
+    def test_looked_up_last(self) -> None:
         """The system is asked for nobody whom the request itself gives away, and for no file."""
         house = self.house(OWN)
         house.post("/timeout/5", headers={"Via": "1.1 x"})
         house.post("/timeout/5", headers=BEARER)
         house.post("/timeout/5", peer="203.0.113.9")
         house.ask("/missing.png")
-        self.assertEqual(self.asked, [])
+        self.assertEqual(self.lookups, [])
 
 
 class UnknownOwnerTests(SynchronousTestCase):

@@ -1,4 +1,4 @@
-"""Bad requests over a connection: the strict check stands before the lane and twisted.web."""
+"""Bad requests over a connection: heads are parsed before the fast path and twisted.web."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class PipelineTests(WireCase):
 
 class VersionTests(WireCase):
     def test_minor_versions(self) -> None:
-        """HTTP/1.2 is answered like 1.1, from the lane and from the tree, and the connection lives;
+        """HTTP/1.2 is answered like 1.1, by the fast path and the tree, and the connection lives;
         the log says how it was read.
         """
         for target in (b"/a.txt", b"/health", b"http://localhost/a.txt"):

@@ -33,10 +33,11 @@ class ChannelTests(SynchronousTestCase):
         self.channel.makeConnection(self.transport)
 
     def answers(self) -> int:
-        return self.transport.value().count(b"HTTP/1.1 200 OK\r\n")
+        answers: bytes = self.transport.value()
+        return answers.count(b"HTTP/1.1 200 OK\r\n")
 
     def test_one_write(self) -> None:
-        """Head and body leave together, from the lane and from the resource tree."""
+        """Head and body leave together, from the fast path and from the resource tree."""
         for request in (ASK, ASK[:-2] + b"Expect: x\r\n\r\n", LISTING):
             del self.transport.writes[:]
             self.channel.dataReceived(request)

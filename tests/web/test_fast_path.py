@@ -1,4 +1,4 @@
-"""The fast lane says what the resource tree says, and never what was true before."""
+"""The fast path answers as the resource tree does, and never with what was true before."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from imgd.web.response_headers import HeaderPolicy
 from tests.fakes import Answer, House, Transport, write
 
 _DATE = re.compile(rb"\r\nDate: [^\r]*")
-LATER = 60.0  # seconds: every file of a test has rested when the lane asks the time
+LATER = 60.0  # seconds: every file of a test has settled by the clock of the fast path
 MEMORY = 1_000_000  # bytes
 
 
@@ -42,7 +42,7 @@ class CountingFastPath:
 
 
 def use_fast_path(house: House, memory: int = MEMORY, later: float = LATER) -> CountingFastPath:
-    """Give a house a lane for which every file has rested."""
+    """Give a house a fast path for which every file has settled."""
     documents = Root(
         os.path.realpath(house.documents),
         forbidden=(os.path.realpath(house.state_dir),),
@@ -118,7 +118,7 @@ HEADERS = st.sampled_from(
 
 
 class OneMeaningTests(SynchronousTestCase):
-    """A request is answered alike by the lane, by the tree, and however it arrives."""
+    """A request is answered alike by the fast path, by the tree, and however it arrives."""
 
     def setUp(self) -> None:
         folder = os.path.abspath(self.mktemp())
@@ -182,22 +182,22 @@ class OneMeaningTests(SynchronousTestCase):
         self.check(self.request(method, path, version, ["Host: localhost:8888", *headers]))
 
     def test_files(self) -> None:
-        """GET and HEAD of every path, bare, and those of files are answered by the lane."""
+        """GET and HEAD of every path, bare, and those of files are answered by the fast path."""
         for path in PATHS:
             for method in ("GET", "HEAD"):
                 self.check(self.request(method, path, "1.1", ["Host: localhost"]))
         for path in ("/a.jpg", "/images/c.jpg", "/collections/two/files/sub/e.nii.gz"):
             for headers in ([], [f"If-None-Match: {self.etag}"], ["Range: bytes=0-9"]):
                 before = self.fast_path.count
-                asked = self.request("GET", path, "1.1", ["Host: localhost", *headers])
-                self.through(self.fast_path, [asked])
+                request = self.request("GET", path, "1.1", ["Host: localhost", *headers])
+                self.through(self.fast_path, [request])
                 self.assertEqual(self.fast_path.count, before + 1, (path, headers))
 
     def test_ranges_of_a_large_file(self) -> None:
-        """A short range of a large file is answered by the lane, a long one by the tree."""
-        for wanted, by_fast_path in (("0-9", True), ("999990-", True), ("0-300000", False)):
+        """A short range of a large file is answered by the fast path, a long one by the tree."""
+        for expected, by_fast_path in (("0-9", True), ("999990-", True), ("0-300000", False)):
             request = self.request(
-                "GET", "/big.nii", "1.1", ["Host: localhost", f"Range: bytes={wanted}"]
+                "GET", "/big.nii", "1.1", ["Host: localhost", f"Range: bytes={expected}"]
             )
             self.check(request)
             before = self.fast_path.count
@@ -211,7 +211,7 @@ class ListedOriginsTests(OneMeaningTests):
     cors_origins = ("https://a.example",)
 
     def test_origins(self) -> None:
-        """A listed origin is named, another is not, and caches are told in both cases."""
+        """A listed origin is named, another is not, and caches learn it in both cases."""
         for origin, allowed in (("https://a.example", True), ("https://b.example", False)):
             request = self.request("GET", "/a.jpg", "1.1", ["Host: a", f"Origin: {origin}"])
             self.check(request)
@@ -274,7 +274,7 @@ _HOSTS = st.sampled_from(
 
 
 class StrictTests(SynchronousTestCase):
-    """The lane answers nothing that the strict check refuses, and so need not ask it."""
+    """The fast path answers nothing that the strict check refuses, and so need not ask it."""
 
     def answers(self, data: bytes) -> bool:
         """Whether the fast path answers these bytes, and nothing of them is left."""
@@ -415,7 +415,7 @@ class FreshTests(SynchronousTestCase):
         self.assertEqual(self.house.ask("/images/c.jpg").status, 400)
 
     def test_not_rested(self) -> None:
-        """A file written a moment ago is answered by the lane, each time from disk."""
+        """A file written a moment ago is answered by the fast path, each time from disk."""
         fast_path = use_fast_path(self.house, later=0.0)
         for body in (b"before", b"during", b"after!"):
             write(self.path, body)
@@ -423,7 +423,7 @@ class FreshTests(SynchronousTestCase):
         self.assertEqual(fast_path.count, 3)
 
     def test_no_memory(self) -> None:
-        """With a memory of 0 the lane answers all the same."""
+        """With a memory of 0 the fast path answers all the same."""
         fast_path = use_fast_path(self.house, memory=0)
         for _ in range(2):
             self.assertEqual(self.house.ask("/sub/a.jpg").body, b"before")

@@ -1,4 +1,4 @@
-"""What the lane keeps in memory is what a read would give, and no more than one entry a file."""
+"""What the fast path keeps in memory is what a read would give, with one entry for a file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from imgd.core.routes import RESERVED
 from imgd.errors import Unavailable
 from imgd.files import write_back
 from imgd.files.disk import Root
-from imgd.web.fast_path import FastPath
+from imgd.web.fast_path import DisabledFastPath, FastPath
 from imgd.web.file_cache import CachedFile, FileCache
-from imgd.web.memory_admission import MAX_WAITING
+from imgd.web.memory_admission import MAX_WAITING, Read
 from tests.fakes import Blocking, House, parse_answer, write
 from tests.files.test_write_back import SHARED_MEMORY, mapped, need_write_back, next_tick
-from tests.web.test_fast_path import MEMORY, DisabledFastPath, use_fast_path
+from tests.web.test_fast_path import MEMORY, use_fast_path
 
 LATER = 60.0  # seconds
 SIZE = 20_000
@@ -39,7 +39,7 @@ class MappedTests(SynchronousTestCase):
         self.addCleanup(self.house.clock.advance, 0)  # when files of a turn are closed
 
     def folder(self) -> str:
-        return os.path.abspath(self.mktemp())
+        return os.path.abspath(str(self.mktemp()))
 
     def check(self, memory: mmap.mmap) -> None:
         """Whole, in part, and through the tree, it is what stands in the file."""
@@ -48,7 +48,7 @@ class MappedTests(SynchronousTestCase):
         part = self.house.ask("/a.raw", headers={"Range": "bytes=0-99"})
         self.assertEqual((part.status, part.body), (206, memory[:100]))
         self.assertEqual(self.fast_path.count, before + 2)
-        fast_path, self.house.site.fast_path = self.fast_path, DisabledFastPath()  # type: ignore[assignment]
+        fast_path, self.house.site.fast_path = self.fast_path, DisabledFastPath()
         self.assertEqual(self.house.ask("/a.raw").body, bytes(memory))
         self.house.site.fast_path = fast_path  # type: ignore[assignment]
         self.house.clock.advance(0)
@@ -94,7 +94,7 @@ def remove_tree(path: str) -> None:
     os.rmdir(path)
 
 
-class KnownCase(SynchronousTestCase):
+class FileCacheCase(SynchronousTestCase):
     """Files that are known, with what is read of them in the test's hands."""
 
     def setUp(self) -> None:
@@ -109,7 +109,9 @@ class KnownCase(SynchronousTestCase):
     def add(self, name: str, data: bytes = bytes(SIZE)) -> str:
         return write(os.path.join(self.house.documents, name), data)
 
-    def files(self, memory: int = MEMORY, run_unawaited: Any = None) -> FileCache:
+    def files(
+        self, memory: int = MEMORY, run_unawaited: Any = None, read: Read | None = None
+    ) -> FileCache:
         root = Root(os.path.realpath(self.house.documents), hidden=RESERVED)
         return FileCache(
             root,
@@ -117,7 +119,7 @@ class KnownCase(SynchronousTestCase):
             memory,
             lambda f: self.house.clock.callLater(0, f),
             run_unawaited or self.aside.run_own,
-            self.read,
+            read or self.read,
         )
 
     def read(self, path: str, _stamp: object) -> bytes | None:
@@ -128,7 +130,7 @@ class KnownCase(SynchronousTestCase):
             return file.read()
 
     def ask(self, files: FileCache, target: bytes = b"/a.jpg") -> CachedFile:
-        """A GET as the lane makes it."""
+        """A GET as the fast path makes it."""
         known = files.get(target, self.now)
         assert known is not None
         whole = known.whole or files.whole(known, self.now)
@@ -137,7 +139,7 @@ class KnownCase(SynchronousTestCase):
         return known
 
 
-class KeepingTests(KnownCase):
+class KeepingTests(FileCacheCase):
     """When bytes are kept, and when they are not."""
 
     def test_second_request(self) -> None:
@@ -166,7 +168,7 @@ class KeepingTests(KnownCase):
         self.assertEqual(self.reads, ["a.jpg"])
 
     def test_cannot_be_kept(self) -> None:
-        """Where nothing can be promised of its bytes, it is asked for once, and read each time."""
+        """Where nothing can be promised of its bytes, it is read ahead once, and read each time."""
         self.can_keep = False
         files = self.files()
         known = [self.ask(files) for _ in range(5)][-1]
@@ -185,7 +187,7 @@ class KeepingTests(KnownCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_busy(self) -> None:
-        """A machine that has no time for it now is asked again by the next request."""
+        """A machine that has no time for it now is tried again by the next request."""
         answers: list[Any] = [fail(Unavailable("Later.")), fail(Unavailable("Later."))]
         files = self.files(
             run_unawaited=lambda f, *args: (
@@ -269,12 +271,11 @@ class KeepingTests(KnownCase):
     def test_real_read(self) -> None:
         """With the real way of reading it is kept, too, where the file system allows."""
         need_write_back(os.path.join(self.house.documents, "a.jpg"))
-        self.read = write_back.read  # type: ignore[method-assign]
-        files = self.files()
+        files = self.files(read=write_back.read)
         self.assertTrue([self.ask(files) for _ in range(3)][-1].whole)
 
 
-class SpellingTests(KnownCase):
+class SpellingTests(FileCacheCase):
     """A file has one entry, however its name is spelled."""
 
     def test_spellings(self) -> None:
@@ -320,7 +321,7 @@ class SpellingTests(KnownCase):
             self.assertIs(self.ask(files, target), entry)
 
 
-class ClockTests(KnownCase):
+class ClockTests(FileCacheCase):
     """A wall clock that is set back, and files of a time to come."""
 
     def last_modified(self, fast_path: FastPath) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ class LinkCase(SynchronousTestCase):
         self.assertTrue(url.startswith("https://localhost:8888/-/s/"), url)
         return url.removeprefix("https://localhost:8888")
 
-    def status(self, path: str, **more: object) -> int:
+    def status(self, path: str, **more: Any) -> int:
         """What a far reader without a token gets."""
         return self.house.ask(path, peer=FAR, **more).status
 
@@ -95,8 +96,8 @@ class PrivateTests(LinkCase):
         """What only some may read is kept by no cache that others share."""
         for path in ("/c.txt", "/images/a.nii.gz", "/nothing", "/images"):
             answer = self.house.ask(path, headers=BEARER)
-            wanted = "no-store" if answer.status == 404 else "private, no-cache"
-            self.assertEqual(answer.headers["cache-control"], wanted, path)
+            expected = "no-store" if answer.status == 404 else "private, no-cache"
+            self.assertEqual(answer.headers["cache-control"], expected, path)
         page = self.house.ask("/", headers={**BEARER, "Accept": "text/html"})
         self.assertEqual(page.headers["cache-control"], "private, no-cache")
         tag = {"If-None-Match": self.house.ask("/c.txt", headers=BEARER).headers["etag"]}
@@ -134,8 +135,8 @@ class SignedTests(LinkCase):
         for house in (self.house, House(os.path.join(self.folder, "open"))):
             write(os.path.join(house.documents, "sub", "c.txt"), b"text")
             for path, prefix in (("/sub/c.txt", False), ("/sub/", True), ("/sub", False)):
-                asked = {"path": path, "prefix": prefix}
-                url = house.post("/links", asked, headers=BEARER).json["url"]
+                message = {"path": path, "prefix": prefix}
+                url = house.post("/links", message, headers=BEARER).json["url"]
                 for headers in (
                     {"Accept": "text/html"},
                     {"Accept": "text/html", "Range": "bytes=0-1"},
@@ -161,17 +162,17 @@ class SignedTests(LinkCase):
     def test_a_week(self) -> None:
         """Without the token, a link lives a week at most: no stranger opens a daemon for long."""
         house = House(os.path.join(self.folder, "open"))
-        for expires, wanted in (
+        for expires, expected in (
             ("7d", 200),
             ("1w", 200),
             (604_801, 403),
             ("8d", 403),
             ("520w", 403),
         ):
-            asked = {"path": "/", "prefix": True, "expires": expires}
-            self.assertEqual(house.post("/links", asked).status, wanted, expires)
-            self.assertEqual(house.post("/links", asked, headers=BEARER).status, 200, expires)
-        self.assertIn("week", house.post("/links", asked).json["detail"])
+            message = {"path": "/", "prefix": True, "expires": expires}
+            self.assertEqual(house.post("/links", message).status, expected, expires)
+            self.assertEqual(house.post("/links", message, headers=BEARER).status, 200, expires)
+        self.assertIn("week", house.post("/links", message).json["detail"])
 
     def test_prefix(self) -> None:
         """A link to a folder reads its listing, its style, and what is below."""
@@ -188,11 +189,11 @@ class SignedTests(LinkCase):
     def test_everything(self) -> None:
         """A link to the root reads all there is, by the one URL map, and controls nothing."""
         link = self.link("/", prefix=True)
-        for path, wanted in (("", 200), ("c.txt", 200), ("images/a.nii.gz", 200), ("none", 404),
+        for path, expected in (("", 200), ("c.txt", 200), ("images/a.nii.gz", 200), ("none", 404),
                              ("collections/current/images", 200), ("timeout", 200),
                              ("load-directory", 405), ("links", 405), (".hidden", 404),
                              ("..%2f..%2fetc/passwd", 404), ("../../etc/passwd", 404)):  # fmt: skip
-            self.assertEqual(self.status(link + path), wanted, path)
+            self.assertEqual(self.status(link + path), expected, path)
         self.assertEqual(self.status(link + "timeout/5", method="POST"), 405)
 
     def test_no_nesting(self) -> None:
@@ -249,10 +250,14 @@ class SignedTests(LinkCase):
 
     def test_wrong_requests(self) -> None:
         """Each wrong request is a 400 that says what is wrong."""
-        for message in ({}, {"path": "/a", "url": "https://a/b"}, {"path": "a"}, {"path": "/../a"},
-                        {"path": "/-/ca.pem"}, {"url": "ftp://a/b"}, {"url": "b"}, {"path": 5},
-                        {"path": "/a", "expires": 0}, {"path": "/a", "expires": "soon"},
-                        {"path": "/a", "prefix": "yes"}, {"path": "/a#b\n"}, []):  # fmt: skip
+        path: dict[str, object] = {"path": "/a"}
+        bodies: tuple[object, ...] = (
+            *({}, [], {"path": "a"}, {"path": "/../a"}, {"path": "/-/ca.pem"}, {"path": 5}),
+            *({**path, "url": "https://a/b"}, {**path, "expires": 0}, {**path, "expires": "soon"}),
+            *({**path, "prefix": "yes"}, {"path": "/a#b\n"}, {"url": "ftp://a/b"}, {"url": "b"}),
+            *({"url": "https://u@a/b"}, {"url": "https://a?b"}, {"url": "https://a/b#c"}),
+        )
+        for message in bodies:
             answer = self.house.post("/links", message, headers=BEARER)
             self.assertEqual((answer.status, list(answer.json)), (400, ["detail"]), message)
         self.assertEqual(self.house.post("/links", {"path": "/a"}, peer=FAR).status, 403)

@@ -1,0 +1,31 @@
+"""What every resource has in common."""
+
+from __future__ import annotations
+
+from tests.web.test_control import HouseCase
+
+CORS = {"access-control-allow-origin", "access-control-expose-headers"}
+
+
+class MethodTests(HouseCase):
+    def test_other_methods(self) -> None:
+        """Other methods are a 405 that says which are allowed; OPTIONS is a 204 with CORS."""
+        self.house.load(self.frames)
+        for path in ("/", "/images/a.jpg", "/collections", "/health", "/missing", "/-/style.css"):
+            for method in ("PUT", "DELETE", "PATCH", "POST", "TRACE"):
+                with self.subTest(path=path, method=method):
+                    answer = self.house.ask(path, method)
+                    self.assertEqual(answer.status, 405)
+                    self.assertEqual(answer.headers["allow"], "GET, HEAD, OPTIONS")
+            answer = self.house.ask(path, "OPTIONS")
+            self.assertEqual((answer.status, answer.body), (204, b""))
+            self.assertEqual(
+                answer.headers["access-control-allow-methods"], "GET, HEAD, POST, OPTIONS"
+            )
+            self.assertEqual(
+                answer.headers["access-control-allow-headers"],
+                "Content-Type, Range, If-Range, If-None-Match, If-Modified-Since",
+            )
+            self.assertEqual(answer.headers["access-control-max-age"], "86400")
+            is_file = path in ("/images/a.jpg", "/missing")
+            self.assertEqual("access-control-allow-origin" in answer.headers, is_file)
