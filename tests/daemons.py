@@ -42,16 +42,16 @@ def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, 
 
 def twistd() -> str:
     """The twistd beside the interpreter that runs the tests."""
-    found = shutil.which("twistd", path=str(Path(sys.executable).parent)) or shutil.which("twistd")
-    if found is None:
+    path = shutil.which("twistd", path=str(Path(sys.executable).parent)) or shutil.which("twistd")
+    if path is None:
         raise SkipTest("there is no twistd beside this Python, nor on the PATH")
-    return found
+    return path
 
 
 class Daemon:
     """imgd under ``twistd -n``, in ``folder``, on free ports, with its state in ``folder/state``.
 
-    Gives what its log said at start; the log goes on in ``lines``.
+    ``lines`` are those of its log.
     """
 
     def __init__(
@@ -99,8 +99,8 @@ class Daemon:
             if re.search(pattern, line):
                 return line
 
-    def _said(self, pattern: re.Pattern[str]) -> list[re.Match[str]]:
-        return [found for line in self.lines if (found := pattern.search(line))]
+    def _matches(self, pattern: re.Pattern[str]) -> list[re.Match[str]]:
+        return [match for line in self.lines if (match := pattern.search(line))]
 
     @property
     def pid(self) -> int:
@@ -110,7 +110,7 @@ class Daemon:
     @property
     def url(self) -> str:
         """Where to open it, with a slash at the end."""
-        return self._said(READY)[0][1]
+        return self._matches(READY)[0][1]
 
     @property
     def port(self) -> int:
@@ -120,7 +120,7 @@ class Daemon:
     @property
     def listening(self) -> list[tuple[str, str]]:
         """Every listener: its URL and its address."""
-        return [(found[1], found[2]) for found in self._said(_LISTENING)]
+        return [(match[1], match[2]) for match in self._matches(_LISTENING)]
 
     @property
     def http_url(self) -> str:
@@ -130,12 +130,12 @@ class Daemon:
     @property
     def ca(self) -> Path:
         """The CA certificate's file."""
-        return Path(self._said(_CA)[0][1])
+        return Path(self._matches(_CA)[0][1])
 
     @property
     def token(self) -> str:
         """What is in the file that the log names."""
-        return Path(self._said(_TOKEN)[0][1]).read_text("ascii").strip()
+        return Path(self._matches(_TOKEN)[0][1]).read_text("ascii").strip()
 
     def tls(self) -> ssl.SSLContext:
         """A client's context as strict as Python has it, which trusts this daemon's CA alone."""
@@ -225,7 +225,7 @@ class Background:
     @property
     def url(self) -> str:
         """Where to open it."""
-        return next(found[1] for line in self.log() if (found := READY.search(line)))
+        return next(match[1] for line in self.log() if (match := READY.search(line)))
 
     def wait_for_end(self) -> bool:
         """Whether the daemon has ended before patience did."""

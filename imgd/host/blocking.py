@@ -20,12 +20,12 @@ T = TypeVar("T")
 class RunBlocking(Protocol):
     """``BlockingRunner.run`` and ``ask``: the result of ``f(*args)``, called on a thread.
 
-    ``place`` is the directory that the call waits for. Of one ``key`` (the place, if none is given)
-    one call runs at a time. Unavailable if the directory does not answer.
+    Of one ``key`` (the directory that the call waits for, if none is given) one call runs at a
+    time. Unavailable if the directory does not answer.
     """
 
     def __call__(
-        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+        self, directory: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
     ) -> Deferred[T]: ...
 
 
@@ -46,21 +46,21 @@ class BlockingRunner:
 
         self._readers = workers(max_active=READERS)
         self._quick = workers(max_running=QUICK, max_abandoned=QUICK)
-        self._internal = workers(max_active=4, max_per_place=1, max_abandoned=4)
-        self._unawaited = workers(max_active=1, max_per_place=1, max_running=1, max_abandoned=1)
+        self._internal = workers(max_active=4, max_per_resource=1, max_abandoned=4)
+        self._unawaited = workers(max_active=1, max_per_resource=1, max_running=1, max_abandoned=1)
         self._lanes = (self._readers, self._quick, self._internal, self._unawaited)
 
     def run(
-        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+        self, directory: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
     ) -> Deferred[T]:
         """Run what reads this directory, however long that takes."""
-        return self._readers.run(place, f, *args, key=key)
+        return self._readers.run(directory, f, *args, key=key)
 
     def ask(
-        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+        self, directory: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
     ) -> Deferred[T]:
         """Run a quick question about this directory: is it there, has it changed?"""
-        return self._quick.run(place, f, *args, key=key)
+        return self._quick.run(directory, f, *args, key=key)
 
     def run_internal(self, key: str, f: Callable[..., T], *args: Any) -> Deferred[T]:
         """Run what waits for the daemon's own files; of one ``key`` one at a time."""
@@ -70,10 +70,10 @@ class BlockingRunner:
         """Run what nobody waits for: one piece at a time, and no fault if it is slow."""
         return self._unawaited.run("", f, *args)
 
-    def slow_places(self) -> list[str]:
+    def unresponsive(self) -> list[str]:
         """The directories, and keys of internal work, that have not answered for a while."""
         lanes = (self._readers, self._quick, self._internal)
-        return sorted(set().union(*(lane.slow_places() for lane in lanes)))
+        return sorted(set().union(*(lane.unresponsive() for lane in lanes)))
 
     def tick(self) -> None:
         """Abandon what is overdue. Called every second."""

@@ -99,7 +99,7 @@ def default_state_dir(environ: Mapping[str, str]) -> str:
 
 
 def _refuse_foreign(state_dir: str) -> None:
-    """StartError where the folder is not this process's; Windows has no such owners."""
+    """StartError if the folder is not this process's; Windows has no such owners."""
     if not hasattr(os, "geteuid"):
         return
     try:

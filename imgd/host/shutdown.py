@@ -30,7 +30,7 @@ class Shutdown:
         self._is_stopping = False
 
     def install(self) -> None:
-        """Take the place of the reactor's handlers once it runs; on the main thread."""
+        """Replace the reactor's handlers once it runs; on the main thread."""
         for name in SIGNALS:
             signal.signal(getattr(signal, name), self._handle)
 
