@@ -183,7 +183,10 @@ class CollectionManager:
                     timed = loaded.collection.with_timer(minutes, now)
                     self._registry.put(replace(loaded, collection=timed))
             self._schedule()
-        self.log.info("Timers are {minutes} minutes from now on", minutes=minutes or "no")
+        if minutes:
+            self.log.info("Timeout set to {minutes} minutes, timers restarted", minutes=minutes)
+        else:
+            self.log.info("Timeout disabled, timers stopped")
 
     def restore(self) -> None:
         """Restore what was loaded when the daemon last ran, each with the time it has left.

@@ -47,11 +47,11 @@ class Shutdown:
     def stop(self, name: str) -> None:
         """Stop, or the second time stop at once; ``name`` is the signal's."""
         if self._is_stopping:
-            self.log.info("Received {name} again: ending at once", name=name)
+            self.log.info("Received {name} again: stopping at once", name=name)
             self._abort_now()
         else:
             self._is_stopping = True
-            self.log.info("Received {name}: ending when what is under way is done", name=name)
+            self.log.info("Received {name}: stopping when transfers under way are done", name=name)
             self._reactor.stop()
 
 

@@ -133,7 +133,7 @@ class PolicyTests(FolderCase):
             self.assertRaises(NotFound, disk.open_file, root, path)
 
     def test_no_directory(self) -> None:
-        """Missing, no directory and unreadable are different errors, with the name that was given."""
+        """Missing, no directory and unreadable are different errors, with the given name."""
         self.link("dangling", "gone")
         self.link("loop", "loop")
         missing = ["not there", "file.png/x", "dangling", "loop", "x" * 300, "a\0b", "\ud800"]
