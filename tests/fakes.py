@@ -121,7 +121,7 @@ class Blocking:
         self._waiting: list[tuple[Deferred[Any], Any]] = []
 
     def __call__(
-        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+        self, directory: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
     ) -> Deferred[T]:
         return self.run_own(f, *args)
 

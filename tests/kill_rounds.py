@@ -1,6 +1,6 @@
 """Kill a daemon right after it acknowledged a change, start it again, and see what is there.
 
-``python -m tests.kill_rounds 100`` does it 100 times and tells how often all was there.
+``python -m tests.kill_rounds 100`` does it 100 times and prints how often all was there.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def ask(daemon: Daemon, method: str, path: str, message: object = None) -> Any:
 
 def collections(daemon: Daemon) -> dict[str, Any]:
     """COLLECTION of the contract, by name."""
-    return {told["name"]: told for told in ask(daemon, "GET", "/collections")["collections"]}
+    return {item["name"]: item for item in ask(daemon, "GET", "/collections")["collections"]}
 
 
 class Rounds:
@@ -64,7 +64,7 @@ class Rounds:
     def run(self) -> None:
         """Start, see that all is there, change something, and kill in that very moment.
 
-        AssertionError where something is missing. Now and then a change is asked for that has not
+        AssertionError if something is missing. Now and then a change is asked for that has not
         been acknowledged when the kill comes: it may be there or not.
         """
         daemon = start(self.folder)
@@ -86,10 +86,10 @@ class Rounds:
 
     def directory(self, name: str) -> str:
         """A directory of 1 to 4 images."""
-        place = os.path.join(self.folder, f"{name}-{self.number % 4}")
+        folder = os.path.join(self.folder, f"{name}-{self.number % 4}")
         for image in range(self.number % 4 + 1):
-            write(os.path.join(place, f"{image}.png"))
-        return place
+            write(os.path.join(folder, f"{image}.png"))
+        return folder
 
     def load(self, daemon: Daemon, name: str) -> None:
         """Load, with a timer or without; done when it was acknowledged."""
@@ -110,21 +110,21 @@ class Rounds:
 
     def check(self, daemon: Daemon) -> None:
         """All that was acknowledged is there, with the time it had, and it is served."""
-        found = collections(daemon)
-        found.pop("unanswered", None)
-        assert found.keys() == self.acknowledged.keys(), (found, self.acknowledged)
-        for name, wanted in self.acknowledged.items():
-            there = found[name]
+        present = collections(daemon)
+        present.pop("unanswered", None)
+        assert present.keys() == self.acknowledged.keys(), (present, self.acknowledged)
+        for name, expected in self.acknowledged.items():
+            actual = present[name]
             for key in ("directory", "recursive", "image_count", "loaded_at", "current"):
-                assert there[key] == wanted[key], (there, wanted)
-            assert there["available"] is True
-            assert _apart(there["expires_at"], wanted["expires_at"]) <= 1.0, (there, wanted)
+                assert actual[key] == expected[key], (actual, expected)
+            assert actual["available"] is True
+            assert _apart(actual["expires_at"], expected["expires_at"]) <= 1.0, (actual, expected)
             listed = ask(daemon, "GET", f"/collections/{name}/images")
-            assert listed["count"] == wanted["image_count"], (listed, wanted)
+            assert listed["count"] == expected["image_count"], (listed, expected)
 
 
 def _apart(one: str | None, other: str | None) -> float:
-    """How many seconds are between two times; they are told by whole seconds, cut."""
+    """How many seconds are between two times; they are given in whole seconds, cut."""
     if one is None or other is None:
         return 0.0 if one is other else float("inf")
     return abs((datetime.fromisoformat(one) - datetime.fromisoformat(other)).total_seconds())

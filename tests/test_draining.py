@@ -56,7 +56,7 @@ class DrainTests(DaemonCase):
         self.assertIn(b"200 OK", idle.recv(65536))
         transfers = self.under_way(daemon, 200)
         daemon.signal(signal.SIGTERM)
-        daemon.wait_for("ending when what is under way is done")
+        daemon.wait_for("stopping when transfers under way are done")
         self.assertEqual(idle.recv(1), b"", "an idle connection is closed")
         expected = (self.folder / "root" / "large.bin").read_bytes()
         whole_count = 0
@@ -85,7 +85,7 @@ class DrainTests(DaemonCase):
         daemon = self.start()
         transfers = self.under_way(daemon, 3)
         daemon.signal(signal.SIGTERM)
-        daemon.wait_for("ending when what is under way is done")
+        daemon.wait_for("stopping when transfers under way are done")
         daemon.signal(signal.SIGTERM)
         daemon.wait_for("Ended 3 requests that were not done")
         self.assertEqual(daemon.stop(), 0)

@@ -89,14 +89,14 @@ class FaultCase(DaemonCase):
 
     def health(self, daemon: Daemon) -> list[str]:
         """The reasons why not all is well."""
-        status, told = self.ask(daemon, "/health")
+        status, body = self.ask(daemon, "/health")
         self.assertEqual(status, 200)
-        self.assertEqual(told["status"], "degraded" if "reasons" in told else "healthy")
-        reasons: list[str] = told.get("reasons", [])
+        self.assertEqual(body["status"], "degraded" if "reasons" in body else "healthy")
+        reasons: list[str] = body.get("reasons", [])
         return reasons
 
     def until_healthy(self, daemon: Daemon) -> None:
-        """Recovery needs no restart: the log says so, and nothing else was said meanwhile."""
+        """Recovery needs no restart: the log says so, and nothing else meanwhile."""
         daemon.wait_for("Recovered")
         self.assertEqual(self.health(daemon), [])
         self.assert_logged_once(daemon)
@@ -111,7 +111,7 @@ class FaultCase(DaemonCase):
 
 class StraceTests(FaultCase):
     def test_no_descriptor_for_a_file(self) -> None:
-        """Where no file can be opened it is 503 and not 404, said once; then all is well again."""
+        """If no file can be opened it is 503 and not 404, logged once; then all is well again."""
         daemon = self.start()
         injection = self.inject(daemon, "openat:error=EMFILE")
         for _ in range(20):
@@ -123,7 +123,7 @@ class StraceTests(FaultCase):
         self.assert_logged_once(daemon)
 
     def test_no_descriptor_for_a_connection(self) -> None:
-        """Where no connection can be accepted it is said once, and those after it get in."""
+        """If no connection can be accepted that is logged once, and those after it get in."""
         daemon = self.start()
         injection = self.inject(daemon, "accept4:error=EMFILE:when=1..200", "accept:error=EMFILE")
         for _ in range(20):
@@ -137,7 +137,7 @@ class StraceTests(FaultCase):
 
     def test_read_error(self) -> None:
         """A file that cannot be read to its end ends the connection, so that nobody takes it for
-        whole; said once.
+        whole; logged once.
         """
         daemon = self.start()
         injection = self.inject(daemon, "sendfile:error=EIO:when=3+", "pread64:error=EIO:when=3+")
@@ -175,8 +175,8 @@ class StraceTests(FaultCase):
         self.assertEqual(self.ask(daemon, "/load-directory", frames)[0], 200)
         injection = self.inject(daemon, "pwrite64:error=ENOSPC", "fsync:error=ENOSPC")
         for _ in range(5):
-            status, told = self.ask(daemon, "/load-directory", {**frames, "name": "more"})
-            self.assertEqual((status, "disk" in told["detail"]), (503, True), told)
+            status, body = self.ask(daemon, "/load-directory", {**frames, "name": "more"})
+            self.assertEqual((status, "disk" in body["detail"]), (503, True), body)
         self.assertEqual(self.ask(daemon, "/a.txt")[0], 200)
         self.assertEqual(len(self.health(daemon)), 1)
         names = [c["name"] for c in self.ask(daemon, "/collections")[1]["collections"]]
@@ -218,20 +218,22 @@ class StraceTests(FaultCase):
         self.until_healthy(daemon)
 
     def test_collection_that_hangs(self) -> None:
-        """A collection whose directory does not even say whether it is there is told as away; the
+        """A collection whose directory does not even say whether it is there counts as away; the
         status and the other collections are answered.
         """
         daemon = self.start()
         other = samples.frames(self.folder / "other")
-        for name, place in (("current", self.root / "frames"), ("other", other)):
-            order = {"directory": str(place), "name": name}
-            self.assertEqual(self.ask(daemon, "/load-directory", order)[0], 200)
+        for name, directory in (("current", self.root / "frames"), ("other", other)):
+            spec = {"directory": str(directory), "name": name}
+            self.assertEqual(self.ask(daemon, "/load-directory", spec)[0], 200)
         hangs = self.inject(
             daemon, *(f"?{call}:delay_enter=30s" for call in STATS), path=str(self.root / "frames")
         )
         for path in ("/", "/collections", "/"):
-            told = {c["name"]: c["available"] for c in self.ask(daemon, path)[1]["collections"]}
-            self.assertEqual(told, {"current": False, "other": True})
+            available = {
+                c["name"]: c["available"] for c in self.ask(daemon, path)[1]["collections"]
+            }
+            self.assertEqual(available, {"current": False, "other": True})
         self.assertEqual(self.ask(daemon, "/")[1]["image_count"], 13)
         self.assertEqual(self.ask(daemon, "/collections/other/images")[0], 200)
         hangs.end()
@@ -300,15 +302,15 @@ class ClockTests(FaultCase):
         """Deadlines run on when the wall clock jumps by a day, back or forward; nobody who is in
         time is cut off, and who is not, is.
         """
-        found = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-        if not found:
+        libraries = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+        if not libraries:
             raise SkipTest("there is no libfaketime on this machine")
-        told = self.folder / "clock"
+        clock_file = self.folder / "clock"
         self.folder.mkdir(exist_ok=True)
-        told.write_text("+0")
+        clock_file.write_text("+0")
         env = {
-            "LD_PRELOAD": str(found[0]),
-            "FAKETIME_TIMESTAMP_FILE": str(told),
+            "LD_PRELOAD": str(libraries[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(clock_file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
@@ -316,9 +318,9 @@ class ClockTests(FaultCase):
         for jump in ("-86400", "+86400", "+0"):
             with socket.create_connection(("127.0.0.1", daemon.port), PATIENCE) as slow:
                 slow.sendall(b"GET /a.txt HTTP/1.1\r\n")
-                fresh = told.with_suffix(".new")
+                fresh = clock_file.with_suffix(".new")
                 fresh.write_text(jump)
-                fresh.rename(told)
+                fresh.rename(clock_file)
                 self.assertEqual(self.ask(daemon, "/a.txt")[0], 200)
                 answer = slow.recv(65536)
                 self.assertIn(b"408 Request Timeout", answer)
@@ -364,9 +366,9 @@ class StateFolderTests(FaultCase):
         changes: list[tuple[str, object]] = [("/load-directory", {**frames, "name": "more"})]
         changes += [("/unload", {})] if loaded else []
         changes += [("/timeout/5", {}), ("/links/revoke", {})]
-        for path, body in changes:
-            status, told = self.ask(daemon, path, body)
-            self.assertEqual((status, "deleted or replaced" in told["detail"]), (503, True), told)
+        for path, order in changes:
+            status, body = self.ask(daemon, path, order)
+            self.assertEqual((status, "deleted or replaced" in body["detail"]), (503, True), body)
         self.assertEqual(len(self.health(daemon)), 1)
         names = [c["name"] for c in self.ask(daemon, "/collections")[1]["collections"]]
         self.assertEqual(names, loaded)
@@ -398,8 +400,8 @@ class AuthorityTests(DaemonCase):
         self.assertEqual(daemon.ca.read_bytes(), ca)
 
     def status(self, daemon: Daemon) -> str:
-        told: str = json.loads(self.get(daemon, "/health"))["status"]
-        return told
+        status: str = json.loads(self.get(daemon, "/health"))["status"]
+        return status
 
     def test_refused_name(self) -> None:
         """A start with a name that the CA does not permit ends with status 1 and one line."""
@@ -407,9 +409,11 @@ class AuthorityTests(DaemonCase):
         options = ("--port", "0", "--state-dir", str(self.folder / "state"))
         done = run(self.folder, "-n", "--pidfile=", "imgd", *options, "--tls-name", "a.example")
         self.assertEqual(done.returncode, 1)
-        said = done.stdout + done.stderr
-        self.assertIn("does not permit a.example (--tls-name, --host): leave it out, or move", said)
-        self.assertNotIn("Traceback", said)
+        output = done.stdout + done.stderr
+        self.assertIn(
+            "does not permit a.example (--tls-name, --host): leave it out, or move", output
+        )
+        self.assertNotIn("Traceback", output)
 
 
 class FullLogTests(FaultCase):
@@ -430,5 +434,5 @@ class FullLogTests(FaultCase):
         daemon.wait_for("Recovered")
         self.assertEqual(self.health(daemon), [])
         daemon.stop()
-        told = [line for line in daemon.lines if "access log" in line.lower()]
-        self.assertLessEqual(len(told), 4, told)
+        lines = [line for line in daemon.lines if "access log" in line.lower()]
+        self.assertLessEqual(len(lines), 4, lines)

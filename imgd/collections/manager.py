@@ -10,56 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from imgd.collections import scan
+from imgd.collections import restore, scan
 from imgd.collections.deadline_timer import ClockDrift, DeadlineTimer
 from imgd.collections.index_reader import IndexReader
 from imgd.collections.policy import DirectoryPolicy
-from imgd.collections.registry import (
-    CollectionRegistry,
-    LoadedCollection,
-    LoadSpec,
-    from_store,
-    reason_to_discard,
-    seconds_left,
-    to_store,
-)
+from imgd.collections.registry import CollectionRegistry, LoadedCollection, LoadSpec
 from imgd.collections.scan import CollectionIndex
+from imgd.collections.store import CatalogStore
 from imgd.collections.stored_rows import StoredCollection, StoredTimeout, StoredTimer
 from imgd.core.catalog import CURRENT, Collection
 from imgd.core.name_index import NameIndex
-from imgd.errors import BadRequest, ImgdError, NotFound, Unavailable
+from imgd.errors import BadRequest, ImgdError, NotFound
 from imgd.files.disk import Root
 from imgd.host.blocking import RunBlocking, RunOwn
 from imgd.host.workers import JobProgress
 from imgd.logs import Logger
 
-__all__ = ["CatalogStore", "CollectionManager", "LoadSpec", "LoadedCollection"]
-
-
-class CatalogStore(Protocol):
-    """What outlives a restart; ``imgd.collections.store.Store`` says how. Every method blocks."""
-
-    def collections(self) -> list[StoredCollection]: ...
-
-    def put(self, collection: StoredCollection) -> None: ...
-
-    def remove(self, name: str) -> None: ...
-
-    def reschedule(self, timers: Iterable[StoredTimer]) -> None: ...
-
-    def default_timeout(self) -> StoredTimeout | None: ...
-
-    def set_default_timeout(
-        self, timeout: StoredTimeout | None, timers: Iterable[StoredTimer] = ()
-    ) -> None: ...
-
-    def close(self) -> None: ...
+__all__ = ["CollectionManager", "LoadSpec", "LoadedCollection"]
 
 
 class CollectionManager:
@@ -162,7 +135,7 @@ class CollectionManager:
             raise BadRequest(f"Directory cannot be read: {spec.directory}.") from None
         async with self._changes:
             loaded = self._loaded(spec, root, index)
-            row = to_store(loaded.collection, self.expires_at(loaded.collection))
+            row = StoredCollection.of(loaded.collection, self.expires_at(loaded.collection))
             await self._run_store(self._store.put, row)
             self._registry.put(loaded)
             self._schedule()
@@ -210,20 +183,20 @@ class CollectionManager:
                     timed = loaded.collection.with_timer(minutes, now)
                     self._registry.put(replace(loaded, collection=timed))
             self._schedule()
-        self.log.info("Timers are {minutes} minutes from now on", minutes=minutes or "no")
+        if minutes:
+            self.log.info("Timeout set to {minutes} minutes, timers restarted", minutes=minutes)
+        else:
+            self.log.info("Timeout disabled, timers stopped")
 
     def restore(self) -> None:
         """Restore what was loaded when the daemon last ran, each with the time it has left.
 
         Blocks for the store; called once, before the first request.
         """
-        self._restore_default_timeout()
-        for stored in self._store.collections():
-            seconds = seconds_left(stored, self._wall())
-            if reason := reason_to_discard(stored, seconds, self._policy):
-                self._discard(stored.name, reason)
-            else:
-                self._restore(stored, seconds)
+        self.default_minutes = restore.default_minutes(self._store, self._configured_minutes)
+        now, wall_now = self._clock.seconds(), self._wall()
+        for loaded in restore.collections(self._store, self._policy, now, wall_now):
+            self._registry.put(loaded)
         self._timer.schedule()
         self._in_background(self._warn_of_missing(self.loaded_collections()))
         if self._registry.catalog.timed():
@@ -238,33 +211,6 @@ class CollectionManager:
             await self._run_store(self._store.close)
 
     # How
-
-    def _restore_default_timeout(self) -> None:
-        """What was set last holds, until the daemon is configured with another default."""
-        timeout = self._store.default_timeout()
-        if timeout is None:
-            return
-        if timeout.configured_minutes == self._configured_minutes:
-            self.default_minutes = timeout.minutes
-        else:
-            self._forget_at_start(self._store.set_default_timeout, None)
-
-    def _discard(self, name: str, reason: str) -> None:
-        self.log.warn("Did not restore {name}: {why}", name=name, why=reason)
-        self._forget_at_start(self._store.remove, name)
-
-    def _forget_at_start(self, change: Callable[..., object], *args: Any) -> None:
-        try:
-            change(*args)
-        except Unavailable:  # it will be tried again at the next start
-            self.log.failure("Could not store a change of collections")
-
-    def _restore(self, stored: StoredCollection, seconds: float | None) -> None:
-        root = self._policy.root(stored.directory, stored.recursive)
-        collection = from_store(stored, seconds, self._clock.seconds())
-        self._registry.put(LoadedCollection(collection, root))
-        fields = {"count": stored.image_count, "directory": stored.directory}
-        self.log.info("Restored {name}: {count} images of {directory}", name=stored.name, **fields)
 
     async def _warn_of_missing(self, loaded_collections: list[LoadedCollection]) -> None:
         are_available = await self.available(loaded_collections)

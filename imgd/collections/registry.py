@@ -1,15 +1,12 @@
-"""Loaded collections with what serves them, and their way into the store and back."""
+"""Loaded collections with what serves them, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from imgd.collections.policy import DirectoryPolicy
 from imgd.collections.scan import CollectionIndex
-from imgd.collections.stored_rows import StoredCollection
-from imgd.core.catalog import CURRENT, Catalog, Collection, time_left
-from imgd.errors import Forbidden
+from imgd.core.catalog import CURRENT, Catalog, Collection
 from imgd.files.disk import Root
 from imgd.host.single_flight import SingleFlight
 
@@ -81,48 +78,3 @@ class CollectionRegistry:
         for collection in expired:
             del self._by_name[collection.name]
         return expired
-
-
-def to_store(collection: Collection, expires_at: float | None) -> StoredCollection:
-    """A collection as it is stored; ``expires_at`` in wall seconds, None for never."""
-    return StoredCollection(
-        name=collection.name,
-        directory=collection.directory,
-        recursive=collection.recursive,
-        image_count=collection.image_count,
-        loaded_at=collection.loaded_at,
-        expires_at=expires_at,
-        timeout_minutes=collection.timeout_minutes,
-    )
-
-
-def from_store(stored: StoredCollection, seconds: float | None, now: float) -> Collection:
-    """The collection with ``seconds`` (None: for ever) from ``now`` (monotonic) on."""
-    return Collection(
-        name=stored.name,
-        directory=stored.directory,
-        recursive=stored.recursive,
-        image_count=stored.image_count,
-        loaded_at=stored.loaded_at,
-        timeout_minutes=stored.timeout_minutes,
-        deadline=None if seconds is None else now + seconds,
-    )
-
-
-def seconds_left(stored: StoredCollection, wall_now: float) -> float | None:
-    """What is left of a stored timer, 0 or less if it ran out; None for never."""
-    if stored.expires_at is None:
-        return None
-    return time_left(stored.expires_at, wall_now, stored.timeout_minutes)
-
-
-def reason_to_discard(
-    stored: StoredCollection, seconds: float | None, policy: DirectoryPolicy
-) -> str:
-    """Why a stored collection is not restored; empty if it is."""
-    try:
-        policy.check_location(stored.directory, stored.directory, stored.recursive)
-    except Forbidden as error:
-        return error.detail
-    ran_out = seconds is not None and seconds <= 0
-    return "its time ran out while the daemon was down" if ran_out else ""

@@ -13,7 +13,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from imgd.collections import store_file
 from imgd.collections.stored_rows import (
@@ -28,7 +28,7 @@ from imgd.core import health
 from imgd.errors import Unavailable
 from imgd.logs import Logger
 
-__all__ = ["Store", "StoredCollection", "StoredTimeout"]
+__all__ = ["CatalogStore", "Store", "StoredCollection", "StoredTimeout"]
 
 APPLICATION_ID: Final = 0x696D6764  # "imgd"
 VERSION: Final = 2
@@ -75,6 +75,26 @@ _WAS_SET_ASIDE: Final = (
     "{path}, and the others are restored"
 )
 _NOT_SET_ASIDE: Final = "The stored collection {name} in {path} makes no sense: {why}. {more}"
+
+
+class CatalogStore(Protocol):
+    """What the collection manager needs of a ``Store``."""
+
+    def collections(self) -> list[StoredCollection]: ...
+
+    def put(self, collection: StoredCollection) -> None: ...
+
+    def remove(self, name: str) -> None: ...
+
+    def reschedule(self, timers: Iterable[StoredTimer]) -> None: ...
+
+    def default_timeout(self) -> StoredTimeout | None: ...
+
+    def set_default_timeout(
+        self, timeout: StoredTimeout | None, timers: Iterable[StoredTimer] = ()
+    ) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Store:

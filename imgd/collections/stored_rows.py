@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from imgd.core.catalog import Collection
 from imgd.core.messages import COLLECTION_NAME, MAX_MINUTES
 
 # 9999-01-01: the year after would overflow datetime in some time zone. Nor is there a day before
@@ -32,6 +33,31 @@ class StoredCollection:
     loaded_at: float
     expires_at: float | None
     timeout_minutes: int
+
+    @classmethod
+    def of(cls, collection: Collection, expires_at: float | None) -> StoredCollection:
+        """A loaded collection as it is stored."""
+        return cls(
+            name=collection.name,
+            directory=collection.directory,
+            recursive=collection.recursive,
+            image_count=collection.image_count,
+            loaded_at=collection.loaded_at,
+            expires_at=expires_at,
+            timeout_minutes=collection.timeout_minutes,
+        )
+
+    def to_collection(self, deadline: float | None) -> Collection:
+        """The loaded collection again; ``deadline`` in monotonic seconds, None for never."""
+        return Collection(
+            name=self.name,
+            directory=self.directory,
+            recursive=self.recursive,
+            image_count=self.image_count,
+            loaded_at=self.loaded_at,
+            timeout_minutes=self.timeout_minutes,
+            deadline=deadline,
+        )
 
 
 class StoredTimer(NamedTuple):

@@ -64,7 +64,7 @@ class Root:
         return paths.is_servable(name) and not (_ON_WINDOWS and not paths.is_plain_on_windows(name))
 
     def judge(self, real: str, *, is_folder: bool = False) -> None:
-        """Refuse with NotFound what really lies outside, or where nothing may be served."""
+        """NotFound for a real path that is outside, or in a folder of which nothing is served."""
         if any(is_below(real, folder) for folder in self.forbidden):
             raise NotFound
         if is_below(real, self.path):

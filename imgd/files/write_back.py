@@ -16,7 +16,7 @@ from imgd.files.disk import OpenFile
 from imgd.files.versions import FileVersion, reopen, version_of
 
 # Tried on Linux 6.18, each with stores before and after fdatasync. tmpfs and ramfs never write
-# back; overlay was seen to do what lies under it does, which may be tmpfs and cannot be told;
+# back; overlay was seen to do what lies under it does, which may be tmpfs and cannot be found out;
 # files on network file systems are stored to elsewhere.
 KEEPS_TIMES: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
 
@@ -41,7 +41,7 @@ def _read(file: OpenFile, version: FileVersion) -> bytes | None:
 
 
 def keeps_times(fd: int) -> bool:
-    """Whether an open file lies on a file system that is known to tell of every store.
+    """Whether an open file lies on a file system that moves its times with every store.
 
     Not by device number: btrfs gives each subvolume one that no mount has.
     """

@@ -1,4 +1,4 @@
-"""What may wait for a disk, run on threads: who calls says which directory it waits for."""
+"""What may wait for a disk, run on threads: the caller says which directory it waits for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from imgd.host.workers import Workers
 # Threads that read directories, sort and write lists: each is a rival of the reactor's own for the
 # interpreter's lock. More of them run if some wait for a disk.
 READERS: Final = 2
-QUICK: Final = 64  # threads that may wait for an answer whether a directory is there
+# Threads for questions whether a directory is there: those that run, and in all with those that
+# wait for their disk. What is asked takes microseconds, so that many of them are no rival.
+QUESTIONS: Final = 32
+MAX_QUESTIONS: Final = 64
 
 T = TypeVar("T")
 
@@ -20,12 +23,12 @@ T = TypeVar("T")
 class RunBlocking(Protocol):
     """``BlockingRunner.run`` and ``ask``: the result of ``f(*args)``, called on a thread.
 
-    ``place`` is the directory that the call waits for. Of one ``key`` (the place, if none is given)
-    one call runs at a time. Unavailable if the directory does not answer.
+    Of one ``key`` (the directory that the call waits for, if none is given) one call runs at a
+    time. Unavailable if the directory does not answer.
     """
 
     def __call__(
-        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+        self, directory: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
     ) -> Deferred[T]: ...
 
 
@@ -45,22 +48,24 @@ class BlockingRunner:
             return Workers(reactor, reactor.seconds, timeout, **limits)
 
         self._readers = workers(max_active=READERS)
-        self._quick = workers(max_running=QUICK, max_abandoned=QUICK)
-        self._internal = workers(max_active=4, max_per_place=1, max_abandoned=4)
-        self._unawaited = workers(max_active=1, max_per_place=1, max_running=1, max_abandoned=1)
-        self._lanes = (self._readers, self._quick, self._internal, self._unawaited)
+        self._questions = workers(
+            max_active=QUESTIONS, max_running=MAX_QUESTIONS, max_abandoned=MAX_QUESTIONS
+        )
+        self._internal = workers(max_active=4, max_per_resource=1, max_abandoned=4)
+        self._unawaited = workers(max_active=1, max_per_resource=1, max_running=1, max_abandoned=1)
+        self._lanes = (self._readers, self._questions, self._internal, self._unawaited)
 
     def run(
-        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+        self, directory: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
     ) -> Deferred[T]:
         """Run what reads this directory, however long that takes."""
-        return self._readers.run(place, f, *args, key=key)
+        return self._readers.run(directory, f, *args, key=key)
 
     def ask(
-        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+        self, directory: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
     ) -> Deferred[T]:
         """Run a quick question about this directory: is it there, has it changed?"""
-        return self._quick.run(place, f, *args, key=key)
+        return self._questions.run(directory, f, *args, key=key)
 
     def run_internal(self, key: str, f: Callable[..., T], *args: Any) -> Deferred[T]:
         """Run what waits for the daemon's own files; of one ``key`` one at a time."""
@@ -70,10 +75,10 @@ class BlockingRunner:
         """Run what nobody waits for: one piece at a time, and no fault if it is slow."""
         return self._unawaited.run("", f, *args)
 
-    def slow_places(self) -> list[str]:
+    def unresponsive(self) -> list[str]:
         """The directories, and keys of internal work, that have not answered for a while."""
-        lanes = (self._readers, self._quick, self._internal)
-        return sorted(set().union(*(lane.slow_places() for lane in lanes)))
+        lanes = (self._readers, self._questions, self._internal)
+        return sorted(set().union(*(lane.unresponsive() for lane in lanes)))
 
     def tick(self) -> None:
         """Abandon what is overdue. Called every second."""

@@ -23,7 +23,7 @@ class HealthChecks:
     def __init__(self, reactor: Any, runner: BlockingRunner, health_monitor: HealthMonitor) -> None:
         self._runner = runner
         self._health_monitor = health_monitor
-        self._checks: dict[str, Callable[[], str]] = {health.DISK: self._slow_places}
+        self._checks: dict[str, Callable[[], str]] = {health.DISK: self._unresponsive}
         self._actions: list[Callable[[], object]] = [runner.tick, health_monitor.tick]
         self._loop = LoopingCall(self._tick)
         self._loop.clock = reactor
@@ -45,8 +45,8 @@ class HealthChecks:
         """Call this every second."""
         self._actions.append(act)
 
-    def _slow_places(self) -> str:
-        return ", ".join(self._runner.slow_places())
+    def _unresponsive(self) -> str:
+        return ", ".join(self._runner.unresponsive())
 
     def _tick(self) -> None:
         for act in self._actions:

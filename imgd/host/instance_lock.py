@@ -87,7 +87,7 @@ def find(state_dir: str) -> RunningDaemon | None:
 
 
 def _refuse_foreign(state_dir: str) -> None:
-    """StartError where the folder is not this process's; Windows has no such owners."""
+    """StartError if the folder is not this process's; Windows has no such owners."""
     if not hasattr(os, "geteuid"):
         return
     try:

@@ -77,7 +77,7 @@ class SecretFile(Generic[T]):
             ) from error
 
     def make(self, state_dir: str) -> T:
-        """A new secret in the old one's place; OSError, and the old one stays, if that fails."""
+        """Replace the secret by a new one; OSError, and the old one stays, if that fails."""
         content = self.generate()
         write_file(self.path(state_dir), content, mode=0o600)
         secret = self.parse(content)
@@ -112,7 +112,7 @@ SIGNING_KEY: Final[SecretFile[bytes]] = SecretFile(
 
 
 def renew_signing_key(state_dir: str) -> bytes:
-    """A new key in the old one's place, so that no link made before is good. Blocks.
+    """Replace the key by a new one, so that no link made before is good. Blocks.
 
     Unavailable if it cannot be written; the old one stays.
     """

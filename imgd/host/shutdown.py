@@ -30,7 +30,7 @@ class Shutdown:
         self._is_stopping = False
 
     def install(self) -> None:
-        """Take the place of the reactor's handlers once it runs; on the main thread."""
+        """Replace the reactor's handlers once it runs; on the main thread."""
         for name in SIGNALS:
             signal.signal(getattr(signal, name), self._handle)
 
@@ -47,11 +47,11 @@ class Shutdown:
     def stop(self, name: str) -> None:
         """Stop, or the second time stop at once; ``name`` is the signal's."""
         if self._is_stopping:
-            self.log.info("Received {name} again: ending at once", name=name)
+            self.log.info("Received {name} again: stopping at once", name=name)
             self._abort_now()
         else:
             self._is_stopping = True
-            self.log.info("Received {name}: ending when what is under way is done", name=name)
+            self.log.info("Received {name}: stopping when transfers under way are done", name=name)
             self._reactor.stop()
 
 

@@ -42,7 +42,7 @@ class JobProgress:
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    place: str
+    resource: str
     key: Hashable
     work: Callable[[], Any]
     deadline: float
@@ -61,15 +61,16 @@ class _Job:
 class Workers:
     """Runs blocking jobs on threads. To be called on the reactor's thread.
 
-    Each job is of a place (a path, or any name). Of one ``key`` (the place, if none is given) one
-    job runs at a time, of one place ``max_per_place``. The others wait in order, and the places
-    take turns. ``max_active`` jobs run at once; one that makes no step waits for its disk and not
-    for the interpreter, and leaves its turn to others, up to ``max_running`` jobs in all.
+    Each job waits for a resource: a directory, or any name. Of one ``key`` (the resource, if none
+    is given) one job runs at a time, of one resource ``max_per_resource``. The others wait in
+    order, and the resources take turns. ``max_active`` jobs run at once; one that makes no step
+    waits for its disk and not for the interpreter, and leaves its turn to others, up to
+    ``max_running`` jobs in all.
 
     A job that is not done in ``timeout`` seconds fails with Unavailable. Its thread cannot be ended
     from outside: it is abandoned, and another takes its turn. Until it comes back its key is
-    refused at once, and it counts for its place; while ``max_abandoned`` are, every job is refused.
-    Threads never keep the process from ending.
+    refused at once, and it counts for its resource; while ``max_abandoned`` are, every job is
+    refused. Threads never keep the process from ending.
 
     Who cancels a Deferred takes the job back: it is not begun, or, if it has a JobProgress and no
     other of its key waits, it ends with its next step. ``seconds`` is a monotonic clock.
@@ -82,7 +83,7 @@ class Workers:
         timeout: float,
         *,
         max_active: int = 8,
-        max_per_place: int = 4,
+        max_per_resource: int = 4,
         max_running: int = 16,
         max_abandoned: int = 16,
     ) -> None:
@@ -90,7 +91,7 @@ class Workers:
         self._seconds = seconds
         self._timeout = timeout
         self._max_active, self._max_running = max_active, max_running
-        self._max_per_place, self._max_abandoned = max_per_place, max_abandoned
+        self._max_per_resource, self._max_abandoned = max_per_resource, max_abandoned
         self._waiting: dict[str, deque[_Job]] = {}
         self._running: set[_Job] = set()
         self._abandoned: set[_Job] = set()
@@ -98,26 +99,26 @@ class Workers:
         self._threads = 0
 
     def run(
-        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+        self, resource: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
     ) -> Deferred[T]:
         """The result of ``f(*args)``, called on another thread."""
         progress = next((arg for arg in args if isinstance(arg, JobProgress)), JobProgress())
         deadline = self._seconds() + self._timeout
-        job = _Job(place, place if key is None else key, lambda: f(*args), deadline, progress)
+        job = _Job(resource, resource if key is None else key, lambda: f(*args), deadline, progress)
         done: Deferred[Any] = Deferred(lambda _: self._cancel(job))
         job.done = done
         if self._is_refused(job):
             done.errback(_no_answer())
         else:
-            self._waiting.setdefault(place, deque()).append(job)
+            self._waiting.setdefault(resource, deque()).append(job)
             self._start_jobs()
         return done
 
-    def slow_places(self) -> set[str]:
-        """The places that have not answered for a while."""
+    def unresponsive(self) -> set[str]:
+        """The resources that have not answered for a while."""
         now = self._seconds()
         late = {job for job in self._running if now - job.started >= SLOW}
-        return {job.place for job in late | self._abandoned}
+        return {job.resource for job in late | self._abandoned}
 
     def tick(self) -> None:
         """Abandon the jobs that are overdue. Called every second or so."""
@@ -142,12 +143,12 @@ class Workers:
         return (
             len(self._abandoned) >= self._max_abandoned
             or any(other.key == job.key for other in self._abandoned)
-            or self._count(self._abandoned, job.place) >= self._max_per_place
+            or self._count(self._abandoned, job.resource) >= self._max_per_resource
         )
 
     @staticmethod
-    def _count(jobs: set[_Job], place: str) -> int:
-        return sum(job.place == place for job in jobs)
+    def _count(jobs: set[_Job], resource: str) -> int:
+        return sum(job.resource == resource for job in jobs)
 
     @staticmethod
     def _fail(job: _Job) -> None:
@@ -159,37 +160,37 @@ class Workers:
     def _cancel(self, job: _Job) -> None:
         """Nobody waits for this job any more; others may wait for what it prepares."""
         job.done = None
-        queue = self._waiting.get(job.place, deque())
+        queue = self._waiting.get(job.resource, deque())
         if job in queue:
             queue.remove(job)
         keys = {waiting.key for waiting in queue}
         for running in self._running:
-            if running.done is None and running.place == job.place:
+            if running.done is None and running.resource == job.resource:
                 running.progress.is_wanted = running.key in keys
 
     def _start_jobs(self) -> None:
-        while any(self._start_one(place) for place in list(self._waiting)):
+        while any(self._start_one(resource) for resource in list(self._waiting)):
             pass
 
-    def _start_one(self, place: str) -> bool:
-        """Start the next job of a place, which is then the last in line."""
-        queue = self._waiting[place]
-        job = self._next_job(place, queue)
+    def _start_one(self, resource: str) -> bool:
+        """Start the next job of a resource, which is then the last in line."""
+        queue = self._waiting[resource]
+        job = self._next_job(resource, queue)
         if job is not None:
             queue.remove(job)
             self._start(job)
         if job is not None or not queue:
-            del self._waiting[place]
+            del self._waiting[resource]
             if queue:
-                self._waiting[place] = queue
+                self._waiting[resource] = queue
         return job is not None
 
-    def _next_job(self, place: str, queue: deque[_Job]) -> _Job | None:
+    def _next_job(self, resource: str, queue: deque[_Job]) -> _Job | None:
         active = sum(not job.is_stalled for job in self._running)
         if active >= self._max_active or len(self._running) >= self._max_running:
             return None
         held = self._running | self._abandoned
-        if self._count(held, place) >= self._max_per_place:
+        if self._count(held, resource) >= self._max_per_resource:
             return None
         keys = {job.key for job in held}
         return next((job for job in queue if job.key not in keys), None)

@@ -33,7 +33,7 @@ class Steps:
         self.done: list[tuple[Deferred[Any], Deferred[Any]]] = []
 
     def __call__(
-        self, place: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
+        self, directory: str, f: Callable[..., T], *args: Any, key: Hashable | None = None
     ) -> Deferred[T]:
         return self.run_own(f, *args)
 

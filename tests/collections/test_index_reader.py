@@ -102,7 +102,7 @@ class InTimeTests(ManagerCase):
     """Who does not wait for a disk longer than a second."""
 
     def test_available(self) -> None:
-        """A directory that does not answer soon counts as away; the others are told apart."""
+        """A directory that does not answer soon counts as away, and no other."""
         self.load("one", "a")
         self.load("two", "b")
         self.steps.held = True

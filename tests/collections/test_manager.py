@@ -68,7 +68,7 @@ class LoadTests(ManagerCase):
         self.assert_in_step()
 
     def test_vanishes_under_the_load(self) -> None:
-        """A directory that goes between being admitted and being read is told so."""
+        """A directory that goes between being checked and being read is an error that says so."""
         self.steps.held = True
         loading = self.start_load("two")
         self.steps.step()
@@ -273,7 +273,7 @@ class RaceTests(ManagerCase):
         """Of two loads of a name the one that is stored last stays, whole."""
         first = self.hold_at_commit("one", minutes=1)
         second = self.start_load("two", minutes=5)
-        self.steps.work(1)  # the second is admitted
+        self.steps.work(1)  # the second is checked
         self.steps.deliver()
         self.steps.work(1)  # and read
         self.steps.deliver()

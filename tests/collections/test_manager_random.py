@@ -74,7 +74,7 @@ class CollectionMachine(RuleBasedStateMachine):
 
     @invariant()
     def one_timer(self) -> None:
-        """One timer is armed where any runs, and none else; each shelf is of one directory."""
+        """One timer is armed if any runs, else none; each collection is of one directory."""
         runs = any(left is not None for _, _, left in self.served.values())
         assert len(self.life.clock.getDelayedCalls()) == int(runs)
         for loaded_collection in self.life.manager.loaded_collections():
@@ -111,24 +111,24 @@ class Life(CollectionMachine):
         aged = {n: (d, m, left and left - by) for n, (d, m, left) in self.model.items()}
         self.model = {n: row for n, row in aged.items() if row[2] is None or row[2] > 0}
 
-    @rule(name=names, directory=directories, wanted=minutes)
-    def load(self, name: str, directory: str, wanted: int | None) -> None:
-        given = self.default if wanted is None else wanted
-        self.model[name] = (directory, given, given * MINUTE or None)
-        self.do(self.life.manager.load(LoadSpec(directory, name, minutes=wanted)))
+    @rule(name=names, directory=directories, timeout=minutes)
+    def load(self, name: str, directory: str, timeout: int | None) -> None:
+        effective = self.default if timeout is None else timeout
+        self.model[name] = (directory, effective, effective * MINUTE or None)
+        self.do(self.life.manager.load(LoadSpec(directory, name, minutes=timeout)))
 
     @rule(name=names)
     def unload(self, name: str) -> None:
         self.model.pop(name, None)
         self.do(self.life.manager.unload(name))
 
-    @rule(wanted=st.sampled_from([0, 1, 5]))
-    def set_timeout(self, wanted: int) -> None:
-        self.default = wanted
+    @rule(timeout=st.sampled_from([0, 1, 5]))
+    def set_timeout(self, timeout: int) -> None:
+        self.default = timeout
         for name, (directory, _, left) in self.model.items():
             if left is not None:
-                self.model[name] = (directory, wanted, wanted * MINUTE or None)
-        self.do(self.life.manager.restart_timers(wanted))
+                self.model[name] = (directory, timeout, timeout * MINUTE or None)
+        self.do(self.life.manager.restart_timers(timeout))
 
     @rule(by=seconds)
     def pass_time(self, by: float) -> None:
@@ -179,15 +179,15 @@ class Races(CollectionMachine):
 
         Deferred.fromCoroutine(work).addCallback(over).addErrback(self.problems.append)
 
-    @rule(name=names, directory=directories, wanted=minutes)
-    def load(self, name: str, directory: str, wanted: int | None) -> None:
+    @rule(name=names, directory=directories, timeout=minutes)
+    def load(self, name: str, directory: str, timeout: int | None) -> None:
         def loaded(loaded_collection: LoadedCollection) -> None:
             assert loaded_collection.root.path == os.path.join(self.folder, directory)
             assert self.life.manager.get(name) is loaded_collection
             self.acknowledged[name] = self.served[name]
 
         self.start(
-            [name], self.life.manager.load(LoadSpec(directory, name, minutes=wanted)), loaded
+            [name], self.life.manager.load(LoadSpec(directory, name, minutes=timeout)), loaded
         )
 
     @rule(name=names)
@@ -199,8 +199,8 @@ class Races(CollectionMachine):
 
         self.start([name], self.life.manager.unload(name), unloaded)
 
-    @rule(wanted=st.sampled_from([0, 1, 5]))
-    def set_timeout(self, wanted: int) -> None:
+    @rule(timeout=st.sampled_from([0, 1, 5]))
+    def set_timeout(self, timeout: int) -> None:
         def restarted(_: None) -> None:
             now = self.served
             assert {n: row[0] for n, row in now.items()} == {
@@ -208,7 +208,7 @@ class Races(CollectionMachine):
             }
             self.acknowledged = now
 
-        self.start([CURRENT, "a", "b"], self.life.manager.restart_timers(wanted), restarted)
+        self.start([CURRENT, "a", "b"], self.life.manager.restart_timers(timeout), restarted)
 
     @precondition(lambda self: self.life.steps.waiting)
     @rule(data=st.data())

@@ -133,7 +133,7 @@ class PolicyTests(FolderCase):
             self.assertRaises(NotFound, disk.open_file, root, path)
 
     def test_no_directory(self) -> None:
-        """Missing, no directory, and unreadable are told apart, by the name that was given."""
+        """Missing, no directory and unreadable are different errors, with the given name."""
         self.link("dangling", "gone")
         self.link("loop", "loop")
         missing = ["not there", "file.png/x", "dangling", "loop", "x" * 300, "a\0b", "\ud800"]
@@ -145,7 +145,7 @@ class PolicyTests(FolderCase):
         self.assertEqual(detail, "Not a directory: file.png")
 
     def test_no_permission(self) -> None:
-        """A directory that this user may not read or enter is told so."""
+        """A directory that this user may not read or enter is an error that says so."""
         top = public_folder(self)
         for name in ("shut", "blind", "stuck"):
             write(os.path.join(top, name, "sub", "a.png"))

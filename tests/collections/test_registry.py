@@ -6,13 +6,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.collections.registry import (
-    CollectionRegistry,
-    LoadedCollection,
-    from_store,
-    seconds_left,
-    to_store,
-)
+from imgd.collections.registry import CollectionRegistry, LoadedCollection
 from imgd.core.catalog import Collection
 from imgd.files.disk import Root
 
@@ -57,11 +51,3 @@ class RegistryTests(SynchronousTestCase):
         expired = self.registry.take_expired(1.5)
         self.assertEqual([collection.name for collection in expired], ["a"])
         self.assertEqual([one.collection.name for one in self.registry], ["b", "c"])
-
-    def test_store_and_back(self) -> None:
-        """A collection comes back from the store with the time it has left."""
-        collection = loaded("a", deadline=100.0).collection
-        stored = to_store(collection, expires_at=2000.0)
-        self.assertEqual(seconds_left(stored, wall_now=1940.0), 60.0)
-        self.assertEqual(from_store(stored, 60.0, now=40.0), collection)
-        self.assertIsNone(seconds_left(to_store(collection, None), wall_now=1940.0))

@@ -95,8 +95,8 @@ class ReadTests(FolderCase):
             ("m/deep/top", self.top),
         ]:
             self.link(name, target)
-        wanted = ["a.png", "in.png", "insub.png", "m/b.png", "m/deep/c.png"]
-        self.assertEqual(self.read(recursive=True), wanted)
+        expected = ["a.png", "in.png", "insub.png", "m/b.png", "m/deep/c.png"]
+        self.assertEqual(self.read(recursive=True), expected)
         self.assertEqual(self.read(), ["a.png", "in.png"])
 
     def test_links_up(self) -> None:

@@ -5,8 +5,20 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
-from imgd.collections.store import StoredTimeout
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.collections.store import StoredCollection, StoredTimeout
+from imgd.core.catalog import Collection
 from tests.collections.store_case import SCAN, StoreCase
+
+
+class CollectionTests(SynchronousTestCase):
+    def test_there_and_back(self) -> None:
+        """A collection that was stored is the same again, with the deadline that it is given."""
+        collection = Collection("a", "/a", True, 3, 1_700_000_000.0, 5, deadline=100.0)
+        stored = StoredCollection.of(collection, expires_at=2000.0)
+        self.assertEqual(stored.expires_at, 2000.0)
+        self.assertEqual(stored.to_collection(deadline=100.0), collection)
 
 
 class BadRowTests(StoreCase):
@@ -52,7 +64,7 @@ class BadRowTests(StoreCase):
             (line,) = self.logged
             self.assertIn(f"makes no sense: its {why}", line)
             self.assertEqual(store.collections(), [SCAN])
-            self.assertEqual(len(self.logged), 1, "told again")
+            self.assertEqual(len(self.logged), 1, "logged again")
             store.close()
         other = sqlite3.connect(self.path)
         other.text_factory = bytes
@@ -62,7 +74,7 @@ class BadRowTests(StoreCase):
         self.assertEqual(kept[0], (b"a", 5, 0, 1, 1.0, None, 0, b"its directory is 5"))
 
     def test_many(self) -> None:
-        """Several are told in as many lines, and those between them are restored."""
+        """Several are logged in as many lines, and those between them are restored."""
         store = self.open()
         for name in ("b", "d"):
             store.put(replace(SCAN, name=name))

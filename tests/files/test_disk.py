@@ -38,8 +38,8 @@ class OpenTests(DiskCase):
         plain = {**SERVED, **ALWAYS, **dict.fromkeys([*NEVER, *FOLLOWED])}
         before = open_descriptors()
         for way in self.ways:
-            for root, wanted in ((self.root, plain), (self.following, {**plain, **FOLLOWED})):
-                for path, data in wanted.items():
+            for root, expected in ((self.root, plain), (self.following, {**plain, **FOLLOWED})):
+                for path, data in expected.items():
                     with self.subTest(path=path, follow=root.follow_symlinks, way=way.__name__):
                         self.assertEqual(self.data(root, path, way), data)
         self.assertEqual(open_descriptors(), before)
@@ -49,10 +49,10 @@ class OpenTests(DiskCase):
         for url in HOSTILE:
             for root in (self.root, self.following):
                 with self.subTest(url=url[:40], follow=root.follow_symlinks):
-                    asked = paths.parse(url)
-                    if asked is not None:
-                        self.assertIsNone(self.data(root, "/".join(asked.names)))
-                        self.assertFalse(disk.is_folder(root, asked.names))
+                    parsed = paths.parse(url)
+                    if parsed is not None:
+                        self.assertIsNone(self.data(root, "/".join(parsed.names)))
+                        self.assertFalse(disk.is_folder(root, parsed.names))
 
     def test_names_are_not_paths(self) -> None:
         """A name with a slash in it is no way into a folder, nor is an absolute path a name."""
@@ -62,9 +62,9 @@ class OpenTests(DiskCase):
 
     def test_decoded_once(self) -> None:
         """A file whose name holds an escape is had by escaping that."""
-        asked = paths.parse(b"/%252e%252e.png")
-        assert asked is not None
-        self.assertEqual(self.data(self.root, asked.names[0]), b"percent")
+        parsed = paths.parse(b"/%252e%252e.png")
+        assert parsed is not None
+        self.assertEqual(self.data(self.root, parsed.names[0]), b"percent")
 
     def test_not_utf8(self) -> None:
         """A name that is not UTF-8 is served and listed."""
@@ -72,13 +72,13 @@ class OpenTests(DiskCase):
             write(self.join(RAW), b"raw")
         except OSError:
             self.skipTest("this file system has UTF-8 names only")
-        asked = paths.parse(b"/caf%E9.png")
-        assert asked is not None
-        self.assertEqual(self.data(self.root, asked.names[0]), b"raw")
+        parsed = paths.parse(b"/caf%E9.png")
+        assert parsed is not None
+        self.assertEqual(self.data(self.root, parsed.names[0]), b"raw")
         self.assertIn(RAW, {entry.name for entry in disk.scan(self.root)})
 
     def test_case(self) -> None:
-        """Where the file system tells cases apart, so does imgd."""
+        """If the file system distinguishes cases, so does imgd."""
         if os.path.exists(self.join("A.PNG")):
             self.skipTest("this file system does not tell cases apart")
         self.assertIsNone(self.data(self.root, "A.PNG"))
@@ -130,10 +130,10 @@ class OpenTests(DiskCase):
     def test_roots(self) -> None:
         """A root that is the whole file system, hidden itself, or gone."""
         whole = Root("/", forbidden=(os.path.join(self.top, "state"),))
-        place = self.top[1:]
-        if not any(name.startswith(".") for name in names_of(place)):
-            self.assertEqual(self.data(whole, f"{place}/root/a.png"), b"a")
-            self.assertIsNone(self.data(whole, f"{place}/state/t.png"))
+        folder = self.top[1:]
+        if not any(name.startswith(".") for name in names_of(folder)):
+            self.assertEqual(self.data(whole, f"{folder}/root/a.png"), b"a")
+            self.assertIsNone(self.data(whole, f"{folder}/state/t.png"))
         self.assertEqual(self.data(Root(self.join(".git")), "x.png"), b"git")
         self.assertIsNone(self.data(Root(self.join("gone")), "x.png"))
         self.assertIsNone(self.data(Root(self.join("a.png")), "x.png"))
@@ -238,17 +238,17 @@ class ListingTests(DiskCase):
         self.assertEqual(open_descriptors(), before)
 
     def test_hidden_by(self) -> None:
-        """Names that the URL map takes are told where they are there, dangling links too."""
+        """Names that the URL map takes are listed if they exist, dangling links too."""
         root = replace(self.root, hidden=frozenset({"reserved", "dangling.png", "not there"}))
         self.assertEqual(disk.hidden_by(root), ["dangling.png", "reserved"])
 
 
 class BelowTests(SynchronousTestCase):
-    """One place in another."""
+    """One path below another."""
 
     @skipUnless(os.sep == "/", "POSIX paths")
     def test_neighbours(self) -> None:
-        """A place is below itself and what holds it, and not below what only begins alike."""
+        """A path is below itself and what holds it, and not below what only begins alike."""
         for path, folder, below in [
             ("/foo", "/foo", True),
             ("/foo/bar", "/foo", True),

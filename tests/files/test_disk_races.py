@@ -113,7 +113,7 @@ class RaceTests(DiskCase):
         self.assertIsNone(self.data(self.root, "plain", way))
 
     def test_fails_after_opening(self) -> None:
-        """Where the real path cannot be told, the file is closed and not found."""
+        """If the real path cannot be found out, the file is closed and not found."""
 
         def fails(_fd: int, _path: str) -> str:
             raise PermissionError
@@ -159,9 +159,9 @@ class OpenFileTests(DiskCase):
             (3, 0),
         ]:
             with self.subTest(offset=offset, length=length):
-                wanted = self.content[offset : offset + length]
-                self.assertEqual(self.file.read(offset, length), wanted)
-                self.assertEqual(disk.seek_and_read(self.file.fd, length, offset), wanted)
+                expected = self.content[offset : offset + length]
+                self.assertEqual(self.file.read(offset, length), expected)
+                self.assertEqual(disk.seek_and_read(self.file.fd, length, offset), expected)
 
     def test_unchanged(self) -> None:
         """Renaming, replacing or deleting a file leaves it whole; writing to it does not."""

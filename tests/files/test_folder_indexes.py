@@ -20,18 +20,20 @@ from tests.scans import Scans
 class KeptTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = os.path.realpath(self.mktemp())
-        for place in ("a", "b", "c"):
+        for folder in ("a", "b", "c"):
             for number in range(100):
-                write(os.path.join(self.folder, place, f"{number:03}.png"))
-            os.utime(os.path.join(self.folder, place), LONG_AGO)
+                write(os.path.join(self.folder, folder, f"{number:03}.png"))
+            os.utime(os.path.join(self.folder, folder), LONG_AGO)
         self.clock = Clock()
         self.indexes = FolderIndexes(self.clock.seconds)
         self.root = Root(self.folder)
 
-    def page(self, place: str, sort: Sort = Sort.NAME, progress: JobProgress | None = None) -> Page:
+    def page(
+        self, folder: str, sort: Sort = Sort.NAME, progress: JobProgress | None = None
+    ) -> Page:
         return self.indexes.page(
             self.root,
-            (place,),
+            (folder,),
             Query(sort=sort),
             self.indexes.next_number(),
             progress or JobProgress(),
@@ -56,12 +58,12 @@ class KeptTests(SynchronousTestCase):
         """The bytes of all are bounded: what was not used for longest goes first."""
         self.page("a")
         self.indexes = FolderIndexes(self.clock.seconds, max_bytes=self.indexes.bytes_kept * 5 // 2)
-        for place in ("a", "b", "a", "c"):
-            self.page(place)
+        for folder in ("a", "b", "a", "c"):
+            self.page(folder)
         self.assertEqual(len(self.indexes), 2)
-        scans = [Scans(os.path.join(self.folder, place)) for place in "abc"]
-        for place in ("a", "c", "b"):
-            self.page(place)
+        scans = [Scans(os.path.join(self.folder, folder)) for folder in "abc"]
+        for folder in ("a", "c", "b"):
+            self.page(folder)
         self.assertEqual([s.count for s in scans], [0, 1, 0])
 
     def test_too_large(self) -> None:
@@ -73,12 +75,12 @@ class KeptTests(SynchronousTestCase):
     def test_gone(self) -> None:
         """A folder that has gone is NotFound, kept or not; another in its place is another."""
         self.page("a")
-        place = os.path.join(self.folder, "a")
-        os.rename(place, os.path.join(self.folder, "away"))
+        folder = os.path.join(self.folder, "a")
+        os.rename(folder, os.path.join(self.folder, "away"))
         self.assertRaises(NotFound, self.page, "a")
-        os.rename(os.path.join(self.folder, "b"), place)
-        os.remove(os.path.join(place, "000.png"))
-        os.utime(place, LONG_AGO)
+        os.rename(os.path.join(self.folder, "b"), folder)
+        os.remove(os.path.join(folder, "000.png"))
+        os.utime(folder, LONG_AGO)
         self.assertEqual(self.page("a").total, 99)
 
     def test_dropped(self) -> None:

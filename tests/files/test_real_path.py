@@ -37,7 +37,7 @@ class RealPathTests(SynchronousTestCase):
             return way(fd, path)
 
     def test_ways_agree(self) -> None:
-        """Each way tells the same of files, links, links to links, and folders that are links."""
+        """Each way gives the same for files, links, links to links, and folders that are links."""
         table = {name: name for name in NAMES}
         for link, target, real in [
             ("link.png", "a.png", "a.png"),
@@ -53,8 +53,8 @@ class RealPathTests(SynchronousTestCase):
         for way in WAYS:
             for name, real in table.items():
                 with self.subTest(name=name, way=way.__name__):
-                    found = self.real(os.path.join(self.top, name), way)
-                    self.assertEqual(found, os.path.join(self.top, real))
+                    real_path = self.real(os.path.join(self.top, name), way)
+                    self.assertEqual(real_path, os.path.join(self.top, real))
 
     def test_not_utf8(self) -> None:
         """A name that is not UTF-8 comes back byte for byte."""
@@ -67,7 +67,7 @@ class RealPathTests(SynchronousTestCase):
             self.assertEqual(os.fsencode(self.real(path, way)), os.fsencode(path))
 
     def test_deleted(self) -> None:
-        """A file that was deleted or replaced is told by the name it had, or not at all."""
+        """A file that was deleted or replaced is known by the name it had, or not at all."""
         for name in NAMES:
             path = os.path.join(self.top, name)
             for way in WAYS:

@@ -86,7 +86,7 @@ class ValidatorTests(SynchronousTestCase):
             self.later.pop()()
 
     def test_folder_became_a_link(self) -> None:
-        """In the next turn a folder that became a link is no place that was judged."""
+        """In the next turn a folder that became a link is not the one that was judged."""
         self.assertTrue(self.is_same())
         os.rename(os.path.dirname(self.path), os.path.join(self.folder, "moved"))
         os.symlink("moved", os.path.dirname(self.path))
@@ -94,7 +94,7 @@ class ValidatorTests(SynchronousTestCase):
         self.assertFalse(self.is_same())
 
     def test_touched(self) -> None:
-        """A change of times or mode alone is another version: it is asked for anew."""
+        """A change of times or mode alone is another version."""
         os.utime(self.path, ns=(1, 1))
         self.assertFalse(self.is_same())
 

@@ -139,7 +139,7 @@ class AccessLogTests(SynchronousTestCase):
         self.assertEqual(self.read(), b"three\n")
 
     def test_folder_vanished(self) -> None:
-        """Where it cannot be reopened the old file goes on, and the log tells once."""
+        """If it cannot be reopened the old file goes on, and the log has one line."""
         log = self.open()
         moved = self.folder + ".moved"
         os.rename(self.folder, moved)
@@ -160,7 +160,7 @@ class AccessLogTests(SynchronousTestCase):
 
     @skipUnless(os.path.exists("/dev/full"), "no /dev/full here")
     def test_disk_full(self) -> None:
-        """Lines that cannot be written are lost, the log tells once, no caller hears of it."""
+        """Lines that cannot be written are lost, the log has one line, and no caller an error."""
         log = self.open("/dev/full")
         for _ in range(3):
             log.write("one")

@@ -60,6 +60,14 @@ class BlockingTests(MachineCase):
         self.reactor.turn()
         self.assertTrue(self.successResultOf(answer))
 
+    def test_many_that_hang(self) -> None:
+        """Of a directory that is asked about beside twenty that hang, the answer comes at once."""
+        for number in range(20):
+            self.runner.ask(f"/hung/{number}", self.stall).addErrback(str)
+        answer = self.runner.ask("/fine", lambda: True)
+        self.reactor.turn()
+        self.assertTrue(self.successResultOf(answer))
+
     def test_questions_of_one_directory(self) -> None:
         """Two questions with keys of their own do not wait for each other."""
         slow = self.runner.ask("/a", self.stall, key=("/a", "slow"))

@@ -90,10 +90,10 @@ class TokenTests(SynchronousTestCase):
     def test_unreadable(self) -> None:
         """What cannot be read, or made, is an error that names the file."""
         os.mkdir(self.path)
-        for place in (self.folder, os.path.join(self.folder, "missing")):
+        for folder in (self.folder, os.path.join(self.folder, "missing")):
             with self.assertRaises(StartError) as caught:
-                TOKEN.read_or_make(place)
-            self.assertIn(TOKEN.path(place), caught.exception.detail)
+                TOKEN.read_or_make(folder)
+            self.assertIn(TOKEN.path(folder), caught.exception.detail)
 
 
 class KeyTests(SynchronousTestCase):

@@ -36,7 +36,7 @@ class SingleFlightTests(SynchronousTestCase):
         self.assertEqual([self.successResultOf(one) for one in later], ["new"] * 3)
 
     def test_error(self) -> None:
-        """An error is told to each, and the next work begins."""
+        """Each gets an error, and the next work begins."""
         first, second = self.wait(), self.wait()
         self.work[0].errback(ZeroDivisionError())
         self.failureResultOf(first, ZeroDivisionError)
@@ -54,8 +54,8 @@ class SingleFlightTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(stays), "new")
 
     def test_late(self) -> None:
-        """Who does not wait for long is told so; the work goes on, and until it is done nobody
-        waits in vain again.
+        """Who does not wait for long gets StillRunning; the work goes on, and until it is done
+        nobody waits in vain again.
         """
         first = self.in_time()
         patient = self.wait()

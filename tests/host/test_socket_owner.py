@@ -26,7 +26,7 @@ class NetlinkTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         if not sys.platform.startswith("linux"):
-            raise SkipTest("sockets are told of their users on Linux alone")
+            raise SkipTest("only Linux says whose a socket is")
 
     def connect(
         self, host: str, bound: str = ""
@@ -79,7 +79,7 @@ class NetlinkTests(SynchronousTestCase):
         """Another user's socket is that one's; who is not mapped into this namespace is nobody."""
         if os.geteuid() != 0:
             raise SkipTest("only root can be another user")
-        for user, wanted in ((OTHER, OTHER), (socket_owner.UNMAPPED, None)):
+        for user, expected in ((OTHER, OTHER), (socket_owner.UNMAPPED, None)):
             listener = socket.create_server(("127.0.0.1", 0))
             self.addCleanup(listener.close)
             reader, writer = os.pipe()
@@ -97,7 +97,7 @@ class NetlinkTests(SynchronousTestCase):
             server, peer = listener.accept()
             self.addCleanup(server.close)
             try:
-                self.assertEqual(self.lookup(end(peer), end(server.getsockname())), wanted)
+                self.assertEqual(self.lookup(end(peer), end(server.getsockname())), expected)
             finally:
                 os.close(writer)
                 os.waitpid(child, 0)

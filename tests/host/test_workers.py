@@ -47,7 +47,7 @@ class WorkersTests(SynchronousTestCase):
         self.loop.turn()
         self.failureResultOf(failed, ZeroDivisionError)
 
-    def test_other_places_go_on(self) -> None:
+    def test_other_directories_go_on(self) -> None:
         """A directory that hangs holds up no other, and takes one thread, however many ask."""
         hung = [self.workers.run("/hung", self.stall) for _ in range(20)]
         self.stall.wait()
@@ -68,15 +68,15 @@ class WorkersTests(SynchronousTestCase):
         hung = [self.workers.run("/hung", self.stall) for _ in range(3)]
         self.stall.wait()
         self.tick(SLOW)
-        self.assertEqual(self.workers.slow_places(), {"/hung"})
+        self.assertEqual(self.workers.unresponsive(), {"/hung"})
         self.tick(30 - SLOW)
         for done in hung:
             self.assertEqual(self.failureResultOf(done, Unavailable).value.fault, "disk")
         self.failureResultOf(self.workers.run("/hung", self.stall), Unavailable)
-        self.assertEqual(self.workers.slow_places(), {"/hung"})
+        self.assertEqual(self.workers.unresponsive(), {"/hung"})
         self.stall.go.set()
         self.loop.turn()
-        self.assertEqual(self.workers.slow_places(), set())
+        self.assertEqual(self.workers.unresponsive(), set())
         again = self.workers.run("/hung", self.stall)
         self.loop.turn()
         self.assertEqual(self.successResultOf(again), "done")
@@ -99,11 +99,11 @@ class WorkersTests(SynchronousTestCase):
         self.loop.turn()
         self.assertEqual(self.successResultOf(done), "done")
 
-    def test_keys_of_a_place(self) -> None:
-        """Folders of one place that hang hold up no other folder of it, until there are so many
-        that the whole place is refused.
+    def test_keys_of_a_resource(self) -> None:
+        """Folders of one resource that hang hold up no other folder of it, until there are so many
+        that the whole resource is refused.
         """
-        self.workers = self.make(max_per_place=3)
+        self.workers = self.make(max_per_resource=3)
         hung = [self.workers.run("/mount", self.stall, key=f"/mount/{n}") for n in range(2)]
         self.stall.wait(2)
         self.tick(30)
@@ -131,7 +131,7 @@ class WorkersTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(again), "again")
 
     def test_order(self) -> None:
-        """Work of one place begins in the order in which it came."""
+        """Jobs of one resource begin in the order in which it came."""
         self.workers = self.make(max_active=1)
         seen: list[int] = []
         held = self.workers.run("/a", self.stall)
@@ -143,8 +143,8 @@ class WorkersTests(SynchronousTestCase):
         for job in jobs:
             self.successResultOf(job)
 
-    def test_places_take_turns(self) -> None:
-        """A place for which much waits lets others have their turn."""
+    def test_resources_take_turns(self) -> None:
+        """A resource for which much waits lets others have their turn."""
         self.workers = self.make(max_active=1)
         seen: list[str] = []
         held = self.workers.run("/a", self.stall)
@@ -158,7 +158,7 @@ class WorkersTests(SynchronousTestCase):
             self.successResultOf(job)
 
     def test_one_of_a_key(self) -> None:
-        """Of one key one piece runs at once; another key of the same place goes on."""
+        """Of one key one piece runs at once; another key of the same resource goes on."""
         first = self.workers.run("/a", self.stall, key="x")
         self.stall.wait()
         second = self.workers.run("/a", lambda: "second", key="x")

@@ -32,9 +32,9 @@ def unprivileged() -> Iterator[None]:
 
 
 def open_descriptors() -> set[str]:
-    """What this process has open, where the machine tells."""
-    place = next((p for p in ("/proc/self/fd", "/dev/fd") if os.path.isdir(p)), None)
-    return set(os.listdir(place)) if place else set()
+    """What this process has open, if the machine says it."""
+    folder = next((path for path in ("/proc/self/fd", "/dev/fd") if os.path.isdir(path)), None)
+    return set(os.listdir(folder)) if folder else set()
 
 
 def public_folder(case: SynchronousTestCase) -> str:

@@ -97,22 +97,22 @@ class RestoreTests(ManagerCase):
         self.assertEqual((self.manager.default_minutes, self.left()), (30, 30 * MINUTE))
 
     def test_missing(self) -> None:
-        """A directory that has vanished is kept, told as missing, and served when it is back."""
+        """A directory that has vanished is kept, logged as missing, and served when it is back."""
         self.load("two", "a")
         self.load("one", "b")
-        place, away = os.path.join(self.folder, "two"), os.path.join(self.folder, "away")
-        os.rename(place, away)
+        folder, away = os.path.join(self.folder, "two"), os.path.join(self.folder, "away")
+        os.rename(folder, away)
         self.restart()
         self.assertEqual(self.loaded, {"a": "two", "b": "one"})
         self.assertEqual(
             self.do(self.manager.available(self.manager.loaded_collections())), [False, True]
         )
-        self.assertTrue(any(f"directory of a is missing: {place}" in line for line in self.logged))
+        self.assertTrue(any(f"directory of a is missing: {folder}" in line for line in self.logged))
         loaded_collection = self.manager.find("a")
         self.assertEqual(loaded_collection.collection.image_count, 2)
         self.assertEqual(list(self.do(self.manager.names(loaded_collection))), [])
         self.assertRaises(NotFound, disk.open_file, loaded_collection.root, ("two0.png",))
-        os.rename(away, place)
+        os.rename(away, folder)
         self.assertEqual(
             self.do(self.manager.available(self.manager.loaded_collections())), [True, True]
         )
@@ -122,9 +122,9 @@ class RestoreTests(ManagerCase):
     def test_became_something_else(self) -> None:
         """A file or a link where the directory was is not the directory."""
         self.load("two")
-        place = os.path.join(self.folder, "two")
-        shutil.rmtree(place)
-        os.symlink("three", place)
+        folder = os.path.join(self.folder, "two")
+        shutil.rmtree(folder)
+        os.symlink("three", folder)
         self.restart()
         loaded_collection = self.manager.find(CURRENT)
         self.assertEqual(self.do(self.manager.available([loaded_collection])), [False])
@@ -188,7 +188,7 @@ class RestoreTests(ManagerCase):
         """Wherever in a load the daemon is killed: the old collection is there, or the new one,
         and the new one for sure once it was acknowledged.
         """
-        for steps, wanted in [(0, "one"), (1, "one"), (2, "one"), (3, "two")]:
+        for steps, expected in [(0, "one"), (1, "one"), (2, "one"), (3, "two")]:
             with self.subTest(steps=steps):
                 self.load("one")
                 self.steps.held = True
@@ -198,5 +198,5 @@ class RestoreTests(ManagerCase):
                 acknowledged = loading.called
                 self.assertEqual(acknowledged, steps == 3)
                 self.restart()
-                self.assertEqual(self.loaded, {CURRENT: wanted})
+                self.assertEqual(self.loaded, {CURRENT: expected})
                 self.assert_in_step()
