@@ -31,7 +31,8 @@ _SERVER: Final = {
     "--token TOKEN": "for control from elsewhere, and to read if that is private "
     "(default: IMGD_TOKEN, else the state folder's)",
     "--ca FILE": "trust this CA (default: the local imgd's own, else the system's)",
-    "--state-dir DIR": "where the local imgd keeps its certificates and token",
+    "--state-dir DIR": "where the local imgd keeps its certificates and token "
+    "(default: IMGD_STATE_DIR, which may stand in .env)",
 }
 _LOADED: Final = {
     "--name NAME": "the collection's name, and the manifest's file name without .json",

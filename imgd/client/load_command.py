@@ -150,7 +150,8 @@ class LoadCommand:
         has_token = server.token and not options.signed
         tokens = dict.fromkeys(server.origins, server.token or "") if has_token else {}
         method = b"" if options.verify == "none" else options.verify.upper().encode()
-        workers = min(options.workers, raise_limit() - RESERVE) if method else 1
+        most = max(1, raise_limit() - RESERVE)  # each worker has a connection
+        workers = min(options.workers, most) if method else 1
         return [
             ImageChecker(
                 HttpSession(endpoint_for, tokens), self._retrier, method, options.request_timeout

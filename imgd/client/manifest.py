@@ -54,25 +54,25 @@ class Manifest:
         yield b"\n}\n"
 
     def _fields(self, count: int) -> dict[str, object]:
-        """Every field in its order, without the lists; those of times only if they are set."""
-        fields: dict[str, object] = {
+        """Every field in its order, with empty lists; those of times only if they are set."""
+        expires_at = self.collection.expires_at
+        at = None if expires_at is None else parse_time(expires_at)
+        fields = {
             "success": self.success,
             "directory": self.collection.directory,
             "timestamp": messages.local(self.now),
             "message": self.message,
             "count": count,
             "image_urls": [],
+            "timeout_minutes": (self.minutes or None) if at else None,
+            "auto_unload_at": messages.local(at) if at else None,
+            "time_remaining": messages.remaining(at - self.now) if at else None,
+            "links_expire_at": self.links_expire_at,
+            "collection": self.collection.name,
+            "server": self.server,
+            "failed": [],
         }
-        if self.collection.expires_at is not None:
-            at = parse_time(self.collection.expires_at)
-            if self.minutes:
-                fields["timeout_minutes"] = self.minutes
-            fields["auto_unload_at"] = messages.local(at)
-            fields["time_remaining"] = messages.remaining(at - self.now)
-        if self.links_expire_at is not None:
-            fields["links_expire_at"] = self.links_expire_at
-        origin = {"collection": self.collection.name, "server": self.server}
-        return {**fields, **origin, "failed": []}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 def failure_line(url: str, reason: str) -> str:

@@ -76,9 +76,6 @@ class UrlSet:
         self._hashes = array("Q", map(_hash, urls))
         self._is_sorted = False
 
-    def __len__(self) -> int:
-        return len(self._hashes)
-
     def __contains__(self, url: object) -> bool:
         if not self._is_sorted:  # not before: it takes five times the memory for a moment
             self._hashes = array("Q", sorted(self._hashes))

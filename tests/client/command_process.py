@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -19,11 +19,20 @@ from tests.daemons import environment
 class CommandProcess(ProcessProtocol):
     """``imgd`` with these arguments; ``ended`` fires with its exit status."""
 
+    prefix: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, case: TestCase, folder: Path, *words: str, **env: str) -> None:
         self.out = self.err = ""
         self.ended: Deferred[int | None] = Deferred()
         self._awaited: list[tuple[str, Deferred[None]]] = []
-        command = [sys.executable, "-W", "error::DeprecationWarning", "-m", "imgd.client.cli"]
+        command = [
+            *self.prefix,
+            sys.executable,
+            "-W",
+            "error::DeprecationWarning",
+            "-m",
+            "imgd.client.cli",
+        ]
         command += words
         self.handle = reactor.spawnProcess(
             self, command[0], command, environment(folder, env), str(folder)

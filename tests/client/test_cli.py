@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
+from unittest import skipUnless
 
 from twisted.trial.unittest import TestCase
 
@@ -12,6 +14,12 @@ from imgd.host import instance_lock
 from tests.client.command_process import CommandProcess
 from tests.client.fake_imgd import FakeImgd, turn
 from tests.client.faulty import FaultyServer, answer
+
+
+class LimitedProcess(CommandProcess):
+    """``imgd`` that may open 100 files."""
+
+    prefix = ("sh", "-c", 'ulimit -n 100; exec "$@"', "sh")
 
 
 class Processes(TestCase):
@@ -100,6 +108,15 @@ class Processes(TestCase):
         command = CommandProcess(self, self.folder, "status")
         self.assertEqual(await command.ended, 0, command.err)
         self.assertIn(f"imgd 9.9 at {self.imgd.url}", command.out)
+
+    @skipUnless(os.name == "posix", "limits of open files are POSIX's")
+    async def test_many_workers_and_few_files(self) -> None:
+        """There are no more workers than the limit of open files has connections for."""
+        self.imgd.images("/data/frames", 300)
+        words = ("load", "/data/frames", "--workers", "300", "--batch-size", "1", "--output", "-")
+        command = LimitedProcess(self, self.folder, *words, **self.env)
+        self.assertEqual(await command.ended, 0, command.err)
+        self.assertEqual(json.loads(command.out)["count"], 300)
 
     async def test_the_server_is_gone(self) -> None:
         """A command ends with one line where there is no server."""

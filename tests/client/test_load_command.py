@@ -286,7 +286,7 @@ class Failures(LoadCase):
             return NOT_DONE_YET
 
         self.imgd.hooks = {f"i {n:04}.png": vanish for n in range(100, 300)}
-        self.options = CliOptions(workers=30)
+        self.options = CliOptions(workers=60, batch_size=2)
         self.assertEqual(await self.load("/data/frames"), 1)
         [manifest] = self.manifests()
         self.assertIn("incomplete: The server closed the connection", manifest["message"])
