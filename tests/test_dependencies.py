@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from benchmarks.servers import PEER_PACKAGES
 from tests.daemons import CHECKOUT
 
-OWN = {"imgd", "tests", "benchmarks", "fuzz"}
+OWN = {"imgd", "tests", "benchmarks", "fuzz", "tools"}
 # Packages that are installed by another name than they are imported by.
 INSTALLED_BY = {"OpenSSL": "pyopenssl", "dotenv": "python-dotenv", "PIL": "pillow"}
 
@@ -80,7 +80,7 @@ class DeclaredTests(SynchronousTestCase):
         servers, for which they make an environment.
         """
         names = self.dependencies | self.extras["dev"]
-        for folder in ("tests", "fuzz"):
+        for folder in ("tests", "fuzz", "tools"):
             self.assertEqual(undeclared(folder, names), [])
         self.assertEqual(undeclared("benchmarks", names | declared(PEER_PACKAGES)), [])
 
