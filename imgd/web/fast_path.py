@@ -92,7 +92,7 @@ class FastPath:
 
     def answer(self, head: RequestHead, channel: Any) -> bytes | None:
         """The whole answer to a plain request, or None to leave it to the tree."""
-        method, target, fields = head[:3]  # by their names, each takes as long as all three so
+        method, target, fields = head[:3]  # costs less than three attributes of a NamedTuple
         headers = self._headers.get(fields) or self._read_headers(fields)
         if headers is None:
             return None
