@@ -92,23 +92,24 @@ class FastPath:
 
     def answer(self, head: RequestHead, channel: Any) -> bytes | None:
         """The whole answer to a plain request, or None to leave it to the tree."""
+        method, target = head.method, head.target
         headers = self._headers.get(head.fields) or self._read_headers(head.fields)
         if headers is None:
             return None
         now = self._wall()
-        file = self._files.get(head.target, now)
+        file = self._files.get(target, now)
         if file is None:
             return None
         whole = file.whole
-        if whole and head.method == b"GET" and not headers.conditions:  # most requests
+        if whole and method == b"GET" and not headers.conditions:  # most requests
             status, file_headers, body, body_length = 200, whole, b"", file.representation.size
-        elif (chosen := self._choose(head.method, headers, file, now)) is not None:
+        elif (chosen := self._choose(method, headers, file, now)) is not None:
             status, file_headers, body, body_length = chosen
         else:
             return None
         if self._log is not None:
             peer = channel.getPeer()
-            self._log(FastPathRequest(head.method, head.target, status, body_length, headers, peer))
+            self._log(FastPathRequest(method, target, status, body_length, headers, peer))
         if int(now) != self._second:
             self._second = int(now)
             self._starts.clear()

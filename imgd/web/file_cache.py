@@ -79,18 +79,20 @@ class FileCache:
         self._documents = documents
         self._manager = manager
         self._cache: LruCache[CachedFile] = LruCache(memory)
+        self._entries = self._cache.entries
         self._validator = versions.PathValidator(call_soon)
+        self._is_same = self._validator.is_same
         self._admission = MemoryAdmission(run_unawaited, read, self._keep)
 
     def get(self, target: bytes, now: float) -> CachedFile | None:
         """The file that a path without a query means now; None: ask the tree."""
-        cached = self._cache.entries.get(target)
+        cached = self._entries.get(target)
         if cached is not None:
             if (
                 # Not later than Date (RFC 9110 section 8.8.2.1): the wall clock can be set back.
                 cached.representation.modified <= now
                 and (cached.collection is None or self._is_loaded(cached.collection, cached.root))
-                and self._validator.is_same(cached.path, cached.folder, cached.version)
+                and self._is_same(cached.path, cached.folder, cached.version)
             ):
                 self._cache.touch(target)
                 return cached
@@ -126,7 +128,7 @@ class FileCache:
 
     def _keep(self, key: bytes, version: versions.FileVersion, body: bytes | None) -> None:
         """Keep the bytes of a version; None: they can never be kept."""
-        cached = self._cache.entries.get(key)
+        cached = self._entries.get(key)
         if cached is not None and cached.version == version:
             whole = b"" if body is None else cached.head + body
             self._cache.put(key, replace(cached, whole=whole, may_keep=False))
@@ -168,7 +170,7 @@ class FileCache:
         if (
             # Of a time that is to come, Last-Modified follows the clock.
             cached.representation.modified == cached.version.mtime_ns // NANOSECONDS
-            and self._validator.is_same(cached.path, cached.folder, cached.version)
+            and self._is_same(cached.path, cached.folder, cached.version)
         ):
             self._cache.put(cached.key, replace(cached, whole=b""))
             return cached

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core import conditional
 from imgd.core.conditional import FileFacts
-from imgd.core.plan import CONDITIONS, SANDBOX, Plan, Representation, plan
+from imgd.core.plan import CONDITIONS, SANDBOX, Plan, Representation, plan, serialize_headers
 from imgd.core.ranges import Slice
 
 PROPERTY = settings(deadline=None, database=None, max_examples=300)
@@ -36,6 +36,13 @@ def parse(answer: Plan, content: bytes) -> Message:
     """The answer as the email package reads it."""
     kind = dict(answer.headers)[b"Content-Type"]
     return message_from_bytes(b"Content-Type: " + kind + b"\r\n\r\n" + body(answer, content))
+
+
+class HeaderTests(SynchronousTestCase):
+    def test_serialize(self) -> None:
+        """Each header is a line of its own, in order; the empty line is not among them."""
+        self.assertEqual(serialize_headers(((b"A", b"1"), (b"B", b"2"))), b"A: 1\r\nB: 2\r\n")
+        self.assertEqual(serialize_headers(()), b"")
 
 
 class WholeTests(SynchronousTestCase):
