@@ -224,7 +224,7 @@ def parse_answer(raw: bytes, method: str = "GET", *, aborted: bool = False) -> A
     return Answer(response.status, headers, body, aborted)
 
 
-class House:
+class MemorySite:
     """A site with a document root and collections, whose clocks the test advances."""
 
     def __init__(

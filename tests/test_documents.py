@@ -21,7 +21,7 @@ from imgd.tap import Options
 from imgd.web import response_headers, serializers
 from tests import samples
 from tests.daemons import CHECKOUT
-from tests.fakes import Answer, House
+from tests.fakes import Answer, MemorySite
 from tools import documents as generated
 
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "benchmarks/README.md")
@@ -233,19 +233,19 @@ class ReferenceTests(SynchronousTestCase):
         self.reference = text("docs/http.md")
         self.folder = Path(self.mktemp()).resolve()
         self.folder.mkdir(parents=True)
-        self.house = House(str(self.folder))
-        os.rmdir(self.house.documents)
-        samples.studies(Path(self.house.documents))
+        self.memory_site = MemorySite(str(self.folder))
+        os.rmdir(self.memory_site.documents)
+        samples.studies(Path(self.memory_site.documents))
         samples.frames(self.folder / "data" / "frames", 3)
-        self.house.load(str(self.folder / "data" / "frames"))
-        self.house.load(self.house.documents, name="study-1", recursive=True, minutes=0)
+        self.memory_site.load(str(self.folder / "data" / "frames"))
+        self.memory_site.load(self.memory_site.documents, name="study-1", recursive=True, minutes=0)
 
     def ask(self, example: Example) -> Answer:
         fields = dict(example.headers)
         if "If-None-Match" in fields:
-            fields["If-None-Match"] = self.house.ask(example.path).headers["etag"]
+            fields["If-None-Match"] = self.memory_site.ask(example.path).headers["etag"]
         body = example.body.replace("/data/", f"{self.folder}/data/").encode()
-        return self.house.ask(example.path, example.method, fields, body)
+        return self.memory_site.ask(example.path, example.method, fields, body)
 
     def test_examples(self) -> None:
         """Every example gives what is shown: status, headers, and JSON of this shape."""

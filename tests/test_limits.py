@@ -18,7 +18,7 @@ from imgd.net.bulk_tls import tls_factory
 from imgd.net.listen import SwitchableFactory
 from imgd.net.tls import SwappableContext, build_context
 from tests.daemons import PATIENCE, Daemon, DaemonCase, port_of
-from tests.fakes import DEADLINES, House, write
+from tests.fakes import DEADLINES, MemorySite, write
 from tests.listening import listen
 from tests.net.tls_case import client, made
 
@@ -126,9 +126,9 @@ class SlowReaderTests(TestCase):
 
     def make(self, tls: bool) -> None:
         more = {"max_connections": 4, "deadlines": replace(DEADLINES, stalled=1e9)}
-        self.house = House(os.path.abspath(self.mktemp()), more=more)
-        write(os.path.join(self.house.documents, "large.bin"), bytes(LARGE))
-        site = self.house.site
+        self.memory_site = MemorySite(os.path.abspath(self.mktemp()), more=more)
+        write(os.path.join(self.memory_site.documents, "large.bin"), bytes(LARGE))
+        site = self.memory_site.site
         site.limiter.start()
         self.addCleanup(site.limiter.stop)
         factory = SwitchableFactory()
@@ -174,7 +174,7 @@ class SlowReaderTests(TestCase):
         fast = readers[2]
         for _ in range(5):  # meanwhile the sockets' buffers fill, which counts as taken
             self.assertEqual((yield deferToThread(self.read, fast, LARGE // 8)), LARGE // 8)
-            self.house.clock.pump([1] * 31)
+            self.memory_site.clock.pump([1] * 31)
         for _ in range(3):
             self.assertTrue((yield deferToThread(self.is_served, tls)))
         rest = yield deferToThread(self.read, fast, LARGE)

@@ -10,7 +10,7 @@ from types import FrameType
 from twisted.trial.unittest import SynchronousTestCase
 
 import imgd
-from tests.fakes import House, Transport, write
+from tests.fakes import MemorySite, Transport, write
 from tests.web.test_fast_path import use_fast_path
 
 PACKAGE = os.path.dirname(imgd.__file__) + os.sep
@@ -38,17 +38,17 @@ def modules_entered(act: Callable[[], None]) -> set[str]:
 
 class RequestPathTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.house = House(os.path.abspath(self.mktemp()))
-        self.addCleanup(self.house.clock.advance, 0)  # when files of a turn are closed
-        write(os.path.join(self.house.documents, "a.jpg"))
+        self.memory_site = MemorySite(os.path.abspath(self.mktemp()))
+        self.addCleanup(self.memory_site.clock.advance, 0)  # when files of a turn are closed
+        write(os.path.join(self.memory_site.documents, "a.jpg"))
 
     def entered(self, target: bytes) -> set[str]:
         """By the last of several requests on one connection."""
         request = b"GET %b HTTP/1.1\r\nHost: localhost:8888\r\n\r\n" % target
-        transport: Transport = self.house.connect()
+        transport: Transport = self.memory_site.connect()
         for _ in range(3):
             transport.protocol.dataReceived(request)
-            self.house.clock.advance(0)
+            self.memory_site.clock.advance(0)
         transport.clear()
         entered = modules_entered(lambda: transport.protocol.dataReceived(request))
         self.assertTrue(transport.value().startswith(b"HTTP/1.1 200 "))
@@ -62,7 +62,7 @@ class RequestPathTests(SynchronousTestCase):
 
     def test_fast_path(self) -> None:
         """A GET of a file that is kept in memory; where none can be kept, it is read each time."""
-        fast_path = use_fast_path(self.house)
+        fast_path = use_fast_path(self.memory_site)
         entered = self.entered(b"/a.jpg")
         self.assertEqual(fast_path.count, 4)
         read_each_time = {f"core{os.sep}plan.py", f"web{os.sep}bodies.py", f"files{os.sep}disk.py"}

@@ -30,7 +30,7 @@ from imgd.core.messages import LinkResult
 from tests.client.fake_imgd import TICKET, FakeImgd, collection, content_of
 from tests.client.load_case import TOKEN as FAKE_TOKEN
 from tests.client.load_case import LoadCase
-from tests.fakes import TOKEN, WALL, House, write
+from tests.fakes import TOKEN, WALL, MemorySite, write
 from tests.samples import HOSTILE_NAMES
 
 FAR = "203.0.113.9"  # RFC 5737: documentation
@@ -42,9 +42,9 @@ class Relay(Resource):
 
     isLeaf = True
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, memory_site: MemorySite) -> None:
         super().__init__()
-        self._house = house
+        self._house = memory_site
 
     def render(self, request: Request) -> bytes:
         headers = {"Content-Type": "application/json"}
@@ -61,15 +61,15 @@ class InMemory(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.folder = os.path.realpath(self.mktemp())
-        self.house = House(self.folder, private=True)
+        self.memory_site = MemorySite(self.folder, private=True)
         self.frames = os.path.join(self.folder, "frames")
         for name in ("a.nii.gz", os.path.join("deep down", "b.nii.gz"), *HOSTILE_NAMES):
             write(os.path.join(self.frames, name), os.fsencode(name))
-        self.client = Client(StubTreq(Relay(self.house)), BASE, Retrier(Clock()), token=TOKEN)
+        self.client = Client(StubTreq(Relay(self.memory_site)), BASE, Retrier(Clock()), token=TOKEN)
 
     def status(self, url: str) -> int:
         """What a model gets that has nothing but the URL."""
-        return self.house.ask(url.removeprefix(BASE), peer=FAR).status
+        return self.memory_site.ask(url.removeprefix(BASE), peer=FAR).status
 
     def result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return self.successResultOf(Deferred.fromCoroutine(coroutine))
@@ -81,8 +81,8 @@ class InMemory(SynchronousTestCase):
 
     def test_every_image(self) -> None:
         """Of one link every image's URL is made: each reads its own file, and ends in its name."""
-        self.house.load(self.frames, recursive=True)
-        self.house.load(self.frames, recursive=True, name="ct.1")
+        self.memory_site.load(self.frames, recursive=True)
+        self.memory_site.load(self.frames, recursive=True, name="ct.1")
         for name in ("current", "ct.1"):
             signed, urls = self.signed(name)
             self.assertEqual(len(urls), 2 + sum(n.endswith(".png") for n in HOSTILE_NAMES))
@@ -90,7 +90,7 @@ class InMemory(SynchronousTestCase):
             for url in urls:
                 made = signed.url(url)
                 self.assertTrue(made.endswith(url.removeprefix(BASE)), made)
-                answer = self.house.ask(made.removeprefix(BASE), peer=FAR)
+                answer = self.memory_site.ask(made.removeprefix(BASE), peer=FAR)
                 self.assertEqual(answer.status, 200, made)
                 place = url.partition("/images/" if name == "current" else "/files/")[2]
                 file = os.fsencode(unquote(place, errors="surrogateescape"))
@@ -99,12 +99,12 @@ class InMemory(SynchronousTestCase):
 
     def test_expired_and_revoked(self) -> None:
         """A signed URL that has expired is a 410; one that was revoked a 403."""
-        self.house.load(self.frames)
+        self.memory_site.load(self.frames)
         signed, _ = self.signed("current", 60)
         url = signed.url(f"{BASE}/images/a.nii.gz")
-        self.house.clock.advance(59)
+        self.memory_site.clock.advance(59)
         self.assertEqual(self.status(url), 200)
-        self.house.clock.advance(1)
+        self.memory_site.clock.advance(1)
         self.assertEqual(self.status(url), 410)
         signed, _ = self.signed("current", 60)
         url = signed.url(f"{BASE}/images/a.nii.gz")
@@ -114,7 +114,7 @@ class InMemory(SynchronousTestCase):
 
     def test_one_file(self) -> None:
         """``link`` takes a path as it is written anywhere, or a URL, and ends as the file does."""
-        self.house.load(self.frames, recursive=True)
+        self.memory_site.load(self.frames, recursive=True)
         for place in (
             "/images/deep down/b.nii.gz",
             "/images/deep%20down/b.nii.gz",
@@ -134,13 +134,13 @@ class InMemory(SynchronousTestCase):
 
     def test_public(self) -> None:
         """Behind a public URL with a path of its own, signed URLs are below it too."""
-        self.house.urls.public = "https://demo.example/-/s/imgd"
-        self.house.load(self.frames)
+        self.memory_site.urls.public = "https://demo.example/-/s/imgd"
+        self.memory_site.load(self.frames)
         signed, urls = self.signed("current")
         self.assertEqual(signed.plain, "https://demo.example/-/s/imgd/images/")
         for url in urls:
             self.assertTrue(signed.url(url).startswith("https://demo.example/-/s/imgd/-/s/"))
-        self.house.urls.public = None
+        self.memory_site.urls.public = None
         _, urls = self.signed("current")
         self.assertRaises(InvalidResponse, signed.url, urls[0])
 

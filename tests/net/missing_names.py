@@ -97,17 +97,17 @@ def serve_without(name: str, folder: str, pair: PairPaths, ca: str) -> dict[str,
     from imgd.net.listen import number_of
     from imgd.net.tls import SwappableContext, build_context
     from imgd.net.transports import warn_if_slow
-    from tests.fakes import House, write
+    from tests.fakes import MemorySite, write
 
     loop: Any = reactor
     events: list[Any] = []
     globalLogPublisher.addObserver(events.append)  # type: ignore[arg-type]
     warn_if_slow(tls=True)
-    house = House(os.path.join(folder, f"without-{name}"))
-    write(os.path.join(house.documents, "large.nii"), BODY)
-    write(os.path.join(house.documents, "small.jpg"), BODY[:20_000])
-    factory = tls_factory(SwappableContext(build_context([pair])), house.site, loop)
-    ports = [loop.listenTCP(0, site, interface="127.0.0.1") for site in (house.site, factory)]
+    memory_site = MemorySite(os.path.join(folder, f"without-{name}"))
+    write(os.path.join(memory_site.documents, "large.nii"), BODY)
+    write(os.path.join(memory_site.documents, "small.jpg"), BODY[:20_000])
+    factory = tls_factory(SwappableContext(build_context([pair])), memory_site.site, loop)
+    ports = [loop.listenTCP(0, site, interface="127.0.0.1") for site in (memory_site.site, factory)]
     contexts = (None, ssl.create_default_context(cafile=ca))
     failures: list[str] = []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fakes import House, Transport
+from tests.fakes import MemorySite, Transport
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 ASK = HEAD + b"\r\n"
@@ -32,25 +32,25 @@ class StalledTransport(Transport):
         self.protocol.pauseProducing()
 
 
-def connect(house: House, transport: Transport) -> None:
+def connect(memory_site: MemorySite, transport: Transport) -> None:
     """Connect a transport to the site."""
-    transport.protocol = house.site.buildProtocol(transport.getPeer())
+    transport.protocol = memory_site.site.buildProtocol(transport.getPeer())
     transport.protocol.makeConnection(transport)
 
 
 class ConnectionCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.house = self.make()
+        self.memory_site = self.make()
 
-    def make(self, **more: Any) -> House:
-        house = House(os.path.abspath(self.mktemp()), more=more)
-        house.site.limiter.start()
-        self.addCleanup(house.site.limiter.stop)
-        return house
+    def make(self, **more: Any) -> MemorySite:
+        memory_site = MemorySite(os.path.abspath(self.mktemp()), more=more)
+        memory_site.site.limiter.start()
+        self.addCleanup(memory_site.site.limiter.stop)
+        return memory_site
 
     def send(self, transport: Transport, data: bytes) -> None:
         if transport.connected and not transport.disconnecting:
             transport.protocol.dataReceived(data)
 
     def wait(self, seconds: int) -> None:
-        self.house.clock.pump([1] * seconds)
+        self.memory_site.clock.pump([1] * seconds)

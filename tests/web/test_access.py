@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.host.socket_owner import Lookup, SocketAddress
 from imgd.web.access import make_access
-from tests.fakes import TOKEN, House
+from tests.fakes import TOKEN, MemorySite
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 OWN, ROOT, WWW = 1000, 0, 33
@@ -18,7 +18,7 @@ OWN, ROOT, WWW = 1000, 0, 33
 class OwnerTests(SynchronousTestCase):
     """A loopback peer is local where its socket is of the daemon's user, or of root."""
 
-    def house(self, user: int | OSError | None) -> House:
+    def memory_site(self, user: int | OSError | None) -> MemorySite:
         def lookup(own: SocketAddress, other: SocketAddress) -> int | None:
             self.lookups.append((own, other))
             if isinstance(user, OSError):
@@ -27,40 +27,40 @@ class OwnerTests(SynchronousTestCase):
 
         self.lookups: list[tuple[SocketAddress, SocketAddress]] = []
         access = {"socket_owner": lookup, "own_users": {OWN, ROOT}}
-        return House(os.path.abspath(self.mktemp()), access=access)
+        return MemorySite(os.path.abspath(self.mktemp()), access=access)
 
     def test_own(self) -> None:
         """The same user and root need no token; the connection is asked for by both of its ends."""
         for user in (OWN, ROOT):
-            self.assertEqual(self.house(user).post("/timeout/5").status, 200)
+            self.assertEqual(self.memory_site(user).post("/timeout/5").status, 200)
             ends = (SocketAddress("127.0.0.1", 50000), SocketAddress("127.0.0.1", 8888))
             self.assertEqual(self.lookups, [ends])
 
     def test_others(self) -> None:
         """nginx as www-data, a socket that was closed, and a system that fails need it."""
         for user in (WWW, None, OSError(24, "Too many open files")):
-            house = self.house(user)
-            answer = house.post("/links", {"path": "/", "prefix": True})
+            memory_site = self.memory_site(user)
+            answer = memory_site.post("/links", {"path": "/", "prefix": True})
             self.assertEqual(answer.status, 403)
             self.assertIn("another user", answer.json["detail"])
-            self.assertEqual(house.post("/timeout/5", headers=BEARER).status, 200)
+            self.assertEqual(memory_site.post("/timeout/5", headers=BEARER).status, 200)
 
     def test_paths_of_the_host(self) -> None:
         """Who may not control sees no path of the host."""
         for user, expected in ((OWN, True), (WWW, False)):
-            house = self.house(user)
-            house.load(house.documents)
-            directory = house.ask("/").json["current_directory"]
-            self.assertEqual(directory == os.path.realpath(house.documents), expected)
+            memory_site = self.memory_site(user)
+            memory_site.load(memory_site.documents)
+            directory = memory_site.ask("/").json["current_directory"]
+            self.assertEqual(directory == os.path.realpath(memory_site.documents), expected)
             self.assertEqual(os.path.isabs(directory), expected)
 
     def test_looked_up_last(self) -> None:
         """The system is asked for nobody whom the request itself gives away, and for no file."""
-        house = self.house(OWN)
-        house.post("/timeout/5", headers={"Via": "1.1 x"})
-        house.post("/timeout/5", headers=BEARER)
-        house.post("/timeout/5", peer="203.0.113.9")
-        house.ask("/missing.png")
+        memory_site = self.memory_site(OWN)
+        memory_site.post("/timeout/5", headers={"Via": "1.1 x"})
+        memory_site.post("/timeout/5", headers=BEARER)
+        memory_site.post("/timeout/5", peer="203.0.113.9")
+        memory_site.ask("/missing.png")
         self.assertEqual(self.lookups, [])
 
 
@@ -82,9 +82,9 @@ class UnknownOwnerTests(SynchronousTestCase):
 
     def test_rule(self) -> None:
         """What a request says of itself decides then, as it does of a connection of one's own."""
-        house = House(os.path.abspath(self.mktemp()))  # which asks no system
-        self.assertEqual(house.post("/timeout/5").status, 200)
-        self.assertEqual(house.post("/timeout/5", headers={"Via": "1.1 x"}).status, 403)
+        memory_site = MemorySite(os.path.abspath(self.mktemp()))  # which asks no system
+        self.assertEqual(memory_site.post("/timeout/5").status, 200)
+        self.assertEqual(memory_site.post("/timeout/5", headers={"Via": "1.1 x"}).status, 403)
 
 
 class RequireTokenTests(SynchronousTestCase):
@@ -92,10 +92,12 @@ class RequireTokenTests(SynchronousTestCase):
 
     def test_always(self) -> None:
         """Every POST needs the token; reading stays open, without paths of the host."""
-        house = House(os.path.abspath(self.mktemp()), access={"token_always": True})
-        house.load(house.documents)
-        self.assertIn("--require-token", house.post("/timeout/5").json["detail"])
-        self.assertEqual(house.post("/timeout/5").status, 403)
-        self.assertEqual(house.post("/timeout/5", headers=BEARER).status, 200)
-        self.assertFalse(os.path.isabs(house.ask("/").json["current_directory"]))
-        self.assertTrue(os.path.isabs(house.ask("/", headers=BEARER).json["current_directory"]))
+        memory_site = MemorySite(os.path.abspath(self.mktemp()), access={"token_always": True})
+        memory_site.load(memory_site.documents)
+        self.assertIn("--require-token", memory_site.post("/timeout/5").json["detail"])
+        self.assertEqual(memory_site.post("/timeout/5").status, 403)
+        self.assertEqual(memory_site.post("/timeout/5", headers=BEARER).status, 200)
+        self.assertFalse(os.path.isabs(memory_site.ask("/").json["current_directory"]))
+        self.assertTrue(
+            os.path.isabs(memory_site.ask("/", headers=BEARER).json["current_directory"])
+        )

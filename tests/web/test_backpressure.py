@@ -18,24 +18,24 @@ class BackpressureTests(ListCase):
         for number in range(2 * listing.PAGE_SIZE):
             write(os.path.join(self.big, f"{number}.png"))
         os.utime(self.big, LONG_AGO)
-        self.house.load(self.big)
+        self.memory_site.load(self.big)
 
     def test_room(self) -> None:
         """While the transport is full no further piece is made, and the stream goes on after."""
-        self.house.blocking.held = True
+        self.memory_site.blocking.held = True
         transport = self.begin(STREAM)
-        self.house.blocking.step()
+        self.memory_site.blocking.step()
         transport.protocol.pauseProducing()
-        self.house.blocking.step()
+        self.memory_site.blocking.step()
         self.assertEqual(transport.value().count(b'{"name"'), listing.PAGE_SIZE)
-        self.assertEqual(self.house.blocking.waiting, 0)
-        self.house.blocking.held = False
+        self.assertEqual(self.memory_site.blocking.waiting, 0)
+        self.memory_site.blocking.held = False
         transport.protocol.resumeProducing()
         self.assertEqual(self.answer(transport).body.count(b"\n"), 2 * listing.PAGE_SIZE + 3)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_head(self) -> None:
         """HEAD has the headers of the stream, and no body."""
-        answer = self.house.ask(STREAM, "HEAD")
+        answer = self.memory_site.ask(STREAM, "HEAD")
         self.assertEqual((answer.status, answer.body), (200, b""))
         self.assertEqual(answer.headers["content-type"], "application/x-ndjson")

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core.test_request_body import BAD, GOOD
 from tests.core.test_request_head import HOPELESS, ROWS
-from tests.fakes import TOKEN, House, Transport, parse_answer, write
+from tests.fakes import TOKEN, MemorySite, Transport, parse_answer, write
 
 OF_THE_CHECK = (400, 414, 431, 501, 505)
 GET = b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -35,12 +35,12 @@ STATUSES = [200, 400, 400, 200, 200, 200, 204, 405, 200]
 
 class WireCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.house = House(os.path.realpath(self.mktemp()))
-        write(os.path.join(self.house.documents, "a.txt"), b"text of a")
+        self.memory_site = MemorySite(os.path.realpath(self.mktemp()))
+        write(os.path.join(self.memory_site.documents, "a.txt"), b"text of a")
 
     def send(self, data: bytes, size: int) -> Transport:
         """A new connection that was sent these bytes, so many at a time, until it was closed."""
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         for start in range(0, len(data), size):
             if transport.disconnecting:
                 break
@@ -123,12 +123,12 @@ class PipelineTests(WireCase):
 
     def test_slow_work(self) -> None:
         """What waits behind a request whose answer takes time is answered after it."""
-        self.house.blocking.held = True
+        self.memory_site.blocking.held = True
         listing = b"GET /?format=json HTTP/1.1\r\nHost: localhost\r\n\r\n"
         transport = self.send(listing + GET + PIPELINE[4] + GET, 10_000)
         self.assertEqual(self.statuses(transport), [])
-        self.house.blocking.held = False
-        self.house.blocking.release()
+        self.memory_site.blocking.held = False
+        self.memory_site.blocking.release()
         self.assertEqual(self.statuses(transport), [200, 200, 200, 200])
 
     @settings(deadline=None, database=None, max_examples=100)
@@ -157,8 +157,8 @@ class VersionTests(WireCase):
             for version in (b"1.1", b"1.2", b"1.9"):
                 head = b"GET " + target + b" HTTP/" + version + b"\r\nHost: localhost\r\n\r\n"
                 self.assertEqual(self.statuses(self.send(head * 2, 1000)), [200, 200])
-        self.assertEqual(len(self.house.access_lines), 18)
-        for line in self.house.access_lines:
+        self.assertEqual(len(self.memory_site.access_lines), 18)
+        for line in self.memory_site.access_lines:
             self.assertIn(' HTTP/1.1" 200 ', line)
 
     def test_bodies(self) -> None:

@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fakes import House, Transport, write
+from tests.fakes import MemorySite, Transport, write
 
 ASK = b"GET /a.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LISTING = b"GET /collections HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -26,10 +26,10 @@ class CountingTransport(Transport):
 
 class ChannelTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.house = House(os.path.abspath(self.mktemp()))
-        write(os.path.join(self.house.documents, "a.jpg"), b"a" * 1000)
+        self.memory_site = MemorySite(os.path.abspath(self.mktemp()))
+        write(os.path.join(self.memory_site.documents, "a.jpg"), b"a" * 1000)
         self.transport = CountingTransport("127.0.0.1")
-        self.channel = self.house.site.buildProtocol(self.transport.getPeer())
+        self.channel = self.memory_site.site.buildProtocol(self.transport.getPeer())
         self.channel.makeConnection(self.transport)
 
     def answers(self) -> int:
@@ -86,7 +86,7 @@ class ChannelTests(SynchronousTestCase):
                     self.producer.pauseProducing()
 
         self.transport = Full("127.0.0.1")
-        self.channel = self.house.site.buildProtocol(self.transport.getPeer())
+        self.channel = self.memory_site.site.buildProtocol(self.transport.getPeer())
         self.channel.makeConnection(self.transport)
         self.channel.dataReceived(ASK * 5)
         for expected in range(1, 6):

@@ -4,54 +4,58 @@ from __future__ import annotations
 
 import os
 
-from tests.web.test_control import FAR, HouseCase
+from tests.web.test_control import FAR, SiteCase
 
 
-class CollectionTests(HouseCase):
+class CollectionTests(SiteCase):
     def test_not_an_image(self) -> None:
         """What is no image is not served from a collection, and it is said so."""
-        self.house.load(self.frames)
-        self.assert_detail(self.house.ask("/images/notes.txt"), 400, "Not an image: notes.txt")
-        self.assertEqual(self.house.ask("/images/.hidden.png").status, 404)
+        self.memory_site.load(self.frames)
+        self.assert_detail(
+            self.memory_site.ask("/images/notes.txt"), 400, "Not an image: notes.txt"
+        )
+        self.assertEqual(self.memory_site.ask("/images/.hidden.png").status, 404)
 
     def test_unknown(self) -> None:
         """An unknown collection is a 404."""
         for path in ("/collections/x", "/collections/x/images", "/collections/x/files/a.png"):
-            self.assert_detail(self.house.ask(path), 404, "x")
+            self.assert_detail(self.memory_site.ask(path), 404, "x")
 
     def test_pages(self) -> None:
         """Pages follow each other to the end; a wrong limit is refused."""
-        self.house.load(self.frames)
-        first = self.house.ask("/collections/current/images?limit=1").json
+        self.memory_site.load(self.frames)
+        first = self.memory_site.ask("/collections/current/images?limit=1").json
         self.assertEqual(first["count"], 2)
         self.assertEqual([i["name"] for i in first["images"]], ["a.jpg"])
         self.assertEqual(first["next"], "/collections/current/images?limit=1&after=a.jpg")
-        second = self.house.ask(first["next"]).json
+        second = self.memory_site.ask(first["next"]).json
         self.assertEqual(([i["name"] for i in second["images"]], second["next"]), (["b.png"], None))
         [image] = second["images"]
         self.assertEqual((image["size"], image["media_type"]), (3, "image/png"))
         self.assertRegex(image["modified"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         for limit in ("0", "10001", "-1", "x", "1.0"):
             path = f"/collections/current/images?limit={limit}"
-            self.assert_detail(self.house.ask(path), 400, "limit")
-        self.assert_detail(self.house.ask("/collections/current/images?format=xml"), 400, "format")
+            self.assert_detail(self.memory_site.ask(path), 400, "limit")
+        self.assert_detail(
+            self.memory_site.ask("/collections/current/images?format=xml"), 400, "format"
+        )
 
     def test_ndjson(self) -> None:
         """Every image is streamed, one JSON object a line."""
-        self.house.load(self.frames)
-        answer = self.house.ask("/collections/current/images?format=ndjson")
+        self.memory_site.load(self.frames)
+        answer = self.memory_site.ask("/collections/current/images?format=ndjson")
         self.assertEqual(answer.headers["content-type"], "application/x-ndjson")
         self.assertEqual(answer.body.count(b"\n"), 2)
 
     def test_status(self) -> None:
         """The status has the older server's keys, in its formats."""
-        empty = self.house.ask("/").json
+        empty = self.memory_site.ask("/").json
         self.assertEqual(
             (empty["current_directory"], empty["image_count"], empty["image_list"]), (None, 0, [])
         )
-        self.house.load(self.frames)
-        self.house.clock.advance(0.5)
-        status = self.house.ask("/").json
+        self.memory_site.load(self.frames)
+        self.memory_site.clock.advance(0.5)
+        status = self.memory_site.ask("/").json
         self.assertEqual(status["current_directory"], self.frames)
         self.assertEqual(status["image_list"], ["a.jpg", "b.png"])
         self.assertRegex(status["load_time"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
@@ -62,28 +66,30 @@ class CollectionTests(HouseCase):
 
     def test_missing_directory(self) -> None:
         """A directory that vanished is kept, told as not available, and served when it is back."""
-        self.house.load(self.frames)
+        self.memory_site.load(self.frames)
         os.rename(self.frames, self.frames + "-away")
-        self.assertEqual(self.house.ask("/images/a.jpg").status, 404)
-        self.assertFalse(self.house.ask("/collections/current").json["available"])
+        self.assertEqual(self.memory_site.ask("/images/a.jpg").status, 404)
+        self.assertFalse(self.memory_site.ask("/collections/current").json["available"])
         os.rename(self.frames + "-away", self.frames)
-        self.assertTrue(self.house.ask("/collections/current").json["available"])
-        self.assertEqual(self.house.ask("/images/a.jpg").status, 200)
+        self.assertTrue(self.memory_site.ask("/collections/current").json["available"])
+        self.assertEqual(self.memory_site.ask("/images/a.jpg").status, 200)
 
     def test_health_and_assets(self) -> None:
         """Health, the CA and imgd's own assets are there for everyone, and nothing below them."""
-        status = self.house.ask("/health", peer=FAR).json
+        status = self.memory_site.ask("/health", peer=FAR).json
         self.assertEqual((status["status"], status["service"]), ("healthy", "image-server"))
         self.assertEqual(status["uptime_seconds"], 12.5)
-        self.assertTrue(self.house.ask("/-/ca.pem").body.startswith(b"-----BEGIN CERTIFICATE"))
-        self.assertEqual(self.house.ask("/-/style.css").status, 200)
+        self.assertTrue(
+            self.memory_site.ask("/-/ca.pem").body.startswith(b"-----BEGIN CERTIFICATE")
+        )
+        self.assertEqual(self.memory_site.ask("/-/style.css").status, 200)
         for path in ("/health/x", "/timeout/x/y", "/-/", "/-/x/style.css"):
-            self.assertIn(self.house.ask(path).status, (404, 405), path)
+            self.assertIn(self.memory_site.ask(path).status, (404, 405), path)
 
     def test_access_log(self) -> None:
         """Each request is one line of the combined format, whatever it holds."""
-        self.house.ask('/a%0Ab?c="d', headers={"User-Agent": 'x" y', "Referer": "z"})
-        [line] = self.house.access_lines
+        self.memory_site.ask('/a%0Ab?c="d', headers={"User-Agent": 'x" y', "Referer": "z"})
+        [line] = self.memory_site.access_lines
         self.assertEqual(line.count("\n"), 0)
         self.assertIn('"GET /a%0Ab?c=\\x22d HTTP/1.1" 404', line)
         self.assertTrue(line.endswith('"z" "x\\x22 y"'), line)

@@ -15,18 +15,18 @@ class SlowReaderTests(ConnectionCase):
     """At most sixteen connections; from twelve on slow readers make room."""
 
     def setUp(self) -> None:
-        self.house = self.make(
+        self.memory_site = self.make(
             max_connections=16, max_per_client=4, deadlines=replace(DEADLINES, stalled=6000)
         )
-        write(os.path.join(self.house.documents, "big.bin"), bytes(30_000_000))
+        write(os.path.join(self.memory_site.documents, "big.bin"), bytes(30_000_000))
         self.events = record_log(self)
 
     def connect(self, peer: str) -> FullTransport | None:
         """A connection, or None if there is no room for it."""
-        if not self.house.site.limiter.may_accept(Transport(peer).getPeer()):
+        if not self.memory_site.site.limiter.may_accept(Transport(peer).getPeer()):
             return None
         transport = FullTransport(peer)
-        connect(self.house, transport)
+        connect(self.memory_site, transport)
         return transport
 
     def reader(self, peer: str) -> FullTransport | None:
@@ -83,7 +83,7 @@ class SlowReaderTests(ConnectionCase):
     def test_others(self) -> None:
         """A fast reader, a client that waits for imgd and one that is idle are not slow."""
         fast = self.reader("198.51.100.1")
-        self.house.blocking.held = True
+        self.memory_site.blocking.held = True
         waiting, idle = self.connect("198.51.100.1"), self.connect("198.51.100.1")
         assert fast is not None
         assert waiting is not None
@@ -102,7 +102,7 @@ class SlowReaderTests(ConnectionCase):
 
     def test_fast_path(self) -> None:
         """Bytes that the fast path sends count: a client that takes enough is not slow."""
-        write(os.path.join(self.house.documents, "a.jpg"), bytes(100_000))
+        write(os.path.join(self.memory_site.documents, "a.jpg"), bytes(100_000))
         many = [self.connect(f"198.51.100.{number}") for number in range(13)]
         for _ in range(130):
             for transport in many:
@@ -116,20 +116,20 @@ class SlowReaderTests(ConnectionCase):
 
 class LimitTests(ConnectionCase):
     def setUp(self) -> None:
-        self.house = self.make(max_connections=3, max_per_client=2)
-        self.limiter = self.house.site.limiter
+        self.memory_site = self.make(max_connections=3, max_per_client=2)
+        self.limiter = self.memory_site.site.limiter
 
     def may_accept(self, peer: str) -> bool:
         return self.limiter.may_accept(Transport(peer).getPeer())
 
     def test_idle_make_room(self) -> None:
         """The connection that is idle longest makes room; if none is idle, health is degraded."""
-        held = [self.house.connect(f"192.0.2.{n}") for n in range(3)]
+        held = [self.memory_site.connect(f"192.0.2.{n}") for n in range(3)]
         self.send(held[0], HEAD)
         self.assertTrue(self.may_accept("192.0.2.9"))
         self.assertEqual([t.disconnecting for t in held], [False, True, False])
         self.send(held[2], HEAD)
-        last = self.house.connect("192.0.2.9")
+        last = self.memory_site.connect("192.0.2.9")
         self.send(last, HEAD)
         self.assertFalse(self.may_accept("192.0.2.10"))
         self.send(last, b"\r\n")
@@ -139,8 +139,8 @@ class LimitTests(ConnectionCase):
 
     def test_idle_a_moment_ago(self) -> None:
         """A connection makes room once its request is answered, by fast path or resource tree."""
-        write(os.path.join(self.house.documents, "a.jpg"), b"a" * 10)
-        held = [self.house.connect(f"192.0.2.{n}") for n in range(3)]
+        write(os.path.join(self.memory_site.documents, "a.jpg"), b"a" * 10)
+        held = [self.memory_site.connect(f"192.0.2.{n}") for n in range(3)]
         for transport in held:
             self.send(transport, HEAD)
         self.assertFalse(self.may_accept("192.0.2.9"))
@@ -148,7 +148,7 @@ class LimitTests(ConnectionCase):
             self.send(held[number], b"\r\n" + ASK.replace(b"/health", path))
             self.assertTrue(self.may_accept("192.0.2.9"))
             self.assertTrue(held[number].disconnecting)
-            self.send(self.house.connect("192.0.2.9"), HEAD)
+            self.send(self.memory_site.connect("192.0.2.9"), HEAD)
             self.assertFalse(self.may_accept("192.0.2.10"))
         self.wait(2)
         self.send(held[2], b"\r\n")
@@ -156,12 +156,12 @@ class LimitTests(ConnectionCase):
 
     def test_drained_meanwhile(self) -> None:
         """A site that drains goes on draining, though it was full a moment ago."""
-        write(os.path.join(self.house.documents, "a.jpg"), b"a" * 10)
-        held = [self.house.connect(f"192.0.2.{n}") for n in range(3)]
+        write(os.path.join(self.memory_site.documents, "a.jpg"), b"a" * 10)
+        held = [self.memory_site.connect(f"192.0.2.{n}") for n in range(3)]
         for transport in held:
             self.send(transport, ASK[:10])
         self.assertFalse(self.may_accept("192.0.2.9"))
-        self.house.site.drain(30)
+        self.memory_site.site.drain(30)
         self.wait(1)
         self.send(held[0], ASK.replace(b"/health", b"/a.jpg")[10:])
         self.assertEqual(parse_answer(held[0].value()).headers["connection"], "close")
@@ -169,7 +169,7 @@ class LimitTests(ConnectionCase):
     def test_per_client(self) -> None:
         """Each address has its bound; loopback has none of its own."""
         for _ in range(2):
-            self.house.connect("192.0.2.1")
+            self.memory_site.connect("192.0.2.1")
         self.assertFalse(self.may_accept("192.0.2.1"))
         self.assertTrue(self.may_accept("192.0.2.2"))
         self.assertTrue(self.may_accept("127.0.0.1"))
@@ -178,81 +178,81 @@ class LimitTests(ConnectionCase):
 class DrainTests(ConnectionCase):
     def drain(self, grace: float = 30) -> list[None]:
         done: list[None] = []
-        self.house.site.drain(grace).addCallback(done.append)
+        self.memory_site.site.drain(grace).addCallback(done.append)
         return done
 
     def test_idle(self) -> None:
         """If no request is under way, idle connections are closed and draining is over at once."""
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         self.send(transport, ASK)
         done = self.drain()
         self.assertTrue(transport.disconnecting)
-        self.house.clock.advance(0.1)
+        self.memory_site.clock.advance(0.1)
         self.assertEqual(done, [None])
 
     def test_nobody(self) -> None:
         """Without connections draining is over at once."""
         done = self.drain()
-        self.house.clock.advance(0.1)
+        self.memory_site.clock.advance(0.1)
         self.assertEqual(done, [None])
 
     def test_request_under_way(self) -> None:
         """A request under way is answered with ``Connection: close`` before draining is over."""
-        self.house.blocking.held = True
-        transport = self.house.connect()
+        self.memory_site.blocking.held = True
+        transport = self.memory_site.connect()
         self.send(transport, ASK.replace(b"/health", b"/?format=json"))
         done = self.drain()
-        self.house.clock.pump([0.1] * 50)
+        self.memory_site.clock.pump([0.1] * 50)
         self.assertEqual(done, [])
-        self.house.blocking.release()
+        self.memory_site.blocking.release()
         answer = parse_answer(transport.value())
         self.assertEqual((answer.status, answer.headers["connection"]), (200, "close"))
         self.assertTrue(transport.disconnecting)
-        self.house.clock.pump([0.1] * 2)
+        self.memory_site.clock.pump([0.1] * 2)
         self.assertEqual(done, [None])
 
     def test_head_under_way(self) -> None:
         """A request whose head has not wholly come is awaited, and answered."""
-        write(os.path.join(self.house.documents, "a.jpg"), b"a" * 10)
-        transport = self.house.connect()
+        write(os.path.join(self.memory_site.documents, "a.jpg"), b"a" * 10)
+        transport = self.memory_site.connect()
         request = ASK.replace(b"/health", b"/a.jpg")
         self.send(transport, request[:20])
         done = self.drain()
-        self.house.clock.pump([0.1] * 10)
+        self.memory_site.clock.pump([0.1] * 10)
         self.assertEqual(done, [])
         self.send(transport, request[20:])
         answer = parse_answer(transport.value())
         self.assertEqual((answer.body, answer.headers["connection"]), (b"a" * 10, "close"))
-        self.house.clock.pump([0.1] * 2)
+        self.memory_site.clock.pump([0.1] * 2)
         self.assertEqual(done, [None])
 
     def test_grace(self) -> None:
         """A request that is not answered in time is ended."""
-        self.house.blocking.held = True
-        transport = self.house.connect()
+        self.memory_site.blocking.held = True
+        transport = self.memory_site.connect()
         self.send(transport, ASK.replace(b"/health", b"/?format=json"))
         done = self.drain(grace=3)
-        self.house.clock.pump([0.1] * 29)
+        self.memory_site.clock.pump([0.1] * 29)
         self.assertEqual(done, [])
-        self.house.clock.pump([0.1] * 2)
+        self.memory_site.clock.pump([0.1] * 2)
         self.assertEqual(done, [None])
         self.assertTrue(transport.aborted)
 
     def test_hurry(self) -> None:
         """``abort_now`` ends a drain at once."""
-        self.house.blocking.held = True
-        transport = self.house.connect()
+        self.memory_site.blocking.held = True
+        transport = self.memory_site.connect()
         self.send(transport, ASK.replace(b"/health", b"/?format=json"))
         done = self.drain()
-        self.house.site.limiter.abort_now()
+        self.memory_site.site.limiter.abort_now()
         self.assertEqual(done, [None])
         self.assertTrue(transport.aborted)
 
     def test_hurry_first(self) -> None:
         """After ``abort_now`` a drain does not wait."""
-        self.house.blocking.held = True
-        self.send(self.house.connect(), ASK.replace(b"/health", b"/?format=json"))
-        self.house.site.limiter.abort_now()
+        self.memory_site.blocking.held = True
+        self.send(self.memory_site.connect(), ASK.replace(b"/health", b"/?format=json"))
+        self.memory_site.site.limiter.abort_now()
         done = self.drain()
-        self.house.clock.advance(0.1)
+        self.memory_site.clock.advance(0.1)
         self.assertEqual(done, [None])

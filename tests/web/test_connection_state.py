@@ -14,7 +14,7 @@ from tests.web.connection_case import ASK, HEAD, POST, ConnectionCase, FullTrans
 class DeadlineTests(ConnectionCase):
     def test_slow_head(self) -> None:
         """A head that comes byte by byte is answered 408 after the deadline, whatever it sends."""
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         for at in range(20):
             self.send(transport, HEAD[at : at + 1])
             self.assertFalse(transport.disconnecting, at)
@@ -26,7 +26,7 @@ class DeadlineTests(ConnectionCase):
 
     def test_silence(self) -> None:
         """A connection that sends nothing is closed after the same deadline, without an answer."""
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         self.wait(19)
         self.assertFalse(transport.disconnecting)
         self.wait(3)
@@ -35,7 +35,7 @@ class DeadlineTests(ConnectionCase):
 
     def test_slow_body(self) -> None:
         """A body that comes byte by byte is answered 408, and later bytes have no effect."""
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         self.send(transport, POST)
         for at in range(30):
             self.send(transport, b" ")
@@ -49,7 +49,7 @@ class DeadlineTests(ConnectionCase):
 
     def test_second_head(self) -> None:
         """On a connection that stays open, the deadline of a head starts with its first byte."""
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         self.send(transport, ASK)
         self.wait(60)
         self.assertFalse(transport.disconnecting)
@@ -61,7 +61,7 @@ class DeadlineTests(ConnectionCase):
 
     def test_idle(self) -> None:
         """Between requests there is more time, which each request starts again."""
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         for _ in range(3):
             self.send(transport, ASK)
             self.wait(74)
@@ -72,8 +72,8 @@ class DeadlineTests(ConnectionCase):
 
     def test_fast_path(self) -> None:
         """Answers of the fast path and of the resource tree count alike."""
-        write(os.path.join(self.house.documents, "a.jpg"), b"a" * 10)
-        transport = self.house.connect()
+        write(os.path.join(self.memory_site.documents, "a.jpg"), b"a" * 10)
+        transport = self.memory_site.connect()
         for _ in range(2):
             self.send(transport, ASK.replace(b"/health", b"/a.jpg"))
             self.wait(74)
@@ -83,20 +83,20 @@ class DeadlineTests(ConnectionCase):
 
     def test_answer_takes_its_time(self) -> None:
         """While a listing is read, no deadline of the client's runs."""
-        self.house.blocking.held = True
-        transport = self.house.connect()
+        self.memory_site.blocking.held = True
+        transport = self.memory_site.connect()
         self.send(transport, ASK.replace(b"/health", b"/?format=json"))
         self.wait(200)
         self.assertFalse(transport.disconnecting)
-        self.house.blocking.release()
+        self.memory_site.blocking.release()
         self.assertEqual(parse_answer(transport.value()).status, 200)
 
     def test_stalled_reader(self) -> None:
         """A client that takes nothing of a large answer is cut off; one that takes some is not."""
-        write(os.path.join(self.house.documents, "big.bin"), bytes(3_000_000))
+        write(os.path.join(self.memory_site.documents, "big.bin"), bytes(3_000_000))
         for takes in (False, True):
             transport = FullTransport("127.0.0.1")
-            connect(self.house, transport)
+            connect(self.memory_site, transport)
             self.send(transport, ASK.replace(b"/health", b"/big.bin"))
             for second in range(1, 201):
                 self.wait(1)
@@ -106,8 +106,8 @@ class DeadlineTests(ConnectionCase):
 
     def test_settings(self) -> None:
         """Each deadline is a setting."""
-        self.house = self.make(deadlines=replace(DEADLINES, header=3, idle=5))
-        silent, idle = self.house.connect(), self.house.connect()
+        self.memory_site = self.make(deadlines=replace(DEADLINES, header=3, idle=5))
+        silent, idle = self.memory_site.connect(), self.memory_site.connect()
         self.send(idle, ASK)
         self.wait(4)
         self.assertTrue(silent.disconnecting)
@@ -118,9 +118,9 @@ class DeadlineTests(ConnectionCase):
     def test_told_together(self) -> None:
         """Slow clients are logged together, once a minute, and idle ones are not."""
         events = record_log(self)
-        self.send(self.house.connect(), ASK)
+        self.send(self.memory_site.connect(), ASK)
         for number in range(90):
-            transport = self.house.connect()
+            transport = self.memory_site.connect()
             self.send(transport, HEAD if number % 2 else POST)
             self.wait(1)
         self.wait(60)
@@ -131,7 +131,7 @@ class DeadlineTests(ConnectionCase):
 
     def test_forgotten(self) -> None:
         """A connection that is gone is not touched by its deadline."""
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         transport.abortConnection()
         self.wait(100)
         self.assertEqual(transport.value(), b"")

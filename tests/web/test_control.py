@@ -9,17 +9,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.paths import encode
 from imgd.errors import Unavailable
-from tests.fakes import TOKEN, Answer, House, write
+from tests.fakes import TOKEN, Answer, MemorySite, write
 from tests.web.connection_case import FullTransport, connect
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 FAR = "203.0.113.9"  # RFC 5737: documentation
 
 
-class HouseCase(SynchronousTestCase):
+class SiteCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = os.path.realpath(self.mktemp())
-        self.house = House(self.folder)
+        self.memory_site = MemorySite(self.folder)
         self.frames = os.path.join(self.folder, "frames")
         write(os.path.join(self.frames, "b.png"), b"png")
         write(os.path.join(self.frames, "a.jpg"), b"jpeg")
@@ -35,10 +35,10 @@ class HouseCase(SynchronousTestCase):
         self.assertNotIn("Traceback", answer.json["detail"])
 
 
-class LoadTests(HouseCase):
+class LoadTests(SiteCase):
     def test_load(self) -> None:
         """A load answers with what was loaded, and when it will be unloaded."""
-        answer = self.house.post("/load-directory", {"directory": self.frames})
+        answer = self.memory_site.post("/load-directory", {"directory": self.frames})
         self.assertEqual(answer.status, 200)
         result = answer.json
         self.assertEqual(result["status"], "success")
@@ -67,54 +67,60 @@ class LoadTests(HouseCase):
 
     def test_path(self) -> None:
         """``path`` is another word for ``directory``."""
-        self.assertEqual(self.house.post("/load-directory", {"path": self.frames}).status, 200)
+        self.assertEqual(
+            self.memory_site.post("/load-directory", {"path": self.frames}).status, 200
+        )
 
     def test_never(self) -> None:
         """0 minutes start no timer."""
         body = {"directory": self.frames, "timeout_minutes": 0}
-        result = self.house.post("/load-directory", body).json
+        result = self.memory_site.post("/load-directory", body).json
         self.assertEqual(result["timeout"], "No auto-unload timeout set")
         self.assertIsNone(result["collection"]["expires_at"])
 
     def test_recursive(self) -> None:
         """A recursive load includes folders, and names contain slashes."""
         body = {"directory": self.frames, "recursive": True}
-        self.assertEqual(self.house.post("/load-directory", body).json["image_count"], 3)
-        self.assertEqual(self.house.ask("/images/deep/c.nii.gz").body, b"volume")
+        self.assertEqual(self.memory_site.post("/load-directory", body).json["image_count"], 3)
+        self.assertEqual(self.memory_site.ask("/images/deep/c.nii.gz").body, b"volume")
 
     def test_not_recursive(self) -> None:
         """Without ``recursive``, no file below a folder is served."""
-        self.house.load(self.frames)
-        self.assertEqual(self.house.ask("/images/deep/c.nii.gz").status, 404)
-        self.assertEqual(self.house.ask("/images/deep/").status, 404)
+        self.memory_site.load(self.frames)
+        self.assertEqual(self.memory_site.ask("/images/deep/c.nii.gz").status, 404)
+        self.assertEqual(self.memory_site.ask("/images/deep/").status, 404)
 
     def test_relative(self) -> None:
         """A relative directory is below the base."""
-        self.assertEqual(self.house.post("/load-directory", {"directory": "frames"}).status, 200)
+        self.assertEqual(
+            self.memory_site.post("/load-directory", {"directory": "frames"}).status, 200
+        )
 
     def test_named(self) -> None:
         """A named collection is kept beside the current one, until another takes its name."""
-        self.house.load(self.frames)
+        self.memory_site.load(self.frames)
         body = {"directory": os.path.join(self.frames, "deep"), "name": "Deep-1.x"}
-        self.assertEqual(self.house.post("/load-directory", body).status, 200)
-        self.assertEqual(self.house.ask("/images/a.jpg").body, b"jpeg")
-        self.assertEqual(self.house.ask("/collections/Deep-1.x/files/c.nii.gz").body, b"volume")
+        self.assertEqual(self.memory_site.post("/load-directory", body).status, 200)
+        self.assertEqual(self.memory_site.ask("/images/a.jpg").body, b"jpeg")
+        self.assertEqual(
+            self.memory_site.ask("/collections/Deep-1.x/files/c.nii.gz").body, b"volume"
+        )
         body["directory"] = self.frames
-        self.house.post("/load-directory", body)
-        self.assertEqual(self.house.ask("/collections/Deep-1.x/files/c.nii.gz").status, 404)
-        self.assertEqual(self.house.ask("/collections/Deep-1.x/files/a.jpg").body, b"jpeg")
+        self.memory_site.post("/load-directory", body)
+        self.assertEqual(self.memory_site.ask("/collections/Deep-1.x/files/c.nii.gz").status, 404)
+        self.assertEqual(self.memory_site.ask("/collections/Deep-1.x/files/a.jpg").body, b"jpeg")
 
     def test_later_file(self) -> None:
         """A file that appears later is served and listed without a reload."""
-        self.house.load(self.frames)
+        self.memory_site.load(self.frames)
         write(os.path.join(self.frames, "later.webp"), b"webp")
-        self.assertEqual(self.house.ask("/images/later.webp").body, b"webp")
-        names = self.house.ask("/").json["image_list"]
+        self.assertEqual(self.memory_site.ask("/images/later.webp").body, b"webp")
+        names = self.memory_site.ask("/").json["image_list"]
         self.assertEqual(names, ["a.jpg", "b.png", "later.webp"])
 
     def test_charset(self) -> None:
         """A content type may name its charset."""
-        answer = self.house.post(
+        answer = self.memory_site.post(
             "/load-directory",
             {"directory": self.frames},
             headers={"Content-Type": "Application/JSON; charset=utf-8"},
@@ -127,7 +133,7 @@ class LoadTests(HouseCase):
         for message, status, words in [
             ({"directory": os.path.join(self.folder, "none")}, 404, ["not found", "none"]),
             ({"directory": afile}, 400, ["Not a directory", "a-file"]),
-            ({"directory": self.house.state_dir}, 403, ["cannot be served"]),
+            ({"directory": self.memory_site.state_dir}, 403, ["cannot be served"]),
             ({"directory": "/proc"}, 403, ["/proc"]),
             ({}, 400, ["'directory'"]),
             ({"directory": ""}, 400, ["'directory'"]),
@@ -145,18 +151,20 @@ class LoadTests(HouseCase):
             (None, 400, ["JSON"]),
         ]:
             with self.subTest(message=message):
-                self.assert_detail(self.house.post("/load-directory", message), status, *words)
-        self.assertEqual(self.house.manager.loaded_collections(), [])
+                self.assert_detail(
+                    self.memory_site.post("/load-directory", message), status, *words
+                )
+        self.assertEqual(self.memory_site.manager.loaded_collections(), [])
 
     def test_not_json(self) -> None:
         """A body that is not JSON is a 400, and one of another type a 415."""
         for body in (b"{", b"\xff\xfe", b'{"directory"', b"directory=x"):
-            answer = self.house.ask(
+            answer = self.memory_site.ask(
                 "/load-directory", "POST", {"Content-Type": "application/json"}, body
             )
             self.assert_detail(answer, 400, "JSON")
         for media_type in ("text/plain", "application/x-www-form-urlencoded", ""):
-            answer = self.house.post(
+            answer = self.memory_site.post(
                 "/load-directory", {"directory": "x"}, headers={"Content-Type": media_type}
             )
             self.assert_detail(answer, 415, "application/json")
@@ -164,7 +172,7 @@ class LoadTests(HouseCase):
     def test_outside_roots(self) -> None:
         """Only below the allowed roots, after links are resolved; a sibling's prefix is outside."""
         allowed = os.path.join(self.folder, "allowed")
-        house = House(os.path.join(self.folder, "h"), allowed=(allowed,))
+        memory_site = MemorySite(os.path.join(self.folder, "h"), allowed=(allowed,))
         write(os.path.join(allowed, "in", "a.png"))
         os.symlink(self.frames, os.path.join(allowed, "out"))
         write(allowed + "-not/a.png")
@@ -177,7 +185,7 @@ class LoadTests(HouseCase):
             (os.path.join(self.folder, "missing"), 403),
         ]:
             with self.subTest(path=path):
-                answer = house.post("/load-directory", {"directory": path})
+                answer = memory_site.post("/load-directory", {"directory": path})
                 self.assertEqual(answer.status, status, answer.body)
 
     def test_too_wide(self) -> None:
@@ -185,26 +193,28 @@ class LoadTests(HouseCase):
         recursively without --allow-root, and the answer says so in one sentence.
         """
         for path in ("/", os.path.dirname(self.folder)):
-            answer = self.house.post("/load-directory", {"directory": path, "recursive": True})
+            answer = self.memory_site.post(
+                "/load-directory", {"directory": path, "recursive": True}
+            )
             self.assert_detail(answer, 403, path, "recursively", "--allow-root")
         body = {"directory": self.folder, "recursive": True}
-        self.assertEqual(self.house.post("/load-directory", body).status, 200)
+        self.assertEqual(self.memory_site.post("/load-directory", body).status, 200)
         deeper = os.path.join(self.folder, "h")
-        answer = House(deeper).post("/load-directory", body)
+        answer = MemorySite(deeper).post("/load-directory", body)
         self.assert_detail(answer, 403, "--allow-root")
-        allowing = House(deeper, allowed=(self.folder,))
+        allowing = MemorySite(deeper, allowed=(self.folder,))
         self.assertEqual(allowing.post("/load-directory", body).status, 200)
 
     def test_too_large(self) -> None:
         """A body over 64 KiB is refused before it is read, announced or in chunks."""
-        answer = self.house.ask(
+        answer = self.memory_site.ask(
             "/load-directory",
             "POST",
             {"Content-Type": "application/json", "Content-Length": "65537"},
         )
         self.assert_detail(answer, 413, "64")
         self.assertEqual(answer.headers["connection"], "close")
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         transport.protocol.dataReceived(
             b"POST /load-directory HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -217,33 +227,33 @@ class LoadTests(HouseCase):
     def test_largest(self) -> None:
         """64 KiB are read."""
         body = json.dumps({"directory": self.frames}).encode().ljust(64 * 1024)
-        answer = self.house.ask(
+        answer = self.memory_site.ask(
             "/load-directory", "POST", {"Content-Type": "application/json"}, body
         )
         self.assertEqual(answer.status, 200)
 
     def test_store_fails(self) -> None:
         """A load that could not be stored is a 503, and what was loaded stays."""
-        self.house.load(self.frames)
-        self.house.store.fail = Unavailable("The disk is full.")
-        answer = self.house.post("/load-directory", {"directory": self.frames, "name": "new"})
+        self.memory_site.load(self.frames)
+        self.memory_site.store.fail = Unavailable("The disk is full.")
+        answer = self.memory_site.post("/load-directory", {"directory": self.frames, "name": "new"})
         self.assert_detail(answer, 503, "disk is full")
         self.assertEqual(
-            [s.collection.name for s in self.house.manager.loaded_collections()], ["current"]
+            [s.collection.name for s in self.memory_site.manager.loaded_collections()], ["current"]
         )
 
 
-class UnloadTests(HouseCase):
+class UnloadTests(SiteCase):
     def test_unload(self) -> None:
         """The current collection is unloaded; the answer says if there is none."""
-        self.house.load(self.frames)
-        answer = self.house.post("/unload")
+        self.memory_site.load(self.frames)
+        answer = self.memory_site.post("/unload")
         self.assertEqual(
             answer.json,
             {"status": "success", "message": "Directory unloaded successfully"},
         )
-        self.assert_detail(self.house.ask("/images/a.jpg"), 400, "No directory loaded")
-        answer = self.house.post("/unload")
+        self.assert_detail(self.memory_site.ask("/images/a.jpg"), 400, "No directory loaded")
+        answer = self.memory_site.post("/unload")
         self.assertEqual(
             (answer.status, answer.json),
             (200, {"status": "info", "message": "No directory currently loaded"}),
@@ -251,91 +261,93 @@ class UnloadTests(HouseCase):
 
     def test_no_content_type(self) -> None:
         """An unload without a body needs no content type."""
-        self.house.load(self.frames)
-        self.assertEqual(self.house.ask("/unload", "POST").json["status"], "success")
+        self.memory_site.load(self.frames)
+        self.assertEqual(self.memory_site.ask("/unload", "POST").json["status"], "success")
 
     def test_named(self) -> None:
         """A name unloads that collection alone; an unknown one is a 404."""
-        self.house.load(self.frames)
-        self.house.load(self.frames, name="other")
-        self.assertEqual(self.house.post("/unload", {"name": "other"}).json["status"], "success")
+        self.memory_site.load(self.frames)
+        self.memory_site.load(self.frames, name="other")
         self.assertEqual(
-            [s.collection.name for s in self.house.manager.loaded_collections()], ["current"]
+            self.memory_site.post("/unload", {"name": "other"}).json["status"], "success"
         )
-        self.assert_detail(self.house.post("/unload", {"name": "other"}), 404, "other")
-        self.assert_detail(self.house.post("/unload", {"name": "../x"}), 400, "'name'")
+        self.assertEqual(
+            [s.collection.name for s in self.memory_site.manager.loaded_collections()], ["current"]
+        )
+        self.assert_detail(self.memory_site.post("/unload", {"name": "other"}), 404, "other")
+        self.assert_detail(self.memory_site.post("/unload", {"name": "../x"}), 400, "'name'")
 
     def test_download_goes_on(self) -> None:
         """A download under way is finished after an unload."""
         body = os.urandom(3_000_000)
         write(os.path.join(self.frames, "big.nii"), body)
-        self.house.load(self.frames)
+        self.memory_site.load(self.frames)
         transport = FullTransport("127.0.0.1")
-        connect(self.house, transport)
+        connect(self.memory_site, transport)
         transport.protocol.dataReceived(b"GET /images/big.nii HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        self.house.post("/unload")
+        self.memory_site.post("/unload")
         for _ in range(100):
             transport.protocol.resumeProducing()
         self.assertTrue(transport.value().endswith(body[-1000:]))
 
 
-class TimeoutTests(HouseCase):
+class TimeoutTests(SiteCase):
     def test_timeout(self) -> None:
         """The default can be read; setting it restarts running timers."""
         self.assertEqual(
-            self.house.ask("/timeout").json, {"timeout_minutes": 30, "timeout_enabled": True}
+            self.memory_site.ask("/timeout").json, {"timeout_minutes": 30, "timeout_enabled": True}
         )
-        self.house.load(self.frames)
-        self.house.clock.advance(60)
-        answer = self.house.post("/timeout/5")
+        self.memory_site.load(self.frames)
+        self.memory_site.clock.advance(60)
+        answer = self.memory_site.post("/timeout/5")
         self.assertEqual(answer.json["status"], "success")
         self.assertEqual(answer.json["timeout_minutes"], 5)
-        self.assertEqual(self.house.ask("/").json["time_remaining"], "5m 0s")
-        self.assertEqual(self.house.ask("/timeout").json["timeout_minutes"], 5)
-        self.house.clock.advance(299)
-        self.assertEqual(self.house.ask("/images/a.jpg").status, 200)
-        self.house.clock.advance(1)
-        self.assert_detail(self.house.ask("/images/a.jpg"), 400, "No directory loaded")
+        self.assertEqual(self.memory_site.ask("/").json["time_remaining"], "5m 0s")
+        self.assertEqual(self.memory_site.ask("/timeout").json["timeout_minutes"], 5)
+        self.memory_site.clock.advance(299)
+        self.assertEqual(self.memory_site.ask("/images/a.jpg").status, 200)
+        self.memory_site.clock.advance(1)
+        self.assert_detail(self.memory_site.ask("/images/a.jpg"), 400, "No directory loaded")
 
     def test_never(self) -> None:
         """0 stops running timers and switches them off."""
-        self.house.load(self.frames)
-        answer = self.house.post("/timeout/0")
+        self.memory_site.load(self.frames)
+        answer = self.memory_site.post("/timeout/0")
         self.assertEqual(
             (answer.json["timeout_minutes"], answer.json["timeout_enabled"]), (0, False)
         )
-        self.house.clock.advance(10**6)
-        self.assertEqual(self.house.ask("/images/a.jpg").status, 200)
-        self.assertIsNone(self.house.ask("/").json["timeout_minutes"])
+        self.memory_site.clock.advance(10**6)
+        self.assertEqual(self.memory_site.ask("/images/a.jpg").status, 200)
+        self.assertIsNone(self.memory_site.ask("/").json["timeout_minutes"])
 
     def test_errors(self) -> None:
         """Minutes are a whole number from 0 to ten years."""
         for minutes in ("-1", "1.5", "x", "", "1/2", "%31%00", "99999999999", "\u0661".encode()):
             path = f"/timeout/{minutes if isinstance(minutes, str) else '%D9%A1'}"
             with self.subTest(path=path):
-                self.assertIn(self.house.ask(path, "POST").status, (400, 405))
-        self.assertEqual(self.house.ask("/timeout").json["timeout_minutes"], 30)
+                self.assertIn(self.memory_site.ask(path, "POST").status, (400, 405))
+        self.assertEqual(self.memory_site.ask("/timeout").json["timeout_minutes"], 30)
 
 
-class PublicUrlTests(HouseCase):
+class PublicUrlTests(SiteCase):
     def test_public_url(self) -> None:
         """All URLs begin with the public one, until it is set to null."""
-        self.house.load(self.frames)
-        answer = self.house.post("/public-url", {"url": "https://abc.ngrok.app/"})
+        self.memory_site.load(self.frames)
+        answer = self.memory_site.post("/public-url", {"url": "https://abc.ngrok.app/"})
         self.assertEqual(answer.json["public_url"], "https://abc.ngrok.app")
-        images = self.house.ask("/collections/current/images").json["images"]
+        images = self.memory_site.ask("/collections/current/images").json["images"]
         self.assertEqual(images[0]["url"], "https://abc.ngrok.app/images/a.jpg")
-        self.house.post("/public-url", {"url": None})
-        images = self.house.ask("/collections/current/images").json["images"]
+        self.memory_site.post("/public-url", {"url": None})
+        images = self.memory_site.ask("/collections/current/images").json["images"]
         self.assertEqual(images[0]["url"], "https://localhost:8888/images/a.jpg")
 
     def test_errors(self) -> None:
         """Any other than an http or https URL is refused, naming the field."""
         for url in ("", "ftp://x", "https://", "https://a b", "javascript:1", 5, "https://u@h"):
-            self.assert_detail(self.house.post("/public-url", {"url": url}), 400, "'url'")
+            self.assert_detail(self.memory_site.post("/public-url", {"url": url}), 400, "'url'")
 
 
-class AccessTests(HouseCase):
+class AccessTests(SiteCase):
     """Who may control."""
 
     def test_table(self) -> None:
@@ -362,7 +374,7 @@ class AccessTests(HouseCase):
                 with self.subTest(headers=headers, peer=peer, path=path):
                     if path == "/unload":
                         body = None  # type: ignore[assignment]
-                    answer = self.house.post(path, body, headers=headers, peer=peer)
+                    answer = self.memory_site.post(path, body, headers=headers, peer=peer)
                     self.assertEqual(answer.status, status, answer.body)
                     if status in (401, 403):
                         self.assert_detail(answer, status, "token")
@@ -373,29 +385,31 @@ class AccessTests(HouseCase):
 
     def test_paths_of_the_host(self) -> None:
         """Clients that may not control see only the last names of directories."""
-        self.house.load(self.frames)
+        self.memory_site.load(self.frames)
         for path in ("/", "/collections", "/collections/current"):
-            self.assertIn(self.folder.encode(), self.house.ask(path).body)
-            self.assertIn(self.folder.encode(), self.house.ask(path, peer=FAR, headers=BEARER).body)
-            far = self.house.ask(path, peer=FAR)
+            self.assertIn(self.folder.encode(), self.memory_site.ask(path).body)
+            self.assertIn(
+                self.folder.encode(), self.memory_site.ask(path, peer=FAR, headers=BEARER).body
+            )
+            far = self.memory_site.ask(path, peer=FAR)
             self.assertEqual(far.status, 200)
             self.assertNotIn(self.folder.encode(), far.body)
             self.assertIn(b'"frames"', far.body)
 
     def test_refused_before_reading(self) -> None:
         """Clients that may not control do not learn what is wrong with a request."""
-        answer = self.house.ask("/load-directory", "POST", {"Host": "evil"}, b"not json")
+        answer = self.memory_site.ask("/load-directory", "POST", {"Host": "evil"}, b"not json")
         self.assert_detail(answer, 403, "token")
 
     def test_get(self) -> None:
         """Control is by POST alone."""
         for path in ("/load-directory", "/unload", "/public-url"):
-            answer = self.house.ask(path)
+            answer = self.memory_site.ask(path)
             self.assert_detail(answer, 405, "POST")
             self.assertEqual(answer.headers["allow"], "POST, OPTIONS")
 
 
-class HostileNames(HouseCase):
+class HostileNames(SiteCase):
     def test_round_trip(self) -> None:
         """Any name that can be loaded is listed with a URL that serves it."""
         folder = os.path.join(self.folder, "hostile")
@@ -414,16 +428,16 @@ class HostileNames(HouseCase):
         ]
         for name in names:
             write(os.path.join(folder, name), name.encode("utf-8", "surrogateescape"))
-        self.house.load(folder)
-        page = self.house.ask("/collections/current/images?limit=3").json
+        self.memory_site.load(folder)
+        page = self.memory_site.ask("/collections/current/images?limit=3").json
         images = page["images"]
         while page["next"]:
-            page = self.house.ask(page["next"]).json
+            page = self.memory_site.ask(page["next"]).json
             images += page["images"]
         self.assertEqual(len(images), len(names) - 1)
         self.assertEqual(page["count"], len(names) - 1)
         for image in images:
             path = image["url"].removeprefix("https://localhost:8888")
-            answer = self.house.ask(path)
+            answer = self.memory_site.ask(path)
             self.assertEqual(answer.status, 200, path)
             self.assertEqual(encode(os.fsdecode(answer.body)), path.removeprefix("/images/"))

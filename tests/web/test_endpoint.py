@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from tests.web.test_control import HouseCase
+from tests.web.test_control import SiteCase
 
 CORS = {"access-control-allow-origin", "access-control-expose-headers"}
 
 
-class MethodTests(HouseCase):
+class MethodTests(SiteCase):
     def test_other_methods(self) -> None:
         """Other methods are a 405 that says which are allowed; OPTIONS is a 204 with CORS."""
-        self.house.load(self.frames)
+        self.memory_site.load(self.frames)
         for path in ("/", "/images/a.jpg", "/collections", "/health", "/missing", "/-/style.css"):
             for method in ("PUT", "DELETE", "PATCH", "POST", "TRACE"):
                 with self.subTest(path=path, method=method):
-                    answer = self.house.ask(path, method)
+                    answer = self.memory_site.ask(path, method)
                     self.assertEqual(answer.status, 405)
                     self.assertEqual(answer.headers["allow"], "GET, HEAD, OPTIONS")
-            answer = self.house.ask(path, "OPTIONS")
+            answer = self.memory_site.ask(path, "OPTIONS")
             self.assertEqual((answer.status, answer.body), (204, b""))
             self.assertEqual(
                 answer.headers["access-control-allow-methods"], "GET, HEAD, POST, OPTIONS"

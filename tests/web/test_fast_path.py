@@ -21,7 +21,7 @@ from imgd.files.versions import FileVersion
 from imgd.web.fast_path import DisabledFastPath, FastPath
 from imgd.web.file_cache import CachedFile, FileCache
 from imgd.web.response_headers import HeaderPolicy
-from tests.fakes import Answer, House, Transport, write
+from tests.fakes import Answer, MemorySite, Transport, write
 
 _DATE = re.compile(rb"\r\nDate: [^\r]*")
 LATER = 60.0  # seconds: every file of a test has settled by the clock of the fast path
@@ -41,35 +41,37 @@ class CountingFastPath:
         return answer
 
 
-def use_fast_path(house: House, memory: int = MEMORY, later: float = LATER) -> CountingFastPath:
-    """Give a house a fast path for which every file has settled."""
+def use_fast_path(
+    memory_site: MemorySite, memory: int = MEMORY, later: float = LATER
+) -> CountingFastPath:
+    """Give a site a fast path for which every file has settled."""
     documents = Root(
-        os.path.realpath(house.documents),
-        forbidden=(os.path.realpath(house.state_dir),),
+        os.path.realpath(memory_site.documents),
+        forbidden=(os.path.realpath(memory_site.state_dir),),
         hidden=RESERVED,
     )
     files = FileCache(
         documents,
-        house.manager,
+        memory_site.manager,
         memory,
-        lambda f: house.clock.callLater(0, f),
-        house.blocking.run_own,
+        lambda f: memory_site.clock.callLater(0, f),
+        memory_site.blocking.run_own,
     )
-    tell: Any = house.site.log
-    fast_path = FastPath(files, house.site.header_policy, tell, lambda: time.time() + later)
+    tell: Any = memory_site.site.log
+    fast_path = FastPath(files, memory_site.site.header_policy, tell, lambda: time.time() + later)
     counting = CountingFastPath(fast_path)
-    house.site.fast_path = counting  # type: ignore[assignment]
+    memory_site.site.fast_path = counting  # type: ignore[assignment]
     return counting
 
 
-def exchange(house: House, pieces: list[bytes]) -> tuple[bytes, bool]:
+def exchange(memory_site: MemorySite, pieces: list[bytes]) -> tuple[bytes, bool]:
     """What one connection answers, without dates, and whether it is over."""
-    transport: Transport = house.connect()
+    transport: Transport = memory_site.connect()
     for piece in pieces:
         if transport.disconnecting:
             break
         transport.protocol.dataReceived(piece)
-    house.clock.advance(0)
+    memory_site.clock.advance(0)
     return _DATE.sub(b"", transport.value()), transport.disconnecting
 
 
@@ -122,31 +124,31 @@ class OneMeaningTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         folder = os.path.abspath(self.mktemp())
-        house = self.house = House(folder, cors_origins=self.cors_origins)
+        memory_site = self.memory_site = MemorySite(folder, cors_origins=self.cors_origins)
         outside = write(os.path.join(folder, "outside", "away.jpg"))
         for name in ("a.jpg", "sub/b.png", ".hidden.jpg", "server.key", "café.png", "images"):
-            write(os.path.join(house.documents, name), os.urandom(SIZE))
-        write(os.path.join(house.documents, "page.html"), b"<p>")
-        write(os.path.join(house.documents, "empty.png"), b"")
-        write(os.path.join(house.documents, "big.nii"), os.urandom(1_000_000))
-        os.symlink("a.jpg", os.path.join(house.documents, "link.jpg"))
-        os.symlink(outside, os.path.join(house.documents, "away.jpg"))
+            write(os.path.join(memory_site.documents, name), os.urandom(SIZE))
+        write(os.path.join(memory_site.documents, "page.html"), b"<p>")
+        write(os.path.join(memory_site.documents, "empty.png"), b"")
+        write(os.path.join(memory_site.documents, "big.nii"), os.urandom(1_000_000))
+        os.symlink("a.jpg", os.path.join(memory_site.documents, "link.jpg"))
+        os.symlink(outside, os.path.join(memory_site.documents, "away.jpg"))
         write(os.path.join(folder, "one", "c.jpg"), os.urandom(SIZE))
         write(os.path.join(folder, "one", "notes.txt"))
         write(os.path.join(folder, "two", "d.dcm"), os.urandom(SIZE))
         write(os.path.join(folder, "two", "sub", "e.nii.gz"), os.urandom(SIZE))
-        house.load(os.path.join(folder, "one"))
-        house.load(os.path.join(folder, "two"), name="two", recursive=True)
-        self.etag = house.ask("/a.jpg").headers["etag"]
-        self.fast_path = use_fast_path(house)
+        memory_site.load(os.path.join(folder, "one"))
+        memory_site.load(os.path.join(folder, "two"), name="two", recursive=True)
+        self.etag = memory_site.ask("/a.jpg").headers["etag"]
+        self.fast_path = use_fast_path(memory_site)
 
     cors_origins = ("*",)
 
     def through(self, fast_path: object, pieces: list[bytes]) -> tuple[bytes, bool, list[str]]:
-        house, self.house.site.fast_path = self.house, fast_path  # type: ignore[assignment]
-        del house.access_lines[:]
-        answer, over = exchange(house, pieces)
-        return answer, over, [re.sub(r"\[.*?\]", "", line) for line in house.access_lines]
+        memory_site, self.memory_site.site.fast_path = self.memory_site, fast_path  # type: ignore[assignment]
+        del memory_site.access_lines[:]
+        answer, over = exchange(memory_site, pieces)
+        return answer, over, [re.sub(r"\[.*?\]", "", line) for line in memory_site.access_lines]
 
     def check(self, request: bytes) -> None:
         tree = self.through(DisabledFastPath(), [request])
@@ -329,15 +331,15 @@ class FreshTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.folder = os.path.abspath(self.mktemp())
-        self.house = House(self.folder)
-        self.path = write(os.path.join(self.house.documents, "sub", "a.jpg"), b"before")
-        self.fast_path = use_fast_path(self.house)
+        self.memory_site = MemorySite(self.folder)
+        self.path = write(os.path.join(self.memory_site.documents, "sub", "a.jpg"), b"before")
+        self.fast_path = use_fast_path(self.memory_site)
 
     def ask(self, path: str = "/sub/a.jpg") -> Answer:
         before = self.fast_path.count
-        answer = self.house.ask(path)
+        answer = self.memory_site.ask(path)
         self.by_fast_path = self.fast_path.count > before
-        self.house.clock.advance(0)  # the reactor's next turn
+        self.memory_site.clock.advance(0)  # the reactor's next turn
         return answer
 
     def remember(self) -> None:
@@ -387,44 +389,44 @@ class FreshTests(SynchronousTestCase):
     def test_root_became_a_link(self) -> None:
         """Nor is one whose root was moved and linked to."""
         self.remember()
-        os.rename(self.house.documents, self.house.documents + "2")
-        os.symlink(self.house.documents + "2", self.house.documents)
+        os.rename(self.memory_site.documents, self.memory_site.documents + "2")
+        os.symlink(self.memory_site.documents + "2", self.memory_site.documents)
         self.assertEqual(self.ask().status, 404)
 
     def test_large_file_replaced(self) -> None:
         """A range of a large file is of the file that is there now."""
-        path = write(os.path.join(self.house.documents, "v.nii"), b"a" * 1_000_000)
+        path = write(os.path.join(self.memory_site.documents, "v.nii"), b"a" * 1_000_000)
         for letter in (b"a", b"a", b"b"):
             if letter == b"b":
                 write(path + ".new", b"b" * 1_000_000)
                 os.replace(path + ".new", path)
-            answer = self.house.ask("/v.nii", headers={"Range": "bytes=500000-500009"})
+            answer = self.memory_site.ask("/v.nii", headers={"Range": "bytes=500000-500009"})
             self.assertEqual((answer.status, answer.body), (206, letter * 10))
-            self.house.clock.advance(0)
+            self.memory_site.clock.advance(0)
 
     def test_unloaded(self) -> None:
         """A collection that was unloaded or replaced is gone in the same turn."""
         for name in ("one", "two"):
             write(os.path.join(self.folder, name, "c.jpg"), name.encode())
-        self.house.load(os.path.join(self.folder, "one"))
+        self.memory_site.load(os.path.join(self.folder, "one"))
         for _ in range(2):
-            self.assertEqual(self.house.ask("/images/c.jpg").body, b"one")
-        self.house.load(os.path.join(self.folder, "two"))
-        self.assertEqual(self.house.ask("/images/c.jpg").body, b"two")
-        self.house.post("/unload")
-        self.assertEqual(self.house.ask("/images/c.jpg").status, 400)
+            self.assertEqual(self.memory_site.ask("/images/c.jpg").body, b"one")
+        self.memory_site.load(os.path.join(self.folder, "two"))
+        self.assertEqual(self.memory_site.ask("/images/c.jpg").body, b"two")
+        self.memory_site.post("/unload")
+        self.assertEqual(self.memory_site.ask("/images/c.jpg").status, 400)
 
     def test_not_rested(self) -> None:
         """A file written a moment ago is answered by the fast path, each time from disk."""
-        fast_path = use_fast_path(self.house, later=0.0)
+        fast_path = use_fast_path(self.memory_site, later=0.0)
         for body in (b"before", b"during", b"after!"):
             write(self.path, body)
-            self.assertEqual(self.house.ask("/sub/a.jpg").body, body)
+            self.assertEqual(self.memory_site.ask("/sub/a.jpg").body, body)
         self.assertEqual(fast_path.count, 3)
 
     def test_no_memory(self) -> None:
         """With a memory of 0 the fast path answers all the same."""
-        fast_path = use_fast_path(self.house, memory=0)
+        fast_path = use_fast_path(self.memory_site, memory=0)
         for _ in range(2):
-            self.assertEqual(self.house.ask("/sub/a.jpg").body, b"before")
+            self.assertEqual(self.memory_site.ask("/sub/a.jpg").body, b"before")
         self.assertEqual(fast_path.count, 2)

@@ -21,7 +21,7 @@ from imgd.files.disk import Root
 from imgd.web.fast_path import DisabledFastPath, FastPath
 from imgd.web.file_cache import CachedFile, FileCache
 from imgd.web.memory_admission import MAX_WAITING, Read
-from tests.fakes import Blocking, House, parse_answer, write
+from tests.fakes import Blocking, MemorySite, parse_answer, write
 from tests.files.test_write_back import SHARED_MEMORY, mapped, need_write_back, next_tick
 from tests.web.test_fast_path import MEMORY, use_fast_path
 
@@ -33,10 +33,10 @@ class MappedTests(SynchronousTestCase):
     """Who stores through a shared mapping is seen by the next request."""
 
     def setUp(self) -> None:
-        self.house = House(self.folder())
-        self.path = write(os.path.join(self.house.documents, "a.raw"), bytes(SIZE))
-        self.fast_path = use_fast_path(self.house, later=LATER)
-        self.addCleanup(self.house.clock.advance, 0)  # when files of a turn are closed
+        self.memory_site = MemorySite(self.folder())
+        self.path = write(os.path.join(self.memory_site.documents, "a.raw"), bytes(SIZE))
+        self.fast_path = use_fast_path(self.memory_site, later=LATER)
+        self.addCleanup(self.memory_site.clock.advance, 0)  # when files of a turn are closed
 
     def folder(self) -> str:
         return os.path.abspath(str(self.mktemp()))
@@ -44,14 +44,14 @@ class MappedTests(SynchronousTestCase):
     def check(self, memory: mmap.mmap) -> None:
         """Whole, in part, and through the tree, it is what stands in the file."""
         before = self.fast_path.count
-        self.assertEqual(self.house.ask("/a.raw").body, bytes(memory))
-        part = self.house.ask("/a.raw", headers={"Range": "bytes=0-99"})
+        self.assertEqual(self.memory_site.ask("/a.raw").body, bytes(memory))
+        part = self.memory_site.ask("/a.raw", headers={"Range": "bytes=0-99"})
         self.assertEqual((part.status, part.body), (206, memory[:100]))
         self.assertEqual(self.fast_path.count, before + 2)
-        fast_path, self.house.site.fast_path = self.fast_path, DisabledFastPath()
-        self.assertEqual(self.house.ask("/a.raw").body, bytes(memory))
-        self.house.site.fast_path = fast_path  # type: ignore[assignment]
-        self.house.clock.advance(0)
+        fast_path, self.memory_site.site.fast_path = self.fast_path, DisabledFastPath()
+        self.assertEqual(self.memory_site.ask("/a.raw").body, bytes(memory))
+        self.memory_site.site.fast_path = fast_path  # type: ignore[assignment]
+        self.memory_site.clock.advance(0)
 
     def test_dirty_page(self) -> None:
         """A store to a page that is dirty, which moves no time, is answered at once."""
@@ -66,10 +66,10 @@ class MappedTests(SynchronousTestCase):
         """So it is within one turn of the reactor, while the file is open for it."""
         with mapped(self.path) as memory:
             memory[0] = 1
-            self.house.ask("/a.raw")
+            self.memory_site.ask("/a.raw")
             for number in range(2, 20):
                 memory[0] = number
-                self.assertEqual(self.house.ask("/a.raw").body, bytes(memory))
+                self.assertEqual(self.memory_site.ask("/a.raw").body, bytes(memory))
                 next_tick(self.path)
 
 
@@ -98,8 +98,8 @@ class FileCacheCase(SynchronousTestCase):
     """Files that are known, with what is read of them in the test's hands."""
 
     def setUp(self) -> None:
-        self.house = House(os.path.abspath(self.mktemp()))
-        self.addCleanup(self.house.clock.advance, 0)  # when files of a turn are closed
+        self.memory_site = MemorySite(os.path.abspath(self.mktemp()))
+        self.addCleanup(self.memory_site.clock.advance, 0)  # when files of a turn are closed
         self.aside = Blocking()
         self.reads: list[str] = []
         self.can_keep = True
@@ -107,17 +107,17 @@ class FileCacheCase(SynchronousTestCase):
         self.add("a.jpg")
 
     def add(self, name: str, data: bytes = bytes(SIZE)) -> str:
-        return write(os.path.join(self.house.documents, name), data)
+        return write(os.path.join(self.memory_site.documents, name), data)
 
     def files(
         self, memory: int = MEMORY, run_unawaited: Any = None, read: Read | None = None
     ) -> FileCache:
-        root = Root(os.path.realpath(self.house.documents), hidden=RESERVED)
+        root = Root(os.path.realpath(self.memory_site.documents), hidden=RESERVED)
         return FileCache(
             root,
-            self.house.manager,
+            self.memory_site.manager,
             memory,
-            lambda f: self.house.clock.callLater(0, f),
+            lambda f: self.memory_site.clock.callLater(0, f),
             run_unawaited or self.aside.run_own,
             read or self.read,
         )
@@ -205,7 +205,7 @@ class KeepingTests(FileCacheCase):
         files = self.files()
         for _ in range(2):
             self.ask(files)
-        next_tick(os.path.join(self.house.documents, "a.jpg"))
+        next_tick(os.path.join(self.memory_site.documents, "a.jpg"))
         self.add("a.jpg")
         self.assertTrue(self.ask(files).whole)  # found anew
         self.aside.release()
@@ -217,7 +217,7 @@ class KeepingTests(FileCacheCase):
         files = self.files()
         for _ in range(2):
             self.ask(files)
-        os.remove(os.path.join(self.house.documents, "a.jpg"))
+        os.remove(os.path.join(self.memory_site.documents, "a.jpg"))
         self.assertIsNone(files.get(b"/a.jpg", self.now))
         self.aside.release()
         self.assertIsNone(files.get(b"/a.jpg", self.now))
@@ -238,7 +238,7 @@ class KeepingTests(FileCacheCase):
         for _ in range(3):
             for number in range(MAX_WAITING + 10):
                 self.ask(files, b"/%d.jpg" % number)
-            self.house.clock.advance(0)
+            self.memory_site.clock.advance(0)
         self.assertEqual(len(started), 1)
 
     def test_one_at_a_time(self) -> None:
@@ -270,7 +270,7 @@ class KeepingTests(FileCacheCase):
 
     def test_real_read(self) -> None:
         """With the real way of reading it is kept, too, where the file system allows."""
-        need_write_back(os.path.join(self.house.documents, "a.jpg"))
+        need_write_back(os.path.join(self.memory_site.documents, "a.jpg"))
         files = self.files(read=write_back.read)
         self.assertTrue([self.ask(files) for _ in range(3)][-1].whole)
 
@@ -297,9 +297,9 @@ class SpellingTests(FileCacheCase):
 
     def test_collection(self) -> None:
         """Below /images/ and the current collection's own name, a file is one entry, too."""
-        folder = os.path.join(os.path.dirname(self.house.documents), "one")
+        folder = os.path.join(os.path.dirname(self.memory_site.documents), "one")
         write(os.path.join(folder, "ü (1).jpg"), bytes(SIZE))
-        self.house.load(folder)
+        self.memory_site.load(folder)
         files = self.files()
         canonical = b"/images/%C3%BC%20%281%29.jpg"
         entry = [self.ask(files, canonical) for _ in range(3)][-1]
@@ -312,9 +312,9 @@ class SpellingTests(FileCacheCase):
 
     def test_own_names(self) -> None:
         """An escaped name of imgd's own means what it means to the tree."""
-        folder = os.path.join(os.path.dirname(self.house.documents), "one")
+        folder = os.path.join(os.path.dirname(self.memory_site.documents), "one")
         write(os.path.join(folder, "c.jpg"), bytes(SIZE))
-        self.house.load(folder)
+        self.memory_site.load(folder)
         files = self.files()
         entry = [self.ask(files, b"/images/c.jpg") for _ in range(3)][-1]
         for target in (b"/%69mages/c.jpg", b"/collection%73/current/files/c.jpg"):
@@ -335,8 +335,10 @@ class ClockTests(FileCacheCase):
 
     def test_set_back(self) -> None:
         """Last-Modified is never later than the Date beside it, kept or not."""
-        fast_path = FastPath(self.files(), self.house.site.header_policy, None, lambda: self.now)
-        path = os.path.join(self.house.documents, "a.jpg")
+        fast_path = FastPath(
+            self.files(), self.memory_site.site.header_policy, None, lambda: self.now
+        )
+        path = os.path.join(self.memory_site.documents, "a.jpg")
         written = int(os.stat(path).st_mtime)
         for now in (written + 60, written + 61, written + 62, written - 100, written + 63):
             self.now = now
@@ -345,10 +347,12 @@ class ClockTests(FileCacheCase):
 
     def test_to_come(self) -> None:
         """Where a file's time is to come, Last-Modified goes with the clock, as in the tree."""
-        path = os.path.join(self.house.documents, "a.jpg")
+        path = os.path.join(self.memory_site.documents, "a.jpg")
         written = int(time.time()) + 1000
         os.utime(path, (written, written))
-        fast_path = FastPath(self.files(), self.house.site.header_policy, None, lambda: self.now)
+        fast_path = FastPath(
+            self.files(), self.memory_site.site.header_policy, None, lambda: self.now
+        )
         for now in (written - 500, written - 400, written + 100, written + 101):
             self.now = now
             self.assertEqual(self.last_modified(fast_path), (min(written, now), now))

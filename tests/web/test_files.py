@@ -7,22 +7,22 @@ from email import message_from_bytes
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Any
 
-from tests.fakes import House, write
-from tests.web.test_control import HouseCase
+from tests.fakes import MemorySite, write
+from tests.web.test_control import SiteCase
 
 CORS = {"access-control-allow-origin", "access-control-expose-headers"}
 EXPOSED = "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified"
 SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 
 
-class FileTests(HouseCase):
+class FileTests(SiteCase):
     def setUp(self) -> None:
         super().setUp()
         self.body = bytes(range(256)) * 4
         self.path = self.document("scan.nii.gz", self.body)
 
     def document(self, name: str, data: bytes = b"data") -> str:
-        return write(os.path.join(self.house.documents, name), data)
+        return write(os.path.join(self.memory_site.documents, name), data)
 
     def test_types(self) -> None:
         """Types are imgd's own, nothing has a Content-Encoding, and nothing may be sniffed."""
@@ -41,7 +41,7 @@ class FileTests(HouseCase):
         ]:
             self.document(name)
             with self.subTest(name=name):
-                answer = self.house.ask(f"/{name}")
+                answer = self.memory_site.ask(f"/{name}")
                 self.assertEqual(answer.status, 200)
                 self.assertEqual(answer.headers["content-type"], media_type)
                 self.assertEqual(answer.headers.get("content-security-policy"), csp)
@@ -50,7 +50,7 @@ class FileTests(HouseCase):
 
     def test_whole(self) -> None:
         """A file comes with its validators, its length and its bytes."""
-        answer = self.house.ask("/scan.nii.gz")
+        answer = self.memory_site.ask("/scan.nii.gz")
         self.assertEqual(answer.body, self.body)
         self.assertEqual(answer.headers["content-length"], "1024")
         self.assertEqual(answer.headers["accept-ranges"], "bytes")
@@ -64,13 +64,13 @@ class FileTests(HouseCase):
         """HEAD gives GET's headers and no body, for a file, a folder and an error."""
         for path in ("/scan.nii.gz", "/", "/missing", "/collections", "/health"):
             with self.subTest(path=path):
-                get, head = self.house.ask(path), self.house.ask(path, "HEAD")
+                get, head = self.memory_site.ask(path), self.memory_site.ask(path, "HEAD")
                 self.assertEqual((head.status, head.body), (get.status, b""))
                 self.assertEqual({**head.headers, "date": ""}, {**get.headers, "date": ""})
 
     def test_head_ignores_range(self) -> None:
         """Range is GET's alone: RFC 9110 section 14.2."""
-        answer = self.house.ask("/scan.nii.gz", "HEAD", {"Range": "bytes=0-9"})
+        answer = self.memory_site.ask("/scan.nii.gz", "HEAD", {"Range": "bytes=0-9"})
         self.assertEqual((answer.status, answer.headers["content-length"]), (200, "1024"))
 
     def test_ranges(self) -> None:
@@ -87,14 +87,14 @@ class FileTests(HouseCase):
             ("bytes=" + ",".join(f"{i}-{i}" for i in range(17)), 200, None, self.body),
         ]:
             with self.subTest(header=header):
-                answer = self.house.ask("/scan.nii.gz", headers={"Range": header})
+                answer = self.memory_site.ask("/scan.nii.gz", headers={"Range": header})
                 self.assertEqual((answer.status, answer.body), (status, body))
                 self.assertEqual(answer.headers.get("content-range"), content_range)
                 self.assertEqual(answer.headers["access-control-allow-origin"], "*")
 
     def test_several_ranges(self) -> None:
         """Several ranges come as multipart/byteranges, of just the announced length."""
-        answer = self.house.ask("/scan.nii.gz", headers={"Range": "bytes=0-1,10-12,-3"})
+        answer = self.memory_site.ask("/scan.nii.gz", headers={"Range": "bytes=0-1,10-12,-3"})
         self.assertEqual(answer.status, 206)
         self.assertEqual(int(answer.headers["content-length"]), len(answer.body))
         kind = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode()
@@ -110,7 +110,7 @@ class FileTests(HouseCase):
 
     def test_conditions(self) -> None:
         """Preconditions are answered, with CORS and without a body."""
-        first = self.house.ask("/scan.nii.gz").headers
+        first = self.memory_site.ask("/scan.nii.gz").headers
         tag, date = first["etag"], first["last-modified"]
         long_ago = "Mon, 01 Jan 2001 00:00:00 GMT"
         for headers, status in [
@@ -128,7 +128,7 @@ class FileTests(HouseCase):
             ({"If-Range": tag, "Range": "bytes=0-1"}, 206),
         ]:
             with self.subTest(headers=headers):
-                answer = self.house.ask("/scan.nii.gz", headers=headers)
+                answer = self.memory_site.ask("/scan.nii.gz", headers=headers)
                 self.assertEqual(answer.status, status)
                 self.assertEqual(answer.headers["access-control-allow-origin"], "*")
                 self.assertEqual(answer.headers["access-control-expose-headers"], EXPOSED)
@@ -139,18 +139,18 @@ class FileTests(HouseCase):
     def test_same_404(self) -> None:
         """Missing, hidden and out of bounds look the same, and tell nothing of the host."""
         outside = write(os.path.join(self.folder, "outside.png"))
-        write(self.house.documents + "-sibling/secret.png")
+        write(self.memory_site.documents + "-sibling/secret.png")
         self.document(".env")
         self.document(".git/config.png")
         self.document("server.key")
         self.document("Server.PEM")
         self.document("images/hidden.png")
-        os.symlink(outside, os.path.join(self.house.documents, "link.png"))
-        os.symlink("loop.png", os.path.join(self.house.documents, "loop.png"))
-        os.symlink("gone.png", os.path.join(self.house.documents, "dangling.png"))
-        os.mkfifo(os.path.join(self.house.documents, "fifo.png"))
-        os.symlink("/dev/zero", os.path.join(self.house.documents, "zero.png"))
-        expected = self.house.ask("/missing")
+        os.symlink(outside, os.path.join(self.memory_site.documents, "link.png"))
+        os.symlink("loop.png", os.path.join(self.memory_site.documents, "loop.png"))
+        os.symlink("gone.png", os.path.join(self.memory_site.documents, "dangling.png"))
+        os.mkfifo(os.path.join(self.memory_site.documents, "fifo.png"))
+        os.symlink("/dev/zero", os.path.join(self.memory_site.documents, "zero.png"))
+        expected = self.memory_site.ask("/missing")
         self.assertEqual((expected.status, expected.json), (404, {"detail": "Not found"}))
         for path in [
             *("/.env", "/.git/config.png", "/server.key", "/Server.PEM", "/link.png", "/loop.png"),
@@ -161,7 +161,7 @@ class FileTests(HouseCase):
             *("/scan.nii.gz/x", "/%2fetc%2fpasswd", "/%69mages%2fhidden.png", "/-/nope", "/-/../x"),
         ]:
             with self.subTest(path=path):
-                answer = self.house.ask(path)
+                answer = self.memory_site.ask(path)
                 self.assertEqual((answer.status, answer.body), (404, expected.body))
                 self.assertEqual({*answer.headers} - CORS, {*expected.headers} - CORS)
                 # What pages may read is told by the path alone, whatever is there.
@@ -172,8 +172,8 @@ class FileTests(HouseCase):
         """A folder may become a file: a redirect is not kept for ever."""
         self.document("folder/b.png")
         for path in ("/folder", "/images"):
-            self.house.load(os.path.dirname(self.path))
-            answer = self.house.ask(path)
+            self.memory_site.load(os.path.dirname(self.path))
+            answer = self.memory_site.ask(path)
             self.assertEqual((answer.status, answer.headers["cache-control"]), (308, "no-cache"))
 
     def test_dates(self) -> None:
@@ -182,7 +182,7 @@ class FileTests(HouseCase):
         os.utime(path, (4e9, 4e9))
         for _ in range(50):
             for headers in ({}, {"Connection": "close"}):  # by the fast path, and by the tree
-                answer = self.house.ask("/future.png", headers=headers)
+                answer = self.memory_site.ask("/future.png", headers=headers)
                 modified, date = (
                     parsedate_to_datetime(answer.headers[name])
                     for name in ("last-modified", "date")
@@ -191,23 +191,23 @@ class FileTests(HouseCase):
 
     def test_link_inside(self) -> None:
         """A link that stays below the root is served; one that leaves only if that is set."""
-        os.symlink(self.path, os.path.join(self.house.documents, "again.nii.gz"))
-        self.assertEqual(self.house.ask("/again.nii.gz").body, self.body)
+        os.symlink(self.path, os.path.join(self.memory_site.documents, "again.nii.gz"))
+        self.assertEqual(self.memory_site.ask("/again.nii.gz").body, self.body)
         folder = os.path.join(self.folder, "follows")
-        house = House(folder, follow_symlinks=True)
-        os.symlink(self.path, os.path.join(house.documents, "again.nii.gz"))
-        key = write(os.path.join(house.state_dir, "ca.png"))
-        os.symlink(key, os.path.join(house.documents, "key.png"))
-        self.assertEqual(house.ask("/again.nii.gz").body, self.body)
-        self.assertEqual(house.ask("/key.png").status, 404)
+        memory_site = MemorySite(folder, follow_symlinks=True)
+        os.symlink(self.path, os.path.join(memory_site.documents, "again.nii.gz"))
+        key = write(os.path.join(memory_site.state_dir, "ca.png"))
+        os.symlink(key, os.path.join(memory_site.documents, "key.png"))
+        self.assertEqual(memory_site.ask("/again.nii.gz").body, self.body)
+        self.assertEqual(memory_site.ask("/key.png").status, 404)
 
     def test_changed(self) -> None:
         """A file changed within the second, at the same size, has a new ETag and its new bytes."""
         os.utime(self.path, ns=(10**18, 10**18))
-        first = self.house.ask("/scan.nii.gz").headers["etag"]
+        first = self.memory_site.ask("/scan.nii.gz").headers["etag"]
         write(self.path, self.body[::-1])
         os.utime(self.path, ns=(10**18, 10**18 + 1))
-        answer = self.house.ask("/scan.nii.gz", headers={"If-None-Match": first})
+        answer = self.memory_site.ask("/scan.nii.gz", headers={"If-None-Match": first})
         self.assertEqual((answer.status, answer.body), (200, self.body[::-1]))
 
     def test_descriptors(self) -> None:
@@ -215,19 +215,19 @@ class FileTests(HouseCase):
         before = len(os.listdir("/proc/self/fd"))
         for headers in ({}, {"Range": "bytes=0-1"}, {"If-None-Match": "*"}, {"If-Match": '"x"'}):
             for method in ("GET", "HEAD"):
-                self.house.ask("/scan.nii.gz", method, headers)
-        self.house.ask("/link.png")
-        self.house.clock.advance(0)
+                self.memory_site.ask("/scan.nii.gz", method, headers)
+        self.memory_site.ask("/link.png")
+        self.memory_site.clock.advance(0)
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
 
     test_descriptors.skip = None if os.path.exists("/proc/self/fd") else "needs /proc"  # type: ignore[attr-defined]
 
 
-class FolderTests(HouseCase):
+class FolderTests(SiteCase):
     def setUp(self) -> None:
         super().setUp()
         for name in ("a.png", "b.nii.gz", "sub folder/c.txt", ".hidden"):
-            write(os.path.join(self.house.documents, name))
+            write(os.path.join(self.memory_site.documents, name))
 
     def test_json(self) -> None:
         """A folder is JSON where it is asked for, with links that open."""
@@ -236,18 +236,20 @@ class FolderTests(HouseCase):
             ("/sub%20folder/?format=json", {}),
             ("/sub%20folder/", {"Accept": "application/json"}),
         ]:
-            answer = self.house.ask(path, headers=headers)
+            answer = self.memory_site.ask(path, headers=headers)
             self.assertEqual(answer.headers["content-type"], "application/json")
             for entry in answer.json["entries"]:
                 base = path.partition("?")[0]
-                self.assertEqual(self.house.ask(base + entry["url"].removeprefix("./")).status, 200)
-        names = [e["name"] for e in self.house.ask("/?format=json").json["entries"]]
+                self.assertEqual(
+                    self.memory_site.ask(base + entry["url"].removeprefix("./")).status, 200
+                )
+        names = [e["name"] for e in self.memory_site.ask("/?format=json").json["entries"]]
         self.assertEqual(names, ["sub folder", "a.png", "b.nii.gz"])
 
     def test_page(self) -> None:
         """A person gets a page, that may load nothing but imgd's own."""
         for path, headers in [("/", {"Accept": "text/html,*/*;q=0.8"}), ("/sub%20folder/", {})]:
-            answer = self.house.ask(path, headers=headers)
+            answer = self.memory_site.ask(path, headers=headers)
             self.assertEqual(answer.headers["content-type"], "text/html; charset=utf-8")
             self.assertIn("default-src 'none'", answer.headers["content-security-policy"])
             self.assertNotIn(b"<script", answer.body)
@@ -255,7 +257,7 @@ class FolderTests(HouseCase):
 
     def test_redirect(self) -> None:
         """A folder without its slash redirects, relatively, with its query."""
-        self.house.load(self.folder, recursive=True)
+        self.memory_site.load(self.folder, recursive=True)
         for path, location in [
             ("/sub%20folder", "sub%20folder/"),
             ("/sub%20folder?sort=size", "sub%20folder/?sort=size"),
@@ -263,24 +265,24 @@ class FolderTests(HouseCase):
             ("/images/frames", "frames/"),
             ("/collections/current/files", "files/"),
         ]:
-            answer = self.house.ask(path)
+            answer = self.memory_site.ask(path)
             self.assertEqual((answer.status, answer.headers["location"]), (308, location))
 
     def test_bad_query(self) -> None:
         """A query that means nothing is a 400 that names the parameter."""
         for query, word in [("sort=x", "sort"), ("limit=0", "limit"), ("order=up", "order")]:
-            self.assert_detail(self.house.ask(f"/sub%20folder/?{query}"), 400, word)
+            self.assert_detail(self.memory_site.ask(f"/sub%20folder/?{query}"), 400, word)
 
     def test_error_page(self) -> None:
         """A person gets errors as pages too, with nothing of the request in them unescaped."""
-        answer = self.house.ask("/%3Cscript%3E", headers={"Accept": "text/html"})
+        answer = self.memory_site.ask("/%3Cscript%3E", headers={"Accept": "text/html"})
         self.assertEqual(answer.status, 404)
         self.assertEqual(answer.headers["content-type"], "text/html; charset=utf-8")
         self.assertNotIn(b"<script", answer.body)
 
     def test_collection_pages(self) -> None:
         """Collections are listed as folders too: their images alone."""
-        self.house.load(self.frames)
+        self.memory_site.load(self.frames)
         for base in ("/images/", "/collections/current/files/"):
-            entries = self.house.ask(base + "?format=json").json["entries"]
+            entries = self.memory_site.ask(base + "?format=json").json["entries"]
             self.assertEqual([e["name"] for e in entries], ["a.jpg", "b.png"])

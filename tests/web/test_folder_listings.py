@@ -10,7 +10,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from imgd.web.folder_listings import MAX_WAITING_PER_CLIENT, MAX_WAITING_PER_FOLDER
 from tests.collections.manager_case import LONG_AGO
-from tests.fakes import House, write
+from tests.fakes import MemorySite, write
 from tests.scans import Scans
 from tests.web.list_case import ListCase
 
@@ -20,9 +20,9 @@ class KeptTests(ListCase):
         """However many requests wait for a folder, it is read once, though it has just changed."""
         os.utime(self.big)
         scans = Scans(self.big)
-        self.house.blocking.held = True
+        self.memory_site.blocking.held = True
         waiting = [self.begin(f"/big/?format=json&sort={sort}") for sort in ("name", "kind")] * 3
-        self.house.blocking.release()
+        self.memory_site.blocking.release()
         for transport in waiting:
             self.assertEqual(self.answer(transport).json["total"], 3)
         self.assertEqual(scans.count, 1)
@@ -50,7 +50,7 @@ class KeptTests(ListCase):
         self.names()
         scans = Scans(self.big)
         write(os.path.join(self.big, "b.png"), b"larger")
-        sizes = [e["size"] for e in self.house.ask("/big/?format=json").json["entries"]]
+        sizes = [e["size"] for e in self.memory_site.ask("/big/?format=json").json["entries"]]
         self.assertEqual((sizes, scans.count), ([1, 6, 1], 0))
 
     def test_order_of_facts(self) -> None:
@@ -58,30 +58,30 @@ class KeptTests(ListCase):
         by_size = "/big/?format=json&sort=size"
         self.assertEqual(self.names(by_size)[-1], "c.png")
         write(os.path.join(self.big, "a.png"), b"larger")
-        self.house.clock.advance(6)
+        self.memory_site.clock.advance(6)
         self.assertEqual(self.names(by_size)[-1], "a.png")
 
     def test_links(self) -> None:
         """A link whose target appears is listed soon, though its folder does not change."""
-        target = os.path.join(self.house.documents, "later.png")
+        target = os.path.join(self.memory_site.documents, "later.png")
         os.symlink(target, os.path.join(self.big, "link.png"))
         os.utime(self.big, LONG_AGO)
         self.assertNotIn("link.png", self.names())
         write(target)
-        self.house.clock.advance(6)
+        self.memory_site.clock.advance(6)
         self.assertIn("link.png", self.names())
 
 
 class BoundTests(ListCase):
     def test_of_a_folder(self) -> None:
         """So many requests may wait for a folder; one more is answered 503 at once, others wait."""
-        self.house.blocking.held = True
+        self.memory_site.blocking.held = True
         waiting = [
             self.begin("/big/?format=json", f"192.0.2.{n}") for n in range(MAX_WAITING_PER_FOLDER)
         ]
         self.assertTrue(self.is_refused("/big/?format=json", "192.0.2.99"))
         self.assertFalse(self.is_refused("/?format=json", "192.0.2.99"))
-        self.house.blocking.release()
+        self.memory_site.blocking.release()
         self.assertEqual({self.answer(transport).status for transport in waiting}, {200})
         self.assertFalse(self.is_refused("/big/?format=json", "192.0.2.99"))
 
@@ -90,8 +90,8 @@ class BoundTests(ListCase):
         network of IPv6 is one client, and so are all that come through loopback.
         """
         for number in range(MAX_WAITING_PER_CLIENT):
-            write(os.path.join(self.house.documents, str(number), "a.png"))
-        self.house.blocking.held = True
+            write(os.path.join(self.memory_site.documents, str(number), "a.png"))
+        self.memory_site.blocking.held = True
         for peers, other in (
             (("127.0.0.1", "::1"), "192.0.2.1"),
             (("2001:db8::1", "2001:db8::2"), "2001:db8:0:1::1"),
@@ -100,7 +100,7 @@ class BoundTests(ListCase):
                 self.assertFalse(self.is_refused(f"/{number}/?format=json", peers[number % 2]))
             self.assertTrue(self.is_refused("/big/?format=json", peers[0]))
             self.assertFalse(self.is_refused("/big/?format=json", other))
-            self.house.blocking.release()
+            self.memory_site.blocking.release()
 
 
 class MessageTests(ListCase):
@@ -108,11 +108,11 @@ class MessageTests(ListCase):
         """The message has the folder's path as it stands in a URL, as does the next page's."""
         write(os.path.join(self.big, "x y", "a.png"))
         write(os.path.join(self.big, "x y", "b.png"))
-        self.house.load(self.big, recursive=True)
-        message = self.house.ask("/images/x%20y/?format=json&limit=1").json
+        self.memory_site.load(self.big, recursive=True)
+        message = self.memory_site.ask("/images/x%20y/?format=json&limit=1").json
         self.assertEqual(message["path"], "/images/x%20y/")
         self.assertEqual(message["next"], "/images/x%20y/?limit=1&after=f0.a.png&format=json")
-        self.assertEqual(len(self.house.ask(message["next"]).json["entries"]), 1)
+        self.assertEqual(len(self.memory_site.ask(message["next"]).json["entries"]), 1)
 
 
 class TimeTests(SynchronousTestCase):
@@ -131,18 +131,18 @@ class TimeTests(SynchronousTestCase):
         """A time that no date can say is the first or the last second that one can, and a file's
         Last-Modified is never later than now.
         """
-        house = House(self.any_time_folder())
-        path = write(os.path.join(house.documents, "a.png"))
+        memory_site = MemorySite(self.any_time_folder())
+        path = write(os.path.join(memory_site.documents, "a.png"))
         for seconds, modified in (
             (-(10**12), "0001-01-01T00:00:00Z"),
             (10**12, "9999-12-31T23:59:59Z"),
         ):
             os.utime(path, (seconds, seconds))
-            [entry] = house.ask("/?format=json").json["entries"]
+            [entry] = memory_site.ask("/?format=json").json["entries"]
             self.assertEqual(entry["modified"], modified)
-            page = house.ask("/", headers={"Accept": "text/html"})
+            page = memory_site.ask("/", headers={"Accept": "text/html"})
             self.assertIn(modified.encode(), page.body)
-            answer = house.ask("/a.png", headers={"Range": "bytes=0-"})
+            answer = memory_site.ask("/a.png", headers={"Range": "bytes=0-"})
             self.assertEqual(answer.status, 206)
             dates = {"Mon, 01 Jan 0001 00:00:00 GMT", answer.headers["date"]}
             self.assertIn(answer.headers["last-modified"], dates)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fakes import TOKEN, House, parse_answer, write
+from tests.fakes import TOKEN, MemorySite, parse_answer, write
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 FAR = "203.0.113.9"  # RFC 5737: documentation
@@ -18,7 +18,7 @@ FAR = "203.0.113.9"  # RFC 5737: documentation
 class HostileCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = os.path.realpath(self.mktemp())
-        self.house = House(self.folder)
+        self.memory_site = MemorySite(self.folder)
         self.frames = os.path.join(self.folder, "frames")
         write(os.path.join(self.frames, "a.png"), b"png")
 
@@ -69,27 +69,27 @@ class AskerTests(HostileCase):
         for kind, headers in self.REFUSED:
             for content_type in ("application/json", "text/plain"):
                 with self.subTest(kind=kind, headers=headers):
-                    answer = self.house.post(
+                    answer = self.memory_site.post(
                         "/load-directory",
                         {"directory": self.frames},
                         headers={"Content-Type": content_type, **headers},
                     )
                     self.assertEqual(answer.status, 403)
                     self.assertNotIn("access-control-allow-origin", answer.headers)
-        self.assertEqual(self.house.manager.loaded_collections(), [])
+        self.assertEqual(self.memory_site.manager.loaded_collections(), [])
 
     def test_with_the_token(self) -> None:
         """The same requests with the token are its bearer's, through any tunnel."""
         for kind, headers in self.REFUSED:
             with self.subTest(kind=kind, headers=headers):
-                answer = self.house.post("/timeout/5", headers={**headers, **BEARER})
+                answer = self.memory_site.post("/timeout/5", headers={**headers, **BEARER})
                 self.assertEqual(answer.status, 200)
 
     def test_simple_requests(self) -> None:
         """What a form can send without a preflight is no JSON, even from this machine."""
         for content_type in ("text/plain", "application/x-www-form-urlencoded",
                              "multipart/form-data; boundary=a", "text/json", ""):  # fmt: skip
-            answer = self.house.post(
+            answer = self.memory_site.post(
                 "/load-directory",
                 {"directory": self.frames},
                 headers={"Content-Type": content_type},
@@ -100,7 +100,7 @@ class AskerTests(HostileCase):
         """JSON has one Content-Type: of two, another program may have read the other."""
         head = b"POST /load-directory HTTP/1.1\r\nHost: localhost:8888\r\nContent-Length: 2\r\n"
         for one, two in ((b"application/json", b"text/plain"), (b"application/json",) * 2):
-            transport = self.house.connect()
+            transport = self.memory_site.connect()
             types = b"Content-Type: %b\r\ncontent-type: %b\r\n\r\n" % (one, two)
             transport.protocol.dataReceived(head + types + b"{}")
             self.assertEqual(parse_answer(transport.value()).status, 415)
@@ -108,14 +108,16 @@ class AskerTests(HostileCase):
     def test_old_version(self) -> None:
         """HTTP/1.0, which proxies speak by default, controls with the token alone."""
         for more, wanted in ((b"", 403), (b"Authorization: Bearer %b\r\n" % TOKEN.encode(), 200)):
-            transport = self.house.connect()
+            transport = self.memory_site.connect()
             head = b"POST /timeout/5 HTTP/1.0\r\nHost: localhost\r\n"
             transport.protocol.dataReceived(head + more + b"\r\n")
             self.assertEqual(parse_answer(transport.value()).status, wanted)
 
     def test_preflight(self) -> None:
         """A preflight lets no other origin send the token."""
-        answer = self.house.ask("/load-directory", "OPTIONS", {"Origin": "https://evil.example"})
+        answer = self.memory_site.ask(
+            "/load-directory", "OPTIONS", {"Origin": "https://evil.example"}
+        )
         allowed = answer.headers.get("access-control-allow-headers", "")
         self.assertNotIn("authorization", allowed.lower())
         self.assertNotIn("access-control-allow-credentials", answer.headers)
@@ -130,16 +132,20 @@ class AskerTests(HostileCase):
             "Origin": "https://evil.example",
         }
         for path, wanted in (("/", 200), ("/health", 200), ("/load-directory", 405)):
-            answer = self.house.ask(path, headers=handshake)
+            answer = self.memory_site.ask(path, headers=handshake)
             self.assertEqual(answer.status, wanted)
             self.assertNotIn("upgrade", answer.headers)
-        answer = self.house.ask("/health", headers={"Connection": "Upgrade", "Upgrade": "h2c"})
+        answer = self.memory_site.ask(
+            "/health", headers={"Connection": "Upgrade", "Upgrade": "h2c"}
+        )
         self.assertEqual(answer.status, 200)
 
     def test_method_override(self) -> None:
         """No header and no query makes a POST of a GET."""
         for headers in ({"X-HTTP-Method-Override": "POST"}, {"X-Method-Override": "POST"}):
-            self.assertEqual(self.house.ask("/unload?_method=POST", headers=headers).status, 405)
+            self.assertEqual(
+                self.memory_site.ask("/unload?_method=POST", headers=headers).status, 405
+            )
 
     def test_absolute(self) -> None:
         """The authority of an absolute URL counts, and not the Host beside it."""
@@ -149,10 +155,10 @@ class AskerTests(HostileCase):
             (b"http://evil.example/timeout/5", 403),
             (b"https://localhost:8888/timeout/5", 421),
         ):
-            self.assertEqual(self.house.ask(target, "POST").status, wanted, target)
-        self.assertEqual(self.house.ask(b"http://evil.example/health").status, 200)
-        self.assertEqual(self.house.ask(b"http://localhost?x").json["image_count"], 0)
-        self.assertEqual(self.house.ask(b"*", "OPTIONS").status, 204)
+            self.assertEqual(self.memory_site.ask(target, "POST").status, wanted, target)
+        self.assertEqual(self.memory_site.ask(b"http://evil.example/health").status, 200)
+        self.assertEqual(self.memory_site.ask(b"http://localhost?x").json["image_count"], 0)
+        self.assertEqual(self.memory_site.ask(b"*", "OPTIONS").status, 204)
 
 
 class BodyTests(HostileCase):
@@ -187,20 +193,20 @@ class BodyTests(HostileCase):
             b"5",
         ):
             with self.subTest(body=body[:60]):
-                answer = self.house.ask(
+                answer = self.memory_site.ask(
                     "/load-directory", "POST", {"Content-Type": "application/json"}, body
                 )
                 self.assertEqual((answer.status, list(answer.json)), (400, ["detail"]))
                 self.assertLess(len(answer.body), 300)
-        self.assertEqual(self.house.manager.loaded_collections(), [])
+        self.assertEqual(self.memory_site.manager.loaded_collections(), [])
 
     def test_too_large(self) -> None:
         """Over 64 KiB is refused before it is read, whether its length is told or not."""
         for headers in ({"Content-Length": "65537"}, {"Content-Length": "9" * 18}):
-            answer = self.house.post("/load-directory", headers=headers)
+            answer = self.memory_site.post("/load-directory", headers=headers)
             self.assertEqual((answer.status, answer.headers["connection"]), (413, "close"))
         chunk = b"10000\r\n" + b" " * 65_536 + b"\r\n1\r\n \r\n0\r\n\r\n"
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         transport.protocol.dataReceived(
             b"POST /unload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: application/json\r\n\r\n" + chunk
@@ -213,7 +219,7 @@ class BodyTests(HostileCase):
         """Whatever the body, the answer is no worse than a 400 or a 404."""
         data = body if isinstance(body, bytes) else body.encode()
         for path in ("/load-directory", "/unload", "/links", "/public-url"):
-            answer = self.house.ask(path, "POST", {"Content-Type": "application/json"}, data)
+            answer = self.memory_site.ask(path, "POST", {"Content-Type": "application/json"}, data)
             self.assertIn(answer.status, (200, 400, 404))
         self.assertEqual(self.flushLoggedErrors(), [])
 
@@ -241,10 +247,10 @@ class BytesTests(HostileCase):
     )
     def test_still_serves(self, data: bytes, size: int) -> None:
         """Arbitrary bytes, in pieces, raise nothing, log no error, and leave it serving."""
-        transport = self.house.connect(FAR)
+        transport = self.memory_site.connect(FAR)
         for start in range(0, len(data), size):
             if transport.disconnecting:
                 break
             transport.protocol.dataReceived(data[start : start + size])
         self.assertEqual(self.flushLoggedErrors(), [])
-        self.assertEqual(self.house.ask("/health").status, 200)
+        self.assertEqual(self.memory_site.ask("/health").status, 200)

@@ -22,8 +22,8 @@ STREAM = f"{IMAGES}?format=ndjson"
 class BoundTests(ListCase):
     def test_bounds(self) -> None:
         """Pages are bounded together with the listings of folders, and streams by themselves."""
-        self.house.load(self.big)
-        self.house.blocking.held = True
+        self.memory_site.load(self.big)
+        self.memory_site.blocking.held = True
         for _ in range(MAX_WAITING_PER_FOLDER):
             self.assertFalse(self.is_refused(IMAGES))
         self.assertTrue(self.is_refused(IMAGES))
@@ -38,16 +38,16 @@ class FailureTests(ListCase):
         for number in range(listing.PAGE_SIZE):
             write(os.path.join(self.big, f"{number}.png"))
         os.utime(self.big, LONG_AGO)
-        self.house.load(self.big)
-        self.house.blocking.held = True
+        self.memory_site.load(self.big)
+        self.memory_site.blocking.held = True
 
     def test_first_page(self) -> None:
         """A stream whose first page fails is answered with the error; the connection stays open."""
         errors: tuple[ImgdError, ...] = (Unavailable("The disk failed."), NotFound("It is gone."))
         for error in errors:
             transport = self.begin(STREAM)
-            self.house.blocking.step()
-            self.house.blocking.fail(error)
+            self.memory_site.blocking.step()
+            self.memory_site.blocking.fail(error)
             answer = self.answer(transport)
             self.assertEqual((answer.status, answer.json), (error.status, {"detail": error.detail}))
             self.assertEqual(answer.headers["content-type"], "application/json")
@@ -61,9 +61,9 @@ class FailureTests(ListCase):
         connection with it.
         """
         transport = self.begin(STREAM)
-        self.house.blocking.step()
-        self.house.blocking.step()
-        self.house.blocking.fail(Unavailable("The disk failed."))
+        self.memory_site.blocking.step()
+        self.memory_site.blocking.step()
+        self.memory_site.blocking.fail(Unavailable("The disk failed."))
         self.assertTrue(transport.aborted)
         self.assertEqual(transport.value().count(b'{"name"'), listing.PAGE_SIZE)
         self.assertFalse(transport.value().endswith(b"0\r\n\r\n"))
@@ -72,8 +72,8 @@ class FailureTests(ListCase):
     def test_unexpected(self) -> None:
         """An unexpected error is answered 500, with one line in the log."""
         transport = self.begin(STREAM)
-        self.house.blocking.step()
-        self.house.blocking.fail(ZeroDivisionError())
+        self.memory_site.blocking.step()
+        self.memory_site.blocking.fail(ZeroDivisionError())
         self.assertEqual(self.answer(transport).status, 500)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.flushLoggedErrors(), [])

@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fakes import TOKEN, Answer, House, Transport, parse_answer, write
+from tests.fakes import TOKEN, Answer, MemorySite, Transport, parse_answer, write
 
 FAR = "203.0.113.9"  # RFC 5737: documentation
 JSON = b"Content-Type: application/json\r\n"
@@ -20,8 +20,8 @@ GET = b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 class Case(SynchronousTestCase):
     def setUp(self) -> None:
-        self.house = House(os.path.realpath(self.mktemp()))
-        write(os.path.join(self.house.documents, "a.txt"), b"text of a")
+        self.memory_site = MemorySite(os.path.realpath(self.mktemp()))
+        write(os.path.join(self.memory_site.documents, "a.txt"), b"text of a")
 
     def send(
         self,
@@ -31,7 +31,7 @@ class Case(SynchronousTestCase):
         host: bytes = b"Host: localhost\r\n",
     ) -> Transport:
         """A connection that was sent a head, and nothing of its body."""
-        transport = self.house.connect(peer)
+        transport = self.memory_site.connect(peer)
         transport.protocol.dataReceived(line + b"\r\n" + host + fields + b"\r\n")
         return transport
 
@@ -85,8 +85,8 @@ class WhoTests(Case):
     def test_logged(self) -> None:
         """A refused request stands in the access log like any other."""
         self.send(LENGTH + JSON, b"POST /unload?a HTTP/1.1", FAR)
-        self.assertEqual(len(self.house.access_lines), 1)
-        self.assertIn('"POST /unload?a HTTP/1.1" 403 ', self.house.access_lines[0])
+        self.assertEqual(len(self.memory_site.access_lines), 1)
+        self.assertIn('"POST /unload?a HTTP/1.1" 403 ', self.memory_site.access_lines[0])
 
 
 class TypeTests(Case):
@@ -197,7 +197,7 @@ class ContinueTests(Case):
         """There is nothing to continue with where no body was announced, or it is there."""
         for fields in (EXPECT, EXPECT + b"Content-Length: 0\r\n"):
             self.assertEqual(parse_answer(self.send(fields).value()).status, 200)
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         transport.protocol.dataReceived(
             b"POST /unload HTTP/1.1\r\nHost: localhost\r\n" + LENGTH + JSON + EXPECT + b"\r\n{}"
         )

@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from imgd.net.bulk_tls import tls_factory
 from imgd.net.tls import SwappableContext, build_context
-from tests.fakes import House, write
+from tests.fakes import MemorySite, write
 from tests.listening import listen
 from tests.net.tls_case import client, made
 
@@ -66,13 +66,13 @@ def no_collector() -> Iterator[None]:
 
 class LeftBehindTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.house = House(os.path.realpath(self.mktemp()))
-        write(os.path.join(self.house.documents, "a.txt"), b"text of a")
-        self.house.blocking.held = True
+        self.memory_site = MemorySite(os.path.realpath(self.mktemp()))
+        write(os.path.join(self.memory_site.documents, "a.txt"), b"text of a")
+        self.memory_site.blocking.held = True
 
     def run_connection(self, data: bytes, size: int) -> list[weakref.ref[Any]]:
         """Send this in pieces and end the connection; returns its channel and requests."""
-        transport = self.house.connect()
+        transport = self.memory_site.connect()
         for start in range(0, len(data), size):
             if not transport.disconnecting:
                 transport.protocol.dataReceived(data[start : start + size])
@@ -80,7 +80,7 @@ class LeftBehindTests(SynchronousTestCase):
         transport.producer = None  # as a socket's transport does it
         refs = [weakref.ref(channel), *map(weakref.ref, channel.requests)]
         channel.connectionLost(Failure(ConnectionDone()))
-        self.house.blocking.release()
+        self.memory_site.blocking.release()
         return refs
 
     def test_phases(self) -> None:
@@ -126,11 +126,11 @@ class SocketTests(TestCase):
     @inlineCallbacks
     def test_sockets(self) -> Any:
         """So it is over sockets, plain and TLS, when the client leaves."""
-        house = House(os.path.realpath(self.mktemp()))
-        write(os.path.join(house.documents, "a.txt"), b"text of a")
+        memory_site = MemorySite(os.path.realpath(self.mktemp()))
+        write(os.path.join(memory_site.documents, "a.txt"), b"text of a")
         context = SwappableContext(build_context(made().pairs))
         for is_tls in (False, True):
-            watching = Watching(house.site)
+            watching = Watching(memory_site.site)
             served = tls_factory(context, watching, reactor) if is_tls else watching
             port = listen(self, served)
             with no_collector():

@@ -8,7 +8,7 @@ from tests.web.connection_case import ASK, ConnectionCase
 
 class OverloadTests(ConnectionCase):
     def refused(self) -> Transport:
-        protocol = self.house.site.limiter.overload_protocol()
+        protocol = self.memory_site.site.limiter.overload_protocol()
         assert protocol is not None
         transport = Transport("192.0.2.1")
         transport.protocol = protocol
@@ -32,7 +32,7 @@ class OverloadTests(ConnectionCase):
     def test_refusals_are_bounded(self) -> None:
         """Such connections that send nothing are closed soon, and not many may wait."""
         waiting = []
-        while (protocol := self.house.site.limiter.overload_protocol()) is not None:
+        while (protocol := self.memory_site.site.limiter.overload_protocol()) is not None:
             transport = Transport("192.0.2.1")
             transport.protocol = protocol
             protocol.makeConnection(transport)
@@ -40,4 +40,4 @@ class OverloadTests(ConnectionCase):
         self.assertEqual(len(waiting), 64)
         self.wait(6)
         self.assertTrue(all(transport.aborted for transport in waiting))
-        self.assertIsNotNone(self.house.site.limiter.overload_protocol())
+        self.assertIsNotNone(self.memory_site.site.limiter.overload_protocol())

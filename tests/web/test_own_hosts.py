@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from tests.fakes import TOKEN, House, parse_answer, write
-from tests.web.test_control import HouseCase
+from tests.fakes import TOKEN, MemorySite, parse_answer, write
+from tests.web.test_control import SiteCase
 
 
-class HostTests(HouseCase):
+class HostTests(SiteCase):
     """DNS rebinding: a page whose own name leads here is of one origin with what answers."""
 
     OURS = ("localhost:8888", "localhost", "127.0.0.1:1", "[::1]:8888", "viewer.localhost")
@@ -23,7 +23,7 @@ class HostTests(HouseCase):
     def setUp(self) -> None:
         super().setUp()
         names = ("localhost", "*.localhost", "127.0.0.1", "::1")
-        self.bound = House(os.path.join(self.folder, "bound"), hosts=names)
+        self.bound = MemorySite(os.path.join(self.folder, "bound"), hosts=names)
         write(os.path.join(self.bound.documents, "a.png"))
 
     def status(self, host: str, path: str = "/a.png", method: str = "GET") -> int:
@@ -69,4 +69,4 @@ class HostTests(HouseCase):
     def test_bound_elsewhere(self) -> None:
         """Where everybody reaches the daemon, every name will do."""
         for host in self.OTHERS:
-            self.assertNotEqual(self.house.ask("/", headers={"Host": host}).status, 421)
+            self.assertNotEqual(self.memory_site.ask("/", headers={"Host": host}).status, 421)

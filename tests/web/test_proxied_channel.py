@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.forwarded import TrustedProxies
-from tests.fakes import TOKEN, House, Transport, parse_answer, write
+from tests.fakes import TOKEN, MemorySite, Transport, parse_answer, write
 from tests.web.connection_case import StalledTransport, connect
 
 PROXY = "127.0.0.1"
@@ -19,22 +19,24 @@ STUCK = "GET /a.jpg HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n"  # wh
 
 class Case(SynchronousTestCase):
     def setUp(self) -> None:
-        self.house = self.make(proxies=TrustedProxies((PROXY, "192.0.2.0/28", "2001:db8::/64")))
+        self.memory_site = self.make(
+            proxies=TrustedProxies((PROXY, "192.0.2.0/28", "2001:db8::/64"))
+        )
 
-    def make(self, **more: Any) -> House:
+    def make(self, **more: Any) -> MemorySite:
         limits = {"max_connections": 100, "max_per_client": 2, **more}
-        house = House(os.path.abspath(self.mktemp()), more=limits)
-        write(os.path.join(house.documents, "a.jpg"), b"a" * 10)
-        house.blocking.held = True
-        house.site.limiter.start()
-        self.addCleanup(house.site.limiter.stop)
-        return house
+        memory_site = MemorySite(os.path.abspath(self.mktemp()), more=limits)
+        write(os.path.join(memory_site.documents, "a.jpg"), b"a" * 10)
+        memory_site.blocking.held = True
+        memory_site.site.limiter.start()
+        self.addCleanup(memory_site.site.limiter.stop)
+        return memory_site
 
     def ask(
         self, client: str | None, request: str = LISTING, *, over: Transport | None = None
     ) -> Transport:
         """A request that a proxy forwards for this client, over a new connection or this one."""
-        transport = over or self.house.connect(PROXY)
+        transport = over or self.memory_site.connect(PROXY)
         forwarded_for = "" if client is None else f"X-Forwarded-For: {client}\r\n"
         transport.clear()
         transport.protocol.dataReceived(f"{request}{forwarded_for}\r\n".encode("latin-1"))
@@ -59,7 +61,7 @@ class BoundTests(Case):
             self.assertTrue(refused.disconnecting)
         self.assertEqual(self.status(self.ask("198.51.100.2", SMALL)), 200)
         self.assertEqual(self.status(self.ask("198.51.100.1, 198.51.100.2")), 0)
-        self.house.blocking.release()
+        self.memory_site.blocking.release()
         self.assertEqual(self.status(self.ask("198.51.100.1", SMALL)), 200)
 
     def test_at_its_head(self) -> None:
@@ -72,7 +74,7 @@ class BoundTests(Case):
         """A connection counts for the client whose request it carries, and between requests for
         none.
         """
-        pool = [self.house.connect(PROXY) for _ in range(10)]
+        pool = [self.memory_site.connect(PROXY) for _ in range(10)]
         for request in (SMALL, "GET /health HTTP/1.1\r\nHost: localhost\r\n"):
             for number in range(30):
                 client = f"198.51.100.{number % 3}"
@@ -81,32 +83,32 @@ class BoundTests(Case):
 
     def test_door(self) -> None:
         """A proxy's connections are not bounded by the proxy's own address."""
-        limiter = self.house.site.limiter
+        limiter = self.memory_site.site.limiter
         for _ in range(5):
             self.assertTrue(limiter.may_accept(Transport("192.0.2.5").getPeer()))
-            self.house.connect("192.0.2.5")
+            self.memory_site.connect("192.0.2.5")
             self.assertEqual(limiter.may_accept(Transport("192.0.2.16").getPeer()), _ < 2)
-            self.house.connect("192.0.2.16")
+            self.memory_site.connect("192.0.2.16")
 
     def test_own_address(self) -> None:
         """If a proxy names no client, or nonsense, the request counts for the proxy."""
         for forwarded_for in (None, "nonsense"):
             for number in range(3):
-                transport = self.house.connect("192.0.2.5")
+                transport = self.memory_site.connect("192.0.2.5")
                 self.ask(forwarded_for, over=transport)
                 self.assertEqual(self.status(transport), 503 if number == 2 else 0)
-            self.house.blocking.release()
+            self.memory_site.blocking.release()
         for _ in range(5):
             self.assertEqual(self.status(self.ask(None)), 0)  # loopback itself has no bound
 
     def test_piecemeal(self) -> None:
         """However a head arrives, its client counts, on the fast path and in the resource tree."""
         for request in (LISTING, SMALL):
-            transport = self.house.connect(PROXY)
+            transport = self.memory_site.connect(PROXY)
             for byte in f"\r\n{request}X-Forwarded-For: 198.51.100.7\r\n\r\n".encode():
                 transport.protocol.dataReceived(bytes((byte,)))
-        self.house.blocking.release()
-        lines = self.house.access_lines
+        self.memory_site.blocking.release()
+        lines = self.memory_site.access_lines
         self.assertEqual([line.split()[0] for line in lines], ["198.51.100.7"] * 2)
 
     def test_bad_requests(self) -> None:
@@ -116,11 +118,11 @@ class BoundTests(Case):
 
     def test_taken_slowly(self) -> None:
         """Until its answer is taken, a request counts for its client."""
-        write(os.path.join(self.house.documents, "big.bin"), bytes(3_000_000))
+        write(os.path.join(self.memory_site.documents, "big.bin"), bytes(3_000_000))
         transports = []
         for _ in range(2):
             transport = StalledTransport(PROXY)
-            connect(self.house, transport)
+            connect(self.memory_site, transport)
             transports.append(transport)
             self.ask("198.51.100.1", SMALL.replace("a.jpg", "big.bin"), over=transport)
         self.assertEqual(self.status(self.ask("198.51.100.1", SMALL)), 503)
@@ -134,27 +136,27 @@ class LogTests(Case):
         for client in ("198.51.100.1", "2001:db8:9::1", "192.0.2.4"):
             for request in (SMALL, "GET /health HTTP/1.1\r\nHost: localhost\r\n"):
                 self.ask(client, request)
-        shown = [line.split()[0] for line in self.house.access_lines]
+        shown = [line.split()[0] for line in self.memory_site.access_lines]
         self.assertEqual(shown, ["198.51.100.1"] * 2 + ["2001:db8:9::1"] * 2 + [PROXY] * 2)
 
 
 class TrustTests(Case):
     def test_nobody_else(self) -> None:
         """The header of a client that is no proxy changes neither the count nor the log."""
-        transport = self.house.connect("203.0.113.9")
+        transport = self.memory_site.connect("203.0.113.9")
         self.ask("198.51.100.1", SMALL, over=transport)
-        self.assertIn("203.0.113.9 ", self.house.access_lines[0])
+        self.assertIn("203.0.113.9 ", self.memory_site.access_lines[0])
         for _ in range(5):
-            self.ask("198.51.100.1", over=self.house.connect("203.0.113.9"))
+            self.ask("198.51.100.1", over=self.memory_site.connect("203.0.113.9"))
         self.assertEqual(self.status(self.ask("198.51.100.1", SMALL)), 200)
 
     def test_none_by_default(self) -> None:
         """Without the setting no client is a proxy, not even one on this machine."""
-        self.house = self.make()
+        self.memory_site = self.make()
         for _ in range(5):
             self.assertEqual(self.status(self.ask("198.51.100.1")), 0)
         self.ask("198.51.100.1", SMALL)
-        self.assertIn(f"{PROXY} ", self.house.access_lines[0])
+        self.assertIn(f"{PROXY} ", self.memory_site.access_lines[0])
 
     def test_control(self) -> None:
         """Who may control stays as it is: what a proxy relays is not local, whomever it names, and
@@ -170,9 +172,9 @@ class TrustTests(Case):
             ("192.0.2.5", {"X-Forwarded-For": "1.2.3.4", "Authorization": f"Bearer {TOKEN}"}, 200),
         ):
             for proxies in ((), (PROXY, "192.0.2.5")):
-                self.house = self.make(proxies=TrustedProxies(proxies))
-                self.house.blocking.held = False
-                answer = self.house.post("/timeout/30", headers=headers, peer=peer)
+                self.memory_site = self.make(proxies=TrustedProxies(proxies))
+                self.memory_site.blocking.held = False
+                answer = self.memory_site.post("/timeout/30", headers=headers, peer=peer)
                 self.assertEqual(answer.status, status, (peer, headers, proxies))
 
 
@@ -180,20 +182,20 @@ class RoomTests(Case):
     def test_slow_reader(self) -> None:
         """A slow reader behind a proxy makes room as any does."""
         proxies = TrustedProxies((PROXY,))
-        self.house = self.make(max_connections=4, max_per_client=0, proxies=proxies)
-        write(os.path.join(self.house.documents, "big.bin"), bytes(3_000_000))
+        self.memory_site = self.make(max_connections=4, max_per_client=0, proxies=proxies)
+        write(os.path.join(self.memory_site.documents, "big.bin"), bytes(3_000_000))
         transports = []
         for number in range(4):
             transport = StalledTransport(PROXY)
-            connect(self.house, transport)
+            connect(self.memory_site, transport)
             transports.append(transport)
             self.ask(f"198.51.100.{number}", SMALL.replace("a.jpg", "big.bin"), over=transport)
         for second in range(70):
-            self.house.clock.advance(1)
+            self.memory_site.clock.advance(1)
             if second == 30:  # some of it is taken: no deadline ends them
                 for transport in transports:
                     transport.protocol.resumeProducing()
         self.assertFalse(any(transport.aborted for transport in transports))
-        self.assertTrue(self.house.site.limiter.may_accept(Transport(PROXY).getPeer()))
+        self.assertTrue(self.memory_site.site.limiter.may_accept(Transport(PROXY).getPeer()))
         self.assertEqual([t.aborted for t in transports].count(True), 1)
         self.assertEqual(self.status(self.ask("198.51.100.9", SMALL)), 200)

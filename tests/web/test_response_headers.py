@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 
-from tests.fakes import Answer, House, write
-from tests.web.test_control import HouseCase
+from tests.fakes import Answer, MemorySite, write
+from tests.web.test_control import SiteCase
 
 EXPOSED = "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified"
 
 
-class CorsTests(HouseCase):
+class CorsTests(SiteCase):
     def test_listed(self) -> None:
         """With a list, a listed origin is named, others are not, and caches learn it."""
-        house = House(os.path.join(self.folder, "c"), cors_origins=("https://viewer.example",))
-        write(os.path.join(house.documents, "a.png"))
+        memory_site = MemorySite(
+            os.path.join(self.folder, "c"), cors_origins=("https://viewer.example",)
+        )
+        write(os.path.join(memory_site.documents, "a.png"))
         for path in ("/a.png", "/missing", "/", "/a.png?x"):
-            listed = house.ask(path, headers={"Origin": "https://viewer.example"})
+            listed = memory_site.ask(path, headers={"Origin": "https://viewer.example"})
             self.assertEqual(
                 listed.headers["access-control-allow-origin"], "https://viewer.example"
             )
             for headers in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
-                other = house.ask(path, headers=headers)
+                other = memory_site.ask(path, headers=headers)
                 self.assertNotIn("access-control-allow-origin", other.headers)
                 self.assertIn("Origin", other.headers["vary"])
 
@@ -36,33 +38,33 @@ class CorsTests(HouseCase):
              "/collections/current/files/", "/%63ollections", "/collections/%63urrent/images",
              "/health", "/timeout", "/-/ca.pem", "/-/openapi.yaml", "/links", "//")  # fmt: skip
 
-    def ask_all(self, house: House, path: str) -> list[Answer]:
+    def ask_all(self, memory_site: MemorySite, path: str) -> list[Answer]:
         """GET, HEAD and a preflight, as a page of another origin sends them."""
         origin = {"Origin": "https://viewer.example"}
-        return [house.ask(path, method, origin) for method in ("GET", "HEAD", "OPTIONS")]
+        return [memory_site.ask(path, method, origin) for method in ("GET", "HEAD", "OPTIONS")]
 
-    def filled(self, house: House) -> House:
-        write(os.path.join(house.documents, "a.png"))
-        write(os.path.join(house.documents, "folder", "b.png"))
-        house.load(self.frames)
-        return house
+    def filled(self, memory_site: MemorySite) -> MemorySite:
+        write(os.path.join(memory_site.documents, "a.png"))
+        write(os.path.join(memory_site.documents, "folder", "b.png"))
+        memory_site.load(self.frames)
+        return memory_site
 
     def test_default(self) -> None:
         """Every page may read files, errors of files too, and nothing that lists them."""
-        house = self.filled(self.house)
+        memory_site = self.filled(self.memory_site)
         for path in self.FILES:
-            for answer in self.ask_all(house, path):
+            for answer in self.ask_all(memory_site, path):
                 self.assertEqual(answer.headers["access-control-allow-origin"], "*", path)
                 self.assertEqual(answer.headers["cross-origin-resource-policy"], "cross-origin")
                 self.assertEqual(answer.headers["access-control-expose-headers"], EXPOSED)
         for path in self.LISTS:
-            for answer in self.ask_all(house, path):
+            for answer in self.ask_all(memory_site, path):
                 self.assertNotIn("access-control-allow-origin", answer.headers, path)
                 self.assertEqual(answer.headers["cross-origin-resource-policy"], "same-origin")
 
     def test_everything(self) -> None:
         """With ``*`` in so many words, every page may read everything."""
-        house = self.filled(House(os.path.join(self.folder, "c"), cors_origins=("*",)))
+        memory_site = self.filled(MemorySite(os.path.join(self.folder, "c"), cors_origins=("*",)))
         for path in (*self.FILES, *self.LISTS):
-            for answer in self.ask_all(house, path):
+            for answer in self.ask_all(memory_site, path):
                 self.assertEqual(answer.headers["access-control-allow-origin"], "*", path)

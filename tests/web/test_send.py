@@ -21,7 +21,7 @@ from twisted.trial.unittest import TestCase
 import tests
 from imgd.net.bulk_tls import tls_factory
 from imgd.net.tls import SwappableContext, build_context
-from tests.fakes import House, parse_answer, write
+from tests.fakes import MemorySite, parse_answer, write
 from tests.listening import listen
 from tests.net.tls_case import TIMEOUT, client, made
 
@@ -35,12 +35,12 @@ class SendTests(TestCase):
     timeout = 120
 
     def setUp(self) -> None:
-        self.house = House(os.path.abspath(self.mktemp()))
-        self.path = write(os.path.join(self.house.documents, "v.nii"), os.urandom(SIZE))
-        write(os.path.join(self.house.documents, "a.jpg"), b"small")
+        self.memory_site = MemorySite(os.path.abspath(self.mktemp()))
+        self.path = write(os.path.join(self.memory_site.documents, "v.nii"), os.urandom(SIZE))
+        write(os.path.join(self.memory_site.documents, "a.jpg"), b"small")
         context = SwappableContext(build_context(made().pairs))
-        tls = tls_factory(context, self.house.site, reactor)
-        self.ports = {False: listen(self, self.house.site), True: listen(self, tls)}
+        tls = tls_factory(context, self.memory_site.site, reactor)
+        self.ports = {False: listen(self, self.memory_site.site), True: listen(self, tls)}
 
     @contextlib.contextmanager
     def connected(self, tls: bool) -> Iterator[socket.socket]:

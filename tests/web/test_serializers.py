@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 
 from imgd.host.single_flight import SOON
-from tests.fakes import House, write
+from tests.fakes import MemorySite, write
 from tests.web.list_case import ListCase
 
 
 class StatusTests(ListCase):
     def test_status(self) -> None:
         """The names in the status are as they are on disk."""
-        self.house.load(self.big)
-        self.assertEqual(self.house.ask("/").json["image_list"], ["a.png", "b.png", "c.png"])
+        self.memory_site.load(self.big)
+        self.assertEqual(self.memory_site.ask("/").json["image_list"], ["a.png", "b.png", "c.png"])
         write(os.path.join(self.big, "\udcff.png"))
-        status = self.house.ask("/").json
+        status = self.memory_site.ask("/").json
         self.assertEqual((status["image_list"][3], status["image_count"]), ("\ufffd.png", 4))
         self.assertFalse(status["image_list_truncated"])
         self.assertEqual(status["collections"][0]["image_count"], 4)
@@ -24,8 +24,8 @@ class StatusTests(ListCase):
 class LateTests(ListCase):
     def setUp(self) -> None:
         super().setUp()
-        self.house.load(self.big)
-        self.house.blocking.held = True
+        self.memory_site.load(self.big)
+        self.memory_site.blocking.held = True
 
     def test_status(self) -> None:
         """The status waits a second for a directory that does not answer, and has what was known;
@@ -33,30 +33,30 @@ class LateTests(ListCase):
         """
         first = self.begin("/")
         self.assertEqual(first.value(), b"")
-        self.house.clock.advance(SOON)
+        self.memory_site.clock.advance(SOON)
         second = self.begin("/")
         for status in (self.answer(first).json, self.answer(second).json):
             self.assertEqual(status["image_list"], ["a.png", "b.png", "c.png"])
             self.assertFalse(status["collections"][0]["available"])
-        self.house.blocking.held = False
-        self.house.blocking.release()
-        self.assertTrue(self.house.ask("/").json["collections"][0]["available"])
+        self.memory_site.blocking.held = False
+        self.memory_site.blocking.release()
+        self.assertTrue(self.memory_site.ask("/").json["collections"][0]["available"])
 
     def test_collections(self) -> None:
         """The list of collections waits as long; a directory that answers is available."""
         write(os.path.join(self.folder, "other", "a.png"))
-        self.house.blocking.held = False
-        self.house.load("other", name="other")
-        self.house.blocking.held = True
+        self.memory_site.blocking.held = False
+        self.memory_site.load("other", name="other")
+        self.memory_site.blocking.held = True
         transport = self.begin("/collections")
-        self.house.blocking.step()
-        self.house.clock.advance(SOON)
+        self.memory_site.blocking.step()
+        self.memory_site.clock.advance(SOON)
         status = {c["name"]: c["available"] for c in self.answer(transport).json["collections"]}
         self.assertEqual(status, {"current": True, "other": False})
 
     def test_never_read(self) -> None:
         """If a directory was not read since the start, the status has the count that was stored."""
-        again = House(self.folder, store=self.house.store)
+        again = MemorySite(self.folder, store=self.memory_site.store)
         again.manager.restore()
         again.blocking.held = True
         transport = again.connect()

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.errors import Unavailable
 from imgd.web.signed_links import Links
-from tests.fakes import TOKEN, House, write
+from tests.fakes import TOKEN, MemorySite, write
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 FAR = "203.0.113.9"  # RFC 5737: documentation
@@ -23,16 +23,16 @@ class LinkCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.folder = os.path.realpath(self.mktemp())
-        self.house = House(self.folder, private=self.private)
+        self.memory_site = MemorySite(self.folder, private=self.private)
         self.frames = os.path.join(self.folder, "frames")
         write(os.path.join(self.frames, "a.nii.gz"), b"volume")
         write(os.path.join(self.frames, "deep", "b.png"), b"png")
-        write(os.path.join(self.house.documents, "c.txt"), b"text")
-        self.house.load(self.frames, recursive=True)
+        write(os.path.join(self.memory_site.documents, "c.txt"), b"text")
+        self.memory_site.load(self.frames, recursive=True)
 
     def link(self, path: str, **more: object) -> str:
         """The path of a new link."""
-        answer = self.house.post("/links", {"path": path, **more}, headers=BEARER, peer=FAR)
+        answer = self.memory_site.post("/links", {"path": path, **more}, headers=BEARER, peer=FAR)
         self.assertEqual(answer.status, 200, answer.body)
         url: str = answer.json["url"]
         self.assertTrue(url.startswith("https://localhost:8888/-/s/"), url)
@@ -40,7 +40,7 @@ class LinkCase(SynchronousTestCase):
 
     def status(self, path: str, **more: Any) -> int:
         """What a far reader without a token gets."""
-        return self.house.ask(path, peer=FAR, **more).status
+        return self.memory_site.ask(path, peer=FAR, **more).status
 
 
 class PrivateTests(LinkCase):
@@ -55,7 +55,7 @@ class PrivateTests(LinkCase):
             for method in ("GET", "HEAD"):
                 for peer in (FAR, "127.0.0.1"):
                     with self.subTest(path=path, method=method, peer=peer):
-                        answer = self.house.ask(path, method, peer=peer)
+                        answer = self.memory_site.ask(path, method, peer=peer)
                         self.assertEqual(answer.status, 401)
                         self.assertEqual(answer.headers["www-authenticate"], "Bearer")
                         shared = "access-control-allow-origin" in answer.headers
@@ -64,7 +64,7 @@ class PrivateTests(LinkCase):
 
     def test_page(self) -> None:
         """A browser gets the same as a page."""
-        answer = self.house.ask("/", headers={"Accept": "text/html"}, peer=FAR)
+        answer = self.memory_site.ask("/", headers={"Accept": "text/html"}, peer=FAR)
         self.assertEqual((answer.status, answer.headers["www-authenticate"]), (401, "Bearer"))
         self.assertIn(b"signed link", answer.body)
 
@@ -72,9 +72,9 @@ class PrivateTests(LinkCase):
         """With the token everything reads as it does elsewhere; with a wrong one, nothing."""
         wrong = {"Authorization": "Bearer not-the-token-at-all"}
         for path in ("/", "/c.txt", "/images/a.nii.gz", "/collections", "/timeout"):
-            self.assertEqual(self.house.ask(path, headers=BEARER, peer=FAR).status, 200)
-            self.assertEqual(self.house.ask(path, headers=wrong).status, 401)
-        self.assertEqual(self.house.ask("/nothing", headers=BEARER).status, 404)
+            self.assertEqual(self.memory_site.ask(path, headers=BEARER, peer=FAR).status, 200)
+            self.assertEqual(self.memory_site.ask(path, headers=wrong).status, 401)
+        self.assertEqual(self.memory_site.ask("/nothing", headers=BEARER).status, 404)
 
     def test_open(self) -> None:
         """Health, the CA certificate and imgd's own style stay open: they tell of no file."""
@@ -89,29 +89,29 @@ class PrivateTests(LinkCase):
             ("/load-directory", {"directory": self.folder}),
         ):
             for peer in ("127.0.0.1", FAR):
-                self.assertEqual(self.house.post(path, message, peer=peer).status, 403, path)
-            self.assertEqual(self.house.post(path, message, headers=BEARER).status, 200, path)
+                self.assertEqual(self.memory_site.post(path, message, peer=peer).status, 403, path)
+            self.assertEqual(self.memory_site.post(path, message, headers=BEARER).status, 200, path)
 
     def test_caches(self) -> None:
         """What only some may read is kept by no cache that others share."""
         for path in ("/c.txt", "/images/a.nii.gz", "/nothing", "/images"):
-            answer = self.house.ask(path, headers=BEARER)
+            answer = self.memory_site.ask(path, headers=BEARER)
             expected = "no-store" if answer.status == 404 else "private, no-cache"
             self.assertEqual(answer.headers["cache-control"], expected, path)
-        page = self.house.ask("/", headers={**BEARER, "Accept": "text/html"})
+        page = self.memory_site.ask("/", headers={**BEARER, "Accept": "text/html"})
         self.assertEqual(page.headers["cache-control"], "private, no-cache")
-        tag = {"If-None-Match": self.house.ask("/c.txt", headers=BEARER).headers["etag"]}
-        again = self.house.ask("/c.txt", headers={**BEARER, **tag})
+        tag = {"If-None-Match": self.memory_site.ask("/c.txt", headers=BEARER).headers["etag"]}
+        again = self.memory_site.ask("/c.txt", headers={**BEARER, **tag})
         self.assertEqual((again.status, again.headers["cache-control"]), (304, "private, no-cache"))
 
     def test_other_methods(self) -> None:
         """Without the token, what reads nothing is answered as elsewhere."""
-        self.assertEqual(self.house.ask("/c.txt", "OPTIONS", peer=FAR).status, 204)
-        self.assertEqual(self.house.ask("/c.txt", "POST", peer=FAR).status, 405)
+        self.assertEqual(self.memory_site.ask("/c.txt", "OPTIONS", peer=FAR).status, 204)
+        self.assertEqual(self.memory_site.ask("/c.txt", "POST", peer=FAR).status, 405)
 
     def test_no_oracle(self) -> None:
         """A file that is there and one that is not give the same answer, byte for byte."""
-        there, missing = (self.house.ask(p, peer=FAR) for p in ("/c.txt", "/d.txt"))
+        there, missing = (self.memory_site.ask(p, peer=FAR) for p in ("/c.txt", "/d.txt"))
         self.assertEqual(there, missing)
 
 
@@ -120,8 +120,8 @@ class SignedTests(LinkCase):
         """A link reads its file, in part too, and nothing else."""
         link = self.link("/images/a.nii.gz")
         self.assertTrue(link.endswith("/images/a.nii.gz"))
-        self.assertEqual(self.house.ask(link, peer=FAR).body, b"volume")
-        part = self.house.ask(link, headers={"Range": "bytes=0-2"}, peer=FAR)
+        self.assertEqual(self.memory_site.ask(link, peer=FAR).body, b"volume")
+        part = self.memory_site.ask(link, headers={"Range": "bytes=0-2"}, peer=FAR)
         self.assertEqual((part.status, part.body), (206, b"vol"))
         self.assertEqual(part.headers["access-control-allow-origin"], "*")
         self.assertEqual(self.status(link, method="HEAD"), 200)
@@ -132,16 +132,18 @@ class SignedTests(LinkCase):
 
     def test_caches(self) -> None:
         """What a link reads is kept by no cache that others share, in a daemon that is open too."""
-        for house in (self.house, House(os.path.join(self.folder, "open"))):
-            write(os.path.join(house.documents, "sub", "c.txt"), b"text")
+        for memory_site in (self.memory_site, MemorySite(os.path.join(self.folder, "open"))):
+            write(os.path.join(memory_site.documents, "sub", "c.txt"), b"text")
             for path, prefix in (("/sub/c.txt", False), ("/sub/", True), ("/sub", False)):
                 message = {"path": path, "prefix": prefix}
-                url = house.post("/links", message, headers=BEARER).json["url"]
+                url = memory_site.post("/links", message, headers=BEARER).json["url"]
                 for headers in (
                     {"Accept": "text/html"},
                     {"Accept": "text/html", "Range": "bytes=0-1"},
                 ):
-                    answer = house.ask(url.removeprefix("https://localhost:8888"), headers=headers)
+                    answer = memory_site.ask(
+                        url.removeprefix("https://localhost:8888"), headers=headers
+                    )
                     self.assertIn(answer.status, (200, 206, 308))
                     self.assertEqual(answer.headers["cache-control"], "private, no-cache")
 
@@ -161,7 +163,7 @@ class SignedTests(LinkCase):
 
     def test_a_week(self) -> None:
         """Without the token, a link lives a week at most: no stranger opens a daemon for long."""
-        house = House(os.path.join(self.folder, "open"))
+        memory_site = MemorySite(os.path.join(self.folder, "open"))
         for expires, expected in (
             ("7d", 200),
             ("1w", 200),
@@ -170,20 +172,22 @@ class SignedTests(LinkCase):
             ("520w", 403),
         ):
             message = {"path": "/", "prefix": True, "expires": expires}
-            self.assertEqual(house.post("/links", message).status, expected, expires)
-            self.assertEqual(house.post("/links", message, headers=BEARER).status, 200, expires)
-        self.assertIn("week", house.post("/links", message).json["detail"])
+            self.assertEqual(memory_site.post("/links", message).status, expected, expires)
+            self.assertEqual(
+                memory_site.post("/links", message, headers=BEARER).status, 200, expires
+            )
+        self.assertIn("week", memory_site.post("/links", message).json["detail"])
 
     def test_prefix(self) -> None:
         """A link to a folder reads its listing, its style, and what is below."""
         link = self.link("/images", prefix=True)
-        self.assertEqual(self.house.ask(link + "deep/b.png", peer=FAR).body, b"png")
-        page = self.house.ask(link, headers={"Accept": "text/html"}, peer=FAR)
+        self.assertEqual(self.memory_site.ask(link + "deep/b.png", peer=FAR).body, b"png")
+        page = self.memory_site.ask(link, headers={"Accept": "text/html"}, peer=FAR)
         self.assertEqual(page.status, 200)
         self.assertIn(b'href="./a.nii.gz"', page.body)
         style = link.removesuffix("images/") + "-/style.css"
         self.assertEqual(self.status(style), 200)
-        self.assertEqual(self.house.ask(link + "deep", peer=FAR).headers["location"], "deep/")
+        self.assertEqual(self.memory_site.ask(link + "deep", peer=FAR).headers["location"], "deep/")
         self.assertEqual(self.status(link.removesuffix("images/") + "c.txt"), 403)
 
     def test_everything(self) -> None:
@@ -209,19 +213,21 @@ class SignedTests(LinkCase):
     def test_expiry(self) -> None:
         """An expired link says so, with CORS, and the file system is not asked."""
         link = self.link("/images/a.nii.gz", expires="1m")
-        self.house.clock.advance(59)
+        self.memory_site.clock.advance(59)
         self.assertEqual(self.status(link), 200)
-        self.house.clock.advance(1)
-        answer = self.house.ask(link, peer=FAR)
+        self.memory_site.clock.advance(1)
+        answer = self.memory_site.ask(link, peer=FAR)
         self.assertEqual((answer.status, answer.headers["access-control-allow-origin"]), (410, "*"))
         self.assertIn("expired", answer.json["detail"])
 
     def test_revoke(self) -> None:
         """Revoking makes every link wrong, and new ones are good."""
         link = self.link("/c.txt")
-        self.assertEqual(self.house.post("/links/revoke", peer=FAR).status, 403)
+        self.assertEqual(self.memory_site.post("/links/revoke", peer=FAR).status, 403)
         self.assertEqual(self.status(link), 200)
-        self.assertEqual(self.house.post("/links/revoke", headers=BEARER, peer=FAR).status, 200)
+        self.assertEqual(
+            self.memory_site.post("/links/revoke", headers=BEARER, peer=FAR).status, 200
+        )
         self.assertEqual(self.status(link), 403)
         self.assertEqual(self.status(self.link("/c.txt")), 200)
 
@@ -234,18 +240,18 @@ class SignedTests(LinkCase):
         """A URL that was handed out becomes a link to the same, its query with it."""
         for url in ("https://localhost:8888/images/a.nii.gz?download",
                     "http://elsewhere.example/images/a.nii.gz?download"):  # fmt: skip
-            answer = self.house.post("/links", {"url": url}, headers=BEARER)
+            answer = self.memory_site.post("/links", {"url": url}, headers=BEARER)
             self.assertRegex(answer.json["url"], r"/-/s/\d+\.[\w-]+/images/a\.nii\.gz\?download$")
         self.assertEqual(answer.json["expires_at"], "2027-01-15T09:00:00Z")
         link = answer.json["url"].removeprefix("https://localhost:8888")
-        saved = self.house.ask(link, peer=FAR).headers["content-disposition"]
+        saved = self.memory_site.ask(link, peer=FAR).headers["content-disposition"]
         self.assertEqual(saved, 'attachment; filename="a.nii.gz"')
 
     def test_public(self) -> None:
         """A link has the public base, and a URL below it is understood."""
-        self.house.urls.public = "https://demo.example/imgd"
+        self.memory_site.urls.public = "https://demo.example/imgd"
         url = "https://demo.example/imgd/images/a.nii.gz"
-        made = self.house.post("/links", {"url": url}, headers=BEARER).json["url"]
+        made = self.memory_site.post("/links", {"url": url}, headers=BEARER).json["url"]
         self.assertRegex(made, r"^https://demo\.example/imgd/-/s/[^/]+/images/a\.nii\.gz$")
 
     def test_wrong_requests(self) -> None:
@@ -258,17 +264,17 @@ class SignedTests(LinkCase):
             *({"url": "https://u@a/b"}, {"url": "https://a?b"}, {"url": "https://a/b#c"}),
         )
         for message in bodies:
-            answer = self.house.post("/links", message, headers=BEARER)
+            answer = self.memory_site.post("/links", message, headers=BEARER)
             self.assertEqual((answer.status, list(answer.json)), (400, ["detail"]), message)
-        self.assertEqual(self.house.post("/links", {"path": "/a"}, peer=FAR).status, 403)
+        self.assertEqual(self.memory_site.post("/links", {"path": "/a"}, peer=FAR).status, 403)
 
     def test_log(self) -> None:
         """The access log names what was read, and gives no link away."""
         link = self.link("/c.txt")
         signature = link.split("/")[3].partition(".")[2]
-        self.house.ask(link, peer=FAR, headers={"Referer": "https://localhost:8888" + link})
-        self.assertIn("/c.txt", self.house.access_lines[-1])
-        self.assertNotIn(signature, "\n".join(self.house.access_lines))
+        self.memory_site.ask(link, peer=FAR, headers={"Referer": "https://localhost:8888" + link})
+        self.assertIn("/c.txt", self.memory_site.access_lines[-1])
+        self.assertNotIn(signature, "\n".join(self.memory_site.access_lines))
 
     @settings(deadline=None, database=None, max_examples=60)
     @given(st.binary(max_size=60), st.sampled_from(["", "1900000000."]))

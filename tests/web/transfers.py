@@ -26,7 +26,7 @@ from twisted.internet.protocol import ServerFactory  # noqa: E402
 from imgd.net import tcp  # noqa: E402
 from imgd.net.bulk_tls import tls_factory  # noqa: E402
 from imgd.net.tls import SwappableContext, build_context  # noqa: E402
-from tests.fakes import House, write  # noqa: E402
+from tests.fakes import MemorySite, write  # noqa: E402
 from tests.net.tls_case import client, made  # noqa: E402
 
 BODY = os.urandom(1 << 20) * 20
@@ -60,12 +60,12 @@ def listen(factory: IProtocolFactory) -> int:
 
 def main() -> None:
     assert tcp.has_send_file() == ("without-sendfile" not in sys.argv and hasattr(os, "sendfile"))
-    house = House(tempfile.mkdtemp(dir=sys.argv[2]))
-    write(os.path.join(house.documents, "large.nii"), BODY)
-    write(os.path.join(house.documents, "small.jpg"), BODY[:20_000])
+    memory_site = MemorySite(tempfile.mkdtemp(dir=sys.argv[2]))
+    write(os.path.join(memory_site.documents, "large.nii"), BODY)
+    write(os.path.join(memory_site.documents, "small.jpg"), BODY[:20_000])
     context = SwappableContext(build_context(made().pairs))
-    plain = listen(house.site)
-    tls = listen(tls_factory(context, house.site, reactor))
+    plain = listen(memory_site.site)
+    tls = listen(tls_factory(context, memory_site.site, reactor))
 
     def both() -> None:
         ask(plain, False)
