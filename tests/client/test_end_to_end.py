@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
@@ -38,7 +39,7 @@ class DaemonCase(TestCase):
         cls = type(self)
         if cls.daemon is None:
             cls.daemon = Daemon(self.folder / "daemon", *self.options)
-            reactor.addSystemEventTrigger("before", "shutdown", cls.daemon.stop)
+            atexit.register(cls.daemon.stop)  # each test of `trial -j` fires the reactor's shutdown
         self.real = cls.daemon
         self.base = self.real.url.rstrip("/")
 
