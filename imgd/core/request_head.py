@@ -62,17 +62,15 @@ class AnnouncedBody(NamedTuple):
     waits: bool
 
 
+@dataclass(slots=True, eq=False)
 class HeaderFields:
     """A well-formed header section: values by lower-case name, in order, without whitespace around.
 
     ``is_remembered``: the next request with the same section has this very object.
     """
 
-    __slots__ = ("is_remembered", "values")
-
-    def __init__(self, values: Mapping[bytes, Sequence[bytes]], *, is_remembered: bool) -> None:
-        self.values = values
-        self.is_remembered = is_remembered
+    values: Mapping[bytes, Sequence[bytes]]
+    is_remembered: bool
 
 
 @dataclass(slots=True)  # to make a frozen one or a NamedTuple takes longer, for each request
