@@ -39,7 +39,7 @@ from imgd.web.request import Request
 from imgd.web.response_headers import HeaderPolicy
 from imgd.web.serializers import Serializers, Urls
 from imgd.web.signed_links import LinkActions, Links, Private, Signed
-from imgd.web.status_endpoints import Status, assets, health, timeout
+from imgd.web.status_endpoints import RootEndpoint, assets, health, timeout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class ResourceTree(Resource):
         link_actions = LinkActions(parts.links, parts.urls, access)
         documents = Files(parts.document_root, folders)
         self._resources: dict[RouteKind, Resource] = {
-            RouteKind.STATUS: Status(documents, serializers, access),
+            RouteKind.STATUS: RootEndpoint(documents, serializers, access),
             RouteKind.DOCUMENTS: documents,
             RouteKind.CURRENT_FILES: Reply(collections.current_files, deep=True),
             RouteKind.COLLECTION_FILES: Reply(collections.files, deep=True),
