@@ -38,7 +38,7 @@ from imgd.web.proxied_channel import ProxiedChannel
 from imgd.web.request import Request
 from imgd.web.response_headers import HeaderPolicy
 from imgd.web.serializers import Serializers, Urls
-from imgd.web.signed_links import LinkActions, Links, Private, Signed
+from imgd.web.signed_links import LinkActions, Links, PrivateTree, SignedEndpoint
 from imgd.web.status_endpoints import RootEndpoint, assets, health, timeout
 
 
@@ -103,7 +103,7 @@ class ResourceTree(Resource):
             RouteKind.PUBLIC_URL: control(access, actions.public_url),
             RouteKind.LINKS: control(access, link_actions.make),
             RouteKind.REVOKE_LINKS: control(access, link_actions.revoke),
-            RouteKind.SIGNED: Signed(parts.links, self),
+            RouteKind.SIGNED: SignedEndpoint(parts.links, self),
             RouteKind.ASSETS: assets(parts.ca_pem),
             RouteKind.UNKNOWN: Reply(not_found),
         }
@@ -130,7 +130,7 @@ class Site(TwistedSite):
         access_log: Callable[[str], None] | None = None,
     ) -> None:
         tree = ResourceTree(parts, reactor)
-        root = Private(tree, parts.access) if parts.private else tree
+        root = PrivateTree(tree, parts.access) if parts.private else tree
         super().__init__(root, reactor=reactor, parsePOSTFormSubmission=False)
         self.timeOut = None  # the limiter has the deadlines
         self.health_monitor = parts.health_monitor
