@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from imgd.core.http_rules import (
     FIELD,
     MAX_LINE,
@@ -73,9 +75,9 @@ class HeaderFields:
     is_remembered: bool
 
 
-@dataclass(slots=True)  # to make a frozen one or a NamedTuple takes longer, for each request
-class RequestHead:
-    """A head that was accepted. Nobody changes it.
+# Made for each request: a Struct takes a third of the time of a dataclass or NamedTuple.
+class RequestHead(Struct, frozen=True, gc=False):
+    """A head that was accepted.
 
     ``target`` is in origin-form, or ``*``. ``raw`` is the head as it came, with its empty line.
     ``is_plain``: a GET or HEAD in HTTP/1.1 of a path without a query. ``url`` is an absolute target
