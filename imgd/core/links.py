@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from imgd.core import paths
 from imgd.core.messages import MAX_MINUTES
-from imgd.core.routes import SIGNED_BASE
+from imgd.core.routes import SIGNED_BASE, RouteKind, route
 from imgd.errors import BadRequest, Forbidden, Gone
 
 KEY_SIZE: Final = 32  # bytes, as many as SHA-256 gives
@@ -40,11 +40,12 @@ class Scope(NamedTuple):
 
         Control characters, dot segments, hidden names and what belongs to ``/-/`` get no link.
         """
-        segments = _segments(path.encode("utf-8", "surrogateescape"))
+        raw = path.encode("utf-8", "surrogateescape")
+        segments = _segments(raw)
         names = segments[:-1] if segments[-1:] == ("",) else segments
         if not (path.startswith("/") and path.isprintable() and all(map(paths.is_servable, names))):
             raise BadRequest("Give the path of a file or folder as its URL has it: /images/a.nii.")
-        if segments[0] == "-":
+        if route(raw).kind in (RouteKind.ASSETS, RouteKind.SIGNED):
             raise BadRequest("What is below /-/ needs no link.")
         return cls(names if is_prefix else segments, is_prefix)
 

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from imgd.core.http_rules import (
     FIELD,
     MAX_LINE,
@@ -62,22 +64,20 @@ class AnnouncedBody(NamedTuple):
     waits: bool
 
 
+@dataclass(slots=True, eq=False)
 class HeaderFields:
     """A well-formed header section: values by lower-case name, in order, without whitespace around.
 
     ``is_remembered``: the next request with the same section has this very object.
     """
 
-    __slots__ = ("is_remembered", "values")
-
-    def __init__(self, values: Mapping[bytes, Sequence[bytes]], *, is_remembered: bool) -> None:
-        self.values = values
-        self.is_remembered = is_remembered
+    values: Mapping[bytes, Sequence[bytes]]
+    is_remembered: bool
 
 
-@dataclass(slots=True)  # to make a frozen one or a NamedTuple takes longer, for each request
-class RequestHead:
-    """A head that was accepted. Nobody changes it.
+# Made for each request: a Struct takes a third of the time of a dataclass or NamedTuple.
+class RequestHead(Struct, frozen=True, gc=False):
+    """A head that was accepted.
 
     ``target`` is in origin-form, or ``*``. ``raw`` is the head as it came, with its empty line.
     ``is_plain``: a GET or HEAD in HTTP/1.1 of a path without a query. ``url`` is an absolute target

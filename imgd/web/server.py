@@ -40,8 +40,8 @@ from imgd.web.proxied_channel import ProxiedChannel
 from imgd.web.request import Request
 from imgd.web.response_headers import HeaderPolicy
 from imgd.web.serializers import Serializers, Urls
-from imgd.web.signed_links import LinkActions, Links, Private, Signed
-from imgd.web.status_endpoints import Status, assets, health, timeout
+from imgd.web.signed_links import LinkActions, Links, PrivateTree, SignedEndpoint
+from imgd.web.status_endpoints import RootEndpoint, assets, health, timeout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class ResourceTree(Resource):
         link_actions = LinkActions(parts.links, parts.urls, access)
         documents = Files(parts.document_root, folders)
         self._resources: dict[RouteKind, Resource] = {
-            RouteKind.STATUS: Status(documents, serializers, access),
+            RouteKind.STATUS: RootEndpoint(documents, serializers, access),
             RouteKind.DOCUMENTS: documents,
             RouteKind.CURRENT_FILES: Reply(collections.current_files, deep=True),
             RouteKind.COLLECTION_FILES: Reply(collections.files, deep=True),
@@ -105,7 +105,7 @@ class ResourceTree(Resource):
             RouteKind.PUBLIC_URL: control(access, actions.public_url),
             RouteKind.LINKS: control(access, link_actions.make),
             RouteKind.REVOKE_LINKS: control(access, link_actions.revoke),
-            RouteKind.SIGNED: Signed(parts.links, self),
+            RouteKind.SIGNED: SignedEndpoint(parts.links, self),
             RouteKind.ASSETS: assets(parts.ca_pem),
             RouteKind.UNKNOWN: Reply(not_found),
         }
@@ -132,7 +132,7 @@ class Site(TwistedSite):
         access_log: Callable[[str], None] | None = None,
     ) -> None:
         tree = ResourceTree(parts, reactor)
-        root = Private(tree, parts.access) if parts.private else tree
+        root = PrivateTree(tree, parts.access) if parts.private else tree
         super().__init__(root, reactor=reactor, parsePOSTFormSubmission=False)
         self.timeOut = None  # the limiter has the deadlines
         self.health_monitor = parts.health_monitor

@@ -108,7 +108,7 @@ class LinkActions:
         return messages.RevokeResult()
 
 
-class Signed(Endpoint):
+class SignedEndpoint(Endpoint):
     """``/-/s/TICKET/PATH``: what PATH leads to, for the holder of a link to it."""
 
     def __init__(self, links: Links, tree: Resource) -> None:
@@ -130,7 +130,7 @@ class Signed(Endpoint):
         request.render(getChildForRequest(self._tree, request))
 
 
-class Private(Endpoint):
+class PrivateTree(Endpoint):
     """Guards the whole tree: to read, the token or a link is needed.
 
     Open to everybody are ``/health`` and what is imgd's own below ``/-/``: they tell of no file.

@@ -20,7 +20,7 @@ from imgd.web.request import Request
 from imgd.web.serializers import Serializers
 
 
-class Status(Endpoint):
+class RootEndpoint(Endpoint):
     """``/``: the status for programs, the document root's page for people."""
 
     def __init__(self, documents: Files, serializers: Serializers, access: Access) -> None:
