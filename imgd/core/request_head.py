@@ -49,6 +49,7 @@ _FRAMING_LINES: Final = re.compile(
     rb"\r\n(?:Content-Length|Transfer-Encoding|Expect):[^\r]*+", re.IGNORECASE
 )
 _HOST_LINE: Final = re.compile(rb"\r\nHost:[^\r]*+", re.IGNORECASE)
+_RANGE_LINE: Final = re.compile(rb"^Range:([\t -~\x80-\xff]*+)\r\n", re.IGNORECASE | re.MULTILINE)
 _END: Final = b"\r\n\r\n"
 
 
@@ -68,11 +69,13 @@ class AnnouncedBody(NamedTuple):
 class HeaderFields:
     """A well-formed header section: values by lower-case name, in order, without whitespace around.
 
-    ``is_remembered``: the next request with the same section has this very object.
+    ``is_remembered``: the next request with the same section has this very object. ``base`` are
+    the fields without ``Range``, if these are remembered.
     """
 
     values: Mapping[bytes, Sequence[bytes]]
     is_remembered: bool
+    base: HeaderFields | None = None
 
 
 # Made for each request: a Struct takes a third of the time of a dataclass or NamedTuple.
@@ -140,7 +143,7 @@ class HeadReader:
         if not (self._held or self._begun):
             # A plain head with a known section, and nothing after it: most are.
             line, _, section = data.partition(b"\r\n")
-            fields = _remembered.get(section)
+            fields = _remembered.get(section) or _with_range(section)
             if (
                 fields is not None
                 and len(line) <= MAX_LINE
@@ -183,7 +186,7 @@ _remembered: dict[bytes, HeaderFields] = {}
 def parse_head(head: bytes) -> RequestHead | HeadError:
     """Parse a request line and a header section, up to and including the empty line."""
     line, _, section = head.partition(b"\r\n")
-    known = _remembered.get(section)
+    known = _remembered.get(section) or _with_range(section)
     if known is None or len(line) > MAX_LINE:
         error = check_limits(len(line), len(section), head.count(b"\r\n") - 2)
         if error is not None:
@@ -221,17 +224,35 @@ def _parse_fields(section: bytes) -> HeaderFields | None:
     for line in section.split(b"\r\n")[:-2]:
         name, _, value = line.partition(b":")
         values.setdefault(name.lower(), []).append(value.strip(b" \t"))
-    # What has a range differs from request to request, and would displace the others.
-    is_remembered = (
+    return HeaderFields(values, is_remembered=_may_remember(section, values))
+
+
+def _may_remember(section: bytes, values: Mapping[bytes, Sequence[bytes]]) -> bool:
+    return (
         len(section) <= MAX_REMEMBERED_OCTETS
         and len(values) <= MAX_REMEMBERED_FIELDS
         and b"range" not in values
         and b"host" in values
     )
-    return HeaderFields(values, is_remembered=is_remembered)
+
+
+def _with_range(section: bytes) -> HeaderFields | None:
+    """A section that is known but for its one ``Range``: readers of ranges send no two alike."""
+    match = _RANGE_LINE.search(section) if len(section) <= MAX_REMEMBERED_OCTETS else None
+    if match is None or match.end() == len(section):  # behind the empty line: of another message
+        return None
+    base = _remembered.get(section[: match.start()] + section[match.end() :])
+    if base is None:
+        return None
+    values = {**base.values, b"range": (match[1].strip(b" \t"),)}
+    return HeaderFields(values, is_remembered=False, base=base)
 
 
 def _remember(section: bytes, fields: HeaderFields) -> None:
+    if len(fields.values.get(b"range", ())) == 1:
+        values = {name: lines for name, lines in fields.values.items() if name != b"range"}
+        section = _RANGE_LINE.sub(b"", section)
+        fields = HeaderFields(values, is_remembered=_may_remember(section, values))
     if fields.is_remembered:
         if len(_remembered) >= MAX_REMEMBERED:
             del _remembered[next(iter(_remembered))]

@@ -118,6 +118,14 @@ class FastPath:
 
     def _read_headers(self, fields: HeaderFields) -> RequestHeaders | None:
         """What these fields ask; None if the tree must answer."""
+        if fields.base is not None:
+            base = self._headers.get(fields.base) or self._read_headers(fields.base)
+            if base is None:
+                return None
+            conditions = {**base.conditions, b"range": fields.values[b"range"][0]}
+            return RequestHeaders(
+                base.policy, conditions, base.head_conditions, base.referer, base.agent
+            )
         values = {name: given[0] for name, given in fields.values.items() if len(given) == 1}
         if len(values) < len(fields.values) or not _LEFT_TO_THE_TREE.isdisjoint(values):
             return None

@@ -417,6 +417,36 @@ class HeadTests(SynchronousTestCase):
                     outcome = HeadReader().feed(head)
                     self.assertEqual(status(outcome), expected, (section, head[:40]))
 
+    def test_known_but_for_its_range(self) -> None:
+        """A section with one ``Range`` more than a known one is parsed as if nothing were known."""
+        agent = HOST + b"User-Agent: known-but-for-its-range\r\n"
+        read(GET + agent + b"\r\n")
+        for fields, expected in (
+            (b"Range: bytes=0-1\r\n" + agent, [b"bytes=0-1"]),
+            (agent + b"range:\tbytes=2-\t\r\n", [b"bytes=2-"]),
+            (agent + b"Range:\r\n", [b""]),
+            (agent + b"Range: bytes=0-1\r\nRange: bytes=2-3\r\n", [b"bytes=0-1", b"bytes=2-3"]),
+            (agent + b"Range: bytes=0-1\r\nX: y\r\n", [b"bytes=0-1"]),
+            (agent + b"Range: bytes=%b\r\n" % (b"1" * 3000), [b"bytes=" + b"1" * 3000]),
+        ):
+            for _ in range(2):
+                head = read(GET + fields + b"\r\n")
+                self.assertEqual(list(head.fields.values[b"range"]), expected)
+                self.assertEqual(list(head.fields.values[b"host"]), [HOST[6:-2]])
+                self.assertEqual(head.raw, GET + fields + b"\r\n")
+        for fields in (b"Range: a\x00b\r\n", b"Range : x\r\n", b"Range: x\n", b" Range: x\r\n"):
+            self.assertIsInstance(HeadReader().feed(GET + agent + fields + b"\r\n"), HeadError)
+
+    def test_range_behind_a_known_head(self) -> None:
+        """What follows a head is no field of it."""
+        known = GET + HOST + b"\r\n"
+        read(known)
+        reader = HeadReader()
+        head = reader.feed(known + b"Range: bytes=0-1\r\n")
+        assert isinstance(head, RequestHead)
+        self.assertNotIn(b"range", head.fields.values)
+        self.assertEqual((head.raw, reader.rest), (known, b"Range: bytes=0-1\r\n"))
+
     def test_framing(self) -> None:
         """What frames a body, and the expectation, are parsed, and hidden from twisted.web."""
         start = b"POST /a HTTP/1.1\r\nHost: a\r\n"
