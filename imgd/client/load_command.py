@@ -15,9 +15,9 @@ from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, ErrorResponse
 from imgd.client.image_checker import ImageChecker
 from imgd.client.load_targets import LoadTarget
-from imgd.client.manifest import Manifest, split_failure
+from imgd.client.manifest import Manifest
 from imgd.client.options import CliOptions
-from imgd.client.progress import LoadProgress, display_for
+from imgd.client.progress import Display, LoadProgress
 from imgd.client.retry import Retrier
 from imgd.client.session import HttpSession, endpoints
 from imgd.client.signed_urls import SignedUrls, lifetime, redact, sign
@@ -37,7 +37,7 @@ class LoadCommand:
         self._context = context
         self._server = server
         self._options = options
-        self._display = display_for(context.err, quiet=options.quiet)
+        self._display = Display(context.err, quiet=options.quiet)
         self._retrier = Retrier(context.clock, on_retry=self._on_retry)
         self.client = context.client(server, self._retrier, options.request_timeout)
 
@@ -159,7 +159,7 @@ class LoadCommand:
         ]
 
     def _write(self, target: LoadTarget, manifest: Manifest, verification: Verification) -> None:
-        chunks = manifest.chunks(len(verification.urls), verification.urls, verification.failed)
+        chunks = manifest.chunks(verification.urls, verification.failed)
         path = target.path(manifest.now)
         if path is None:
             for chunk in chunks:
@@ -178,7 +178,7 @@ class LoadCommand:
     ) -> None:
         log = self._context.log
         log(f"imgd: {manifest.collection.directory}: {manifest.message}")
-        for url, reason in map(split_failure, islice(verification.failed, SHOWN_FAILURES)):
+        for url, reason in islice(verification.failed, SHOWN_FAILURES):
             log(f"  {redact(url)}: {reason}")
         more = len(verification.failed) - SHOWN_FAILURES
         if more > 0:

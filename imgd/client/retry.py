@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from itertools import count
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,7 +16,6 @@ from imgd.client.errors import ClientError, TimedOut
 from imgd.core.conditional import parse_date
 
 T = TypeVar("T")
-OnRetry = Callable[[ClientError, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class Retrier:
     """
 
     clock: IReactorTime
-    on_retry: OnRetry = lambda error, pause: None
+    on_retry: Callable[[ClientError, float], None] = lambda error, pause: None
     tries: int = 4
     first_pause: float = 0.25
     longest_pause: float = 8.0
@@ -39,26 +37,25 @@ class Retrier:
 
     def pause(self, failures: int, error: ClientError) -> float | None:
         """Seconds until the next try after this many failures, or None: give up."""
-        if not error.retryable or failures >= self.tries:
+        wait = error.retry_after or 0.0
+        if not error.retryable or failures >= self.tries or wait > self.longest_wait:
             return None
         pause = min(self.longest_pause, self.first_pause * 2.0 ** (failures - 1))
-        jittered = pause * (0.5 + self.chance() / 2)
-        if error.retry_after is None:
-            return jittered
-        return error.retry_after + jittered if error.retry_after <= self.longest_wait else None
+        return wait + pause * (0.5 + self.chance() / 2)
 
     async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The attempt's result from as many tries as are allowed, else its last error."""
-        for failures in count(1):
+        failures = 0
+        while True:
             try:
                 return await attempt()
             except ClientError as error:
+                failures += 1
                 pause = self.pause(failures, error)
                 if pause is None:
                     raise
                 self.on_retry(error, pause)
                 await deferLater(self.clock, pause)
-        raise AssertionError("unreachable")  # pragma: no cover
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
@@ -83,31 +80,29 @@ class RequestTimeout(Generic[T]):
     def __init__(self, seconds: float, clock: IReactorTime) -> None:
         self._seconds = seconds
         self._timer = clock.callLater(seconds, self._time_out)
-        self._reason: Exception | None = None
-        self._watched: Deferred[T] | None = None
-        self._result: Deferred[T] = Deferred(lambda _: self._cancel(CancelledError()))
+        self._error: Exception | None = None
 
     def watch(self, watched: Deferred[T]) -> Deferred[T]:
         """The result of this Deferred, in time."""
         self._watched = watched
-        watched.addBoth(self._finish)
-        return self._result
+        result: Deferred[T] = Deferred(lambda _: self._cancel(CancelledError()))
+        watched.addBoth(self._finish, result)
+        return result
 
     def reset(self) -> None:
         """Start the time anew: something has come."""
         if self._timer.active():
             self._timer.reset(self._seconds)
 
-    def _finish(self, outcome: T | Failure) -> None:
+    def _finish(self, outcome: T | Failure, result: Deferred[T]) -> None:
         if self._timer.active():
             self._timer.cancel()
-        if not self._result.called:
-            self._result.callback(outcome if self._reason is None else Failure(self._reason))
+        if not result.called:
+            result.callback(outcome if self._error is None else Failure(self._error))
 
     def _time_out(self) -> None:
         self._cancel(TimedOut(f"No whole answer within {self._seconds:g} seconds."))
 
-    def _cancel(self, reason: Exception) -> None:
-        self._reason = reason
-        if self._watched is not None:
-            self._watched.cancel()
+    def _cancel(self, error: Exception) -> None:
+        self._error = error
+        self._watched.cancel()

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urljoin
 
 from imgd.client.errors import ClientError, InvalidResponse
-from imgd.core.urls import DEFAULT_PORTS, Origin, parse_authority, parse_url
+from imgd.core.urls import Origin, parse_url
 
 _ROOT_AND_TARGET: Final = re.compile(r"""(https?://[!"$-.0->@-~]+)([!"$-~]*)(?:#[!-~]*)?""")
 
@@ -48,17 +48,3 @@ def redirected(url: str, location: str) -> str:
     if origin_of(target) != origin_of(url):
         raise InvalidResponse("Redirected to another origin, which is not followed.")
     return target
-
-
-def host_and_port(address: str) -> tuple[str, int | None]:
-    """Of a port, ``host:port`` or a URL, as ngrok writes addresses; ``("", None)`` if it is none.
-
-    A port alone is one of this machine.
-    """
-    if address.isdigit():
-        return "localhost", int(address)
-    scheme, _, rest = address.rpartition("://")
-    authority = parse_authority(rest.partition("/")[0])
-    if authority is None:
-        return "", None
-    return authority.host, authority.port or DEFAULT_PORTS.get(scheme)

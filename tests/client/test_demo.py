@@ -1,15 +1,20 @@
-"""``imgd demo`` as a process."""
+"""``imgd demo`` as a process, and its images as the programs read them that people use."""
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 from pathlib import Path
 
-from twisted.trial.unittest import TestCase
+import nibabel
+from PIL import Image
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from imgd.client.cli import guarded, perform
 from imgd.client.command_line import parse
+from imgd.client.demo import FRAMES, make_frame, make_images, make_volume
 from imgd.host import instance_lock
 from tests.client.command_process import CommandProcess
 from tests.client.fake_imgd import TestContext
@@ -71,3 +76,30 @@ class Demo(TestCase):
         self.assertEqual(await command.ended, 1)
         self.assertIn("The daemon did not start", command.err)
         self.assertEqual(list((folder / "tmp").glob("imgd-demo-*")), [])
+
+
+class Samples(SynchronousTestCase):
+    def test_frames(self) -> None:
+        """Frames are PNGs, each different."""
+        frames = [make_frame(number, 60, 40) for number in range(FRAMES)]
+        self.assertEqual(len(set(frames)), FRAMES)
+        for frame in frames:
+            image = Image.open(io.BytesIO(frame))
+            image.load()
+            self.assertEqual((image.format, image.mode, image.size), ("PNG", "RGB", (60, 40)))
+
+    def test_volume(self) -> None:
+        """The volume is NIfTI-1: two spheres, in millimetres."""
+        image = nibabel.Nifti1Image.from_bytes(gzip.decompress(make_volume(16)))
+        data = image.get_fdata()
+        self.assertEqual((data.shape, image.header.get_zooms()), ((16,) * 3, (2.0,) * 3))
+        self.assertEqual((data[8, 8, 8], data[8, 8, 3], data[0, 0, 0]), (220, 110, 0))
+        self.assertEqual(image.header.get_xyzt_units()[0], "mm")
+        self.assertEqual(list(image.affine[:, 3]), [-16, -16, -16, 1])
+
+    def test_folders(self) -> None:
+        """A folder of frames and one with a volume."""
+        folder = self.mktemp()
+        make_images(folder)
+        self.assertEqual(len(os.listdir(os.path.join(folder, "frames"))), 24)
+        self.assertEqual(os.listdir(os.path.join(folder, "volumes")), ["spheres.nii.gz"])

@@ -7,7 +7,7 @@ import io
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.client.progress import LineDisplay, LoadProgress, display_for, size_text
+from imgd.client.progress import Display, LoadProgress, size_text
 
 
 class Terminal(io.StringIO):
@@ -28,7 +28,7 @@ class Showing(SynchronousTestCase):
 
     def test_lines(self) -> None:
         """Without a terminal there is a line every five seconds, and one at the end."""
-        progress = LoadProgress("frames", LineDisplay(self.said.write), self.clock)
+        progress = LoadProgress("frames", Display(self.said), self.clock)
         progress.begin(1234)
         self.work(progress)
         self.clock.advance(4.9)
@@ -48,7 +48,7 @@ class Showing(SynchronousTestCase):
     def test_bar(self) -> None:
         """On a terminal there is a bar with images, rate, bytes and failures, then one line."""
         terminal = Terminal()
-        progress = LoadProgress("frames", display_for(terminal), self.clock)
+        progress = LoadProgress("frames", Display(terminal), self.clock)
         progress.begin(8)
         self.work(progress)
         self.clock.advance(0.1)
@@ -62,7 +62,7 @@ class Showing(SynchronousTestCase):
 
     def test_verbose(self) -> None:
         """Verbose tells each failure when it happens."""
-        progress = LoadProgress("frames", LineDisplay(self.said.write), self.clock, verbose=True)
+        progress = LoadProgress("frames", Display(self.said), self.clock, verbose=True)
         progress.begin(8)
         self.work(progress)
         self.assertEqual(self.said.getvalue(), "failed: https://here/a.png: it is gone\n")
@@ -70,9 +70,7 @@ class Showing(SynchronousTestCase):
 
     def test_silent(self) -> None:
         """Quiet says nothing at all."""
-        progress = LoadProgress(
-            "frames", display_for(self.said, quiet=True), self.clock, verbose=True
-        )
+        progress = LoadProgress("frames", Display(self.said, quiet=True), self.clock, verbose=True)
         progress.begin(8)
         self.work(progress)
         self.clock.advance(10)
@@ -81,7 +79,7 @@ class Showing(SynchronousTestCase):
 
     def test_hostile_names(self) -> None:
         """What a server or a file system names cannot write to the terminal."""
-        progress = LoadProgress("fr\x1b[2Jam\nes", LineDisplay(self.said.write), self.clock)
+        progress = LoadProgress("fr\x1b[2Jam\nes", Display(self.said), self.clock)
         progress.begin(1)
         progress.end()
         self.assertNotIn("\x1b", self.said.getvalue())
@@ -89,7 +87,7 @@ class Showing(SynchronousTestCase):
 
     def test_ended_before_it_began(self) -> None:
         """What never began ends with its line all the same."""
-        LoadProgress("frames", LineDisplay(self.said.write), self.clock).end()
+        LoadProgress("frames", Display(self.said), self.clock).end()
         self.assertIn("0 images good", self.said.getvalue())
 
     def test_sizes(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.client.errors import InvalidResponse
-from imgd.client.urls import host_and_port, origin_of, redirected, split_url
+from imgd.client.urls import origin_of, redirected, split_url
 from imgd.core.urls import Origin
 
 NO_URLS = (
@@ -52,15 +52,3 @@ class Urls(SynchronousTestCase):
         self.assertEqual(redirected("https://a/b/c", "d?e"), "https://a/b/d?e")
         for location in ("//b/c", "http://a/b/c", "https://a:444/", "javascript:x"):
             self.assertRaises(InvalidResponse, redirected, "https://a/b/c", location)
-
-    def test_addresses(self) -> None:
-        """The port of a tunnel's address, however it is written."""
-        for address, found in (
-            ("8888", ("localhost", 8888)),
-            ("a:81", ("a", 81)),
-            ("https://a", ("a", 443)),
-            ("a", ("a", None)),
-            ("[1", ("", None)),
-            ("a:b:c", ("", None)),
-        ):
-            self.assertEqual(host_and_port(address), found)
