@@ -25,7 +25,6 @@ TESTED_IN = {
     "client/connecting": "client/end_to_end",
     "client/deadline": "client/faults",
     "client/desk": "client/commands",
-    "client/errors": "client/retry",
     "client/identity": "client/trust",
     "client/jobs": "client/loading",
     "client/line": "client/faults",

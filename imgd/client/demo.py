@@ -6,12 +6,13 @@ import gzip
 import math
 import os
 import struct
-import subprocess
 import sys
 import tempfile
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from subprocess import DEVNULL, Popen, TimeoutExpired
 from typing import Final
 
 from twisted.internet.defer import CancelledError
@@ -37,75 +38,71 @@ _FOREIGN: Final = ("IMGD_", "IMAGE_SERVER", "NIFTI_IMAGE_SERVER", "NGROK_", "STA
 
 async def demo(context: CliContext, show: Callable[[str], object] | None) -> int:
     """Serve sample images until called off; ``show`` opens a URL in the user's browser."""
-    with tempfile.TemporaryDirectory(prefix="imgd-demo-", ignore_cleanup_errors=True) as folder:
-        make_images(os.path.join(folder, "images"))
-        daemon = DemoDaemon(context, folder)
+    with (
+        tempfile.TemporaryDirectory(prefix="imgd-demo-", ignore_cleanup_errors=True) as folder,
+        _running_daemon(context.environ, folder) as process,
+    ):
         try:
-            info = await daemon.wait_for_start()
-            await _present(context, daemon, info)
+            info = await _started(context, process, folder)
+            await _present(context, folder, info)
             if show is not None:
                 show(info.urls[-1])
-            await daemon.wait_for_end()
-            context.log(f"the daemon ended: {daemon.last_lines()}")
+            while process.poll() is None:
+                await deferLater(context.clock, POLL_SECONDS)
+            context.log(f"the daemon ended: {_last_lines(folder)}")
         except CancelledError:
             context.log("stopping")
             return 0
-        finally:
-            daemon.stop()
     return 1
 
 
-class DemoDaemon:
-    """An imgd under twistd, on free ports, in ``folder`` with its images, its state and its log."""
-
-    def __init__(self, context: CliContext, folder: str) -> None:
-        self._clock = context.clock
-        self._log = os.path.join(folder, "log")
-        self.images = os.path.join(folder, "images")
-        self.state_dir = os.path.join(folder, "state")
-        environ = {k: v for k, v in context.environ.items() if not k.startswith(_FOREIGN)}
-        home = os.path.dirname(os.path.dirname(os.path.abspath(imgd.__file__)))
-        environ["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "imgd", "--port", "0"]
-        command += ["--http-port", "0", "--images-dir", self.images, "--state-dir", self.state_dir]
-        with open(self._log, "wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603
-                command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    async def wait_for_start(self) -> RunningDaemon:
-        """Return where it listens; ClientError with its output if it does not start."""
-        for _ in range(int(START_SECONDS / POLL_SECONDS)):
-            info = instance_lock.find(self.state_dir)
-            if info is not None:
-                return info
-            if self._process.poll() is not None:
-                break
-            await deferLater(self._clock, POLL_SECONDS)
-        raise ClientError(f"The daemon did not start. It said: {self.last_lines()}")
-
-    async def wait_for_end(self) -> None:
-        while self._process.poll() is None:
-            await deferLater(self._clock, POLL_SECONDS)
-
-    def stop(self) -> None:
-        """End it: by SIGTERM, and after some seconds by SIGKILL."""
-        self._process.terminate()
+@contextmanager
+def _running_daemon(environ: Mapping[str, str], folder: str) -> Iterator[Popen[bytes]]:
+    """An imgd under twistd, on free ports, with images, state and log in ``folder``."""
+    images, state, log_file = (os.path.join(folder, name) for name in ("images", "state", "log"))
+    make_images(images)
+    home = os.path.dirname(os.path.dirname(os.path.abspath(imgd.__file__)))
+    own = {key: value for key, value in environ.items() if not key.startswith(_FOREIGN)}
+    own["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "imgd", "--images-dir", images]
+    command += ["--state-dir", state, "--port", "0", "--http-port", "0"]
+    with (
+        open(log_file, "wb") as log,
+        Popen(  # noqa: S603
+            command, cwd=folder, env=own, stdin=DEVNULL, stdout=log, stderr=log
+        ) as process,
+    ):
         try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except TimeoutExpired:
+                process.kill()
 
-    def last_lines(self) -> str:
-        with open(self._log, encoding="utf-8", errors="replace") as log:
-            return "".join(deque(log, KEPT_LINES)).rstrip() or "nothing"
+
+async def _started(context: CliContext, process: Popen[bytes], folder: str) -> RunningDaemon:
+    """Where the daemon listens, once it does; ClientError with its output if it does not start."""
+    for _ in range(int(START_SECONDS / POLL_SECONDS)):
+        info = instance_lock.find(os.path.join(folder, "state"))
+        if info is not None:
+            return info
+        if process.poll() is not None:
+            break
+        await deferLater(context.clock, POLL_SECONDS)
+    raise ClientError(f"The daemon did not start. It said: {_last_lines(folder)}")
 
 
-async def _present(context: CliContext, daemon: DemoDaemon, info: RunningDaemon) -> None:
-    client = context.client(find_server({}, state_dir=daemon.state_dir))
-    frames = await client.load(os.path.join(daemon.images, "frames"))
-    await client.load(os.path.join(daemon.images, "volumes"), name="volumes")
+def _last_lines(folder: str) -> str:
+    with open(os.path.join(folder, "log"), encoding="utf-8", errors="replace") as log:
+        return "".join(deque(log, KEPT_LINES)).rstrip() or "nothing"
+
+
+async def _present(context: CliContext, folder: str, info: RunningDaemon) -> None:
+    client = context.client(find_server({}, state_dir=os.path.join(folder, "state")))
+    frames = await client.load(os.path.join(folder, "images", "frames"))
+    await client.load(os.path.join(folder, "images", "volumes"), name="volumes")
     frame = (await client.images_page(limit=1)).images[0].url
     volume = (await client.images_page("volumes", limit=1)).images[0].url
     context.print(f"imgd {imgd.__version__} runs with {frames.image_count} frames and a volume:")

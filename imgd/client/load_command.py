@@ -12,13 +12,12 @@ from twisted.internet.defer import CancelledError
 
 from imgd.client.context import CliContext
 from imgd.client.discovery import Server
-from imgd.client.errors import ClientError, ErrorResponse
+from imgd.client.errors import ClientError, ErrorResponse, Retrier
 from imgd.client.image_checker import ImageChecker
 from imgd.client.load_targets import LoadTarget
 from imgd.client.manifest import Manifest
 from imgd.client.options import CliOptions
 from imgd.client.progress import Display, LoadProgress
-from imgd.client.retry import Retrier
 from imgd.client.session import HttpSession, endpoints
 from imgd.client.signed_urls import SignedUrls, lifetime, redact, sign
 from imgd.client.verification import BatchQueue, Verification

@@ -20,9 +20,10 @@ from zope.interface import implementer
 from imgd.client.errors import ClientError, InvalidResponse, Unreachable, Untrusted
 
 NOT_HTTP: Final = "The server's answer is not HTTP."
+_NOT_TLS: Final = ("wrong version number", "packet length too long", "http request")
 _CLOSED: Final = "The server closed the connection before its answer was whole."
 _NOTHING: Final = "Nothing answers there: is the server running, and the port right?"
-_MEANINGS: Final = (
+_ERRORS: Final = (
     (VerificationError, Untrusted, "The server's certificate is for another name than the URL's."),
     (error.TimeoutError, Unreachable, "No connection: nothing answers at that address."),
     (error.ConnectionDone | error.ConnectionLost, Unreachable, _CLOSED),
@@ -30,17 +31,6 @@ _MEANINGS: Final = (
     (error.ConnectError, Unreachable, _NOTHING),
     (OSError, Unreachable, "The connection failed."),
 )
-_UNSIGNED: Final = (
-    "The server's certificate is not signed by a CA that is trusted here: "
-    "name the right one with --ca FILE (imgd writes its own as ca.pem)."
-)
-_NOT_TLS: Final = "The server does not speak TLS on this port: try http:// in the URL."
-_TLS_MEANINGS: Final = {
-    "certificate verify failed": _UNSIGNED,
-    "wrong version number": _NOT_TLS,
-    "packet length too long": _NOT_TLS,
-    "http request": _NOT_TLS,
-}
 
 
 def trust_root(ca: bytes | None) -> Any:
@@ -113,9 +103,9 @@ def explain(failure: Failure) -> ClientError:
         raise CancelledError
     if isinstance(problem, SSL.Error):
         return _explain_tls(str(problem))
-    for kinds, meaning, detail in _MEANINGS:
+    for kinds, error_class, detail in _ERRORS:
         if isinstance(problem, kinds):
-            return meaning(detail)
+            return error_class(detail)
     if reasons:
         return InvalidResponse(NOT_HTTP)  # twisted.web's ParseError, which has no public name
     raise problem
@@ -124,5 +114,11 @@ def explain(failure: Failure) -> ClientError:
 def _explain_tls(text: str) -> ClientError:
     if text in {"", "[]"}:
         return Unreachable("The server broke the TLS connection off.")
-    meanings = (meaning for words, meaning in _TLS_MEANINGS.items() if words in text)
-    return Untrusted(next(meanings, f"TLS failed: {text}"))
+    if any(words in text for words in _NOT_TLS):
+        return Untrusted("The server does not speak TLS on this port: try http:// in the URL.")
+    if "certificate verify failed" not in text:
+        return Untrusted(f"TLS failed: {text}")
+    return Untrusted(
+        "The server's certificate is not signed by a CA that is trusted here: "
+        "name the right one with --ca FILE (imgd writes its own as ca.pem)."
+    )

@@ -15,13 +15,11 @@ from treq.client import HTTPClient
 from twisted.internet.task import deferLater
 
 from imgd.client.context import CliContext
-from imgd.client.discovery import Server
-from imgd.client.errors import ClientError, TimedOut, Unreachable
+from imgd.client.discovery import Server, base_of, origin_of
+from imgd.client.errors import ClientError, Retrier, TimedOut, Unreachable
 from imgd.client.options import CliOptions
-from imgd.client.retry import Retrier
 from imgd.client.session import HttpSession, endpoints
 from imgd.client.transport import ApiTransport
-from imgd.client.urls import base_of, origin_of
 from imgd.core.urls import DEFAULT_PORTS, Origin, parse_authority
 
 ASK_SECONDS: Final = 5.0
