@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urljoin
@@ -72,11 +71,8 @@ class Server:
 
     def with_public(self, *urls: str) -> Server:
         """This server with public URLs by those who may name them; what is no URL is left out."""
-        public = set(self.public)
-        for url in urls:
-            with suppress(InvalidResponse):
-                public.add(origin_of(url))
-        return replace(self, public=frozenset(public))
+        public = (parsed.origin for parsed in map(parse_url, urls) if parsed is not None)
+        return replace(self, public=self.public.union(public))
 
 
 def find_server(

@@ -122,7 +122,8 @@ class RequestTimeout(Generic[T]):
 
     def __init__(self, seconds: float, clock: IReactorTime) -> None:
         self._seconds = seconds
-        self._timer = clock.callLater(seconds, self._time_out)
+        timed_out = TimedOut(f"No whole answer within {seconds:g} seconds.")
+        self._timer = clock.callLater(seconds, self._cancel, timed_out)
         self._error: Exception | None = None
 
     def watch(self, watched: Deferred[T]) -> Deferred[T]:
@@ -142,9 +143,6 @@ class RequestTimeout(Generic[T]):
             self._timer.cancel()
         if not result.called:
             result.callback(outcome if self._error is None else Failure(self._error))
-
-    def _time_out(self) -> None:
-        self._cancel(TimedOut(f"No whole answer within {self._seconds:g} seconds."))
 
     def _cancel(self, error: Exception) -> None:
         self._error = error

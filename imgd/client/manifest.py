@@ -6,7 +6,7 @@ import json
 import mmap
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -75,36 +75,31 @@ class Manifest:
     links_expire_at: str | None = None
 
     def chunks(self, urls: UrlTable, failed: UrlTable) -> Iterator[bytes]:
-        """The manifest as JSON, one URL a line."""
-        failures = ({"url": url, "reason": reason} for url, reason in failed)
-        lists = {"image_urls": (url for url, _ in urls), "failed": failures}
-        before = "{\n"
-        for name, value in self._fields(len(urls)).items():
-            yield f"{before}  {json.dumps(name)}: ".encode()
-            yield from _list(lists[name]) if name in lists else [json.dumps(value).encode()]
-            before = ",\n"
-        yield b"\n}\n"
-
-    def _fields(self, count: int) -> dict[str, object]:
-        """Every field in its order, without the lists; those of times only if they are set."""
+        """The manifest as JSON, one URL a line; fields of times only if they are set."""
         expires_at = self.collection.expires_at
         at = None if expires_at is None else parse_time(expires_at)
-        fields = {
+        fields: dict[str, object] = {
             "success": self.success,
             "directory": self.collection.directory,
             "timestamp": messages.local(self.now),
             "message": self.message,
-            "count": count,
-            "image_urls": [],
+            "count": len(urls),
+            "image_urls": (url for url, _ in urls),
             "timeout_minutes": None if at is None else self.minutes or None,
             "auto_unload_at": None if at is None else messages.local(at),
             "time_remaining": None if at is None else messages.remaining(at - self.now),
             "links_expire_at": self.links_expire_at,
             "collection": self.collection.name,
             "server": self.server,
-            "failed": [],
+            "failed": ({"url": url, "reason": reason} for url, reason in failed),
         }
-        return {name: value for name, value in fields.items() if value is not None}
+        separator = "{\n"
+        for name, value in fields.items():
+            if value is not None:
+                yield f'{separator}  "{name}": '.encode()
+                yield from _json(value)
+                separator = ",\n"
+        yield b"\n}\n"
 
 
 class UnfinishedManifest(msgspec.Struct, kw_only=True):
@@ -146,9 +141,12 @@ def file_name(stem: str, now: float | None = None) -> str:
     return f"{_UNFIT.sub('_', stem) or 'images'}{stamp}.json"
 
 
-def _list(items: Iterable[object]) -> Iterator[bytes]:
-    before = "["
-    for item in items:
-        yield f"{before}\n    {json.dumps(item)}".encode()
-        before = ","
-    yield b"[]" if before == "[" else b"\n  ]"
+def _json(value: object) -> Iterator[bytes]:
+    if not isinstance(value, Iterator):
+        yield json.dumps(value).encode()
+        return
+    separator = "["
+    for item in value:
+        yield f"{separator}\n    {json.dumps(item)}".encode()
+        separator = ","
+    yield b"[]" if separator == "[" else b"\n  ]"

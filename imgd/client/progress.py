@@ -21,15 +21,21 @@ class Display:
     """Lines on a stream, above a bar if it is a terminal."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
-        self.stream = stream
+        self._stream = stream
         self._quiet = quiet
         self.is_terminal = stream.isatty() and not quiet
 
     def print_line(self, text: str) -> None:
         if self.is_terminal:
-            tqdm.write(escape(text), file=self.stream)
+            tqdm.write(escape(text), file=self._stream)
         elif not self._quiet:
-            self.stream.write(f"{escape(text)}\n")
+            self._stream.write(f"{escape(text)}\n")
+
+    def bar(self, name: str, total: int) -> Any:
+        text, out = escape(name), self._stream
+        return tqdm(
+            desc=text, total=total, file=out, dynamic_ncols=True, leave=False, bar_format=_BAR
+        )
 
 
 class LoadProgress:
@@ -79,11 +85,8 @@ class LoadProgress:
             self._display.print_line(f"{self._name}: {share}, {self._details()}")
             return
         if self._bar is None:
-            name, stream = escape(self._name), self._display.stream
-            self._bar = tqdm(
-                desc=name, file=stream, dynamic_ncols=True, leave=False, bar_format=_BAR
-            )
-        self._bar.n, self._bar.total = seen, self._total
+            self._bar = self._display.bar(self._name, self._total)
+        self._bar.n = seen
         self._bar.set_postfix_str(self._details())
 
     def _details(self) -> str:
