@@ -7,6 +7,7 @@ import io
 import json
 import os
 from pathlib import Path
+from signal import SIGTERM
 
 import nibabel
 from PIL import Image
@@ -55,6 +56,20 @@ class Demo(TestCase):
             self.assertEqual(await command.ended, 0, command.err)
             self.assertEqual(list((folder / "tmp").glob("imgd-demo-*")), [])
             self.assertRaises(ProcessLookupError, os.kill, found.pid, 0)
+
+    async def test_a_daemon_that_ends(self) -> None:
+        """If the daemon ends by itself, so does the demo, with what it said; nothing is left."""
+        folder = Path(self.mktemp()).absolute()
+        (folder / "tmp").mkdir(parents=True)
+        command = CommandProcess(self, folder, "demo", "--no-browser", TMPDIR=str(folder / "tmp"))
+        await command.says("Ctrl-C stops it")
+        [demo] = (folder / "tmp").glob("imgd-demo-*")
+        daemon = instance_lock.find(str(demo / "state"))
+        assert daemon is not None
+        os.kill(daemon.pid, SIGTERM)
+        self.assertEqual(await command.ended, 1)
+        self.assertRegex(command.err, r"the daemon ended: [\s\S]*(Main loop terminated|Shut)")
+        self.assertEqual(list((folder / "tmp").glob("imgd-demo-*")), [])
 
     async def test_a_daemon_that_does_not_start(self) -> None:
         """Where the daemon does not start, what it said is told, and nothing is left."""
