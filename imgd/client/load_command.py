@@ -17,7 +17,7 @@ from imgd.client.image_checker import ImageChecker
 from imgd.client.load_targets import LoadTarget
 from imgd.client.manifest import Manifest
 from imgd.client.options import CliOptions
-from imgd.client.progress import Display, LoadProgress
+from imgd.client.progress import LoadProgress, print_line
 from imgd.client.session import HttpSession, endpoints
 from imgd.client.signed_urls import SignedUrls, lifetime, redact, sign
 from imgd.client.verification import BatchQueue, Verification
@@ -36,7 +36,6 @@ class LoadCommand:
         self._context = context
         self._server = server
         self._options = options
-        self._display = Display(context.err, quiet=options.quiet)
         self._retrier = Retrier(context.clock, on_retry=self._on_retry)
         self.client = context.client(server, self._retrier, options.request_timeout)
 
@@ -64,9 +63,7 @@ class LoadCommand:
     async def _load(self, target: LoadTarget) -> bool:
         collection, minutes = await self._collection(target)
         signed = await self._sign(collection) if self._options.signed else None
-        progress = LoadProgress(
-            target.title, self._display, self._context.clock, verbose=self._options.verbose
-        )
+        progress = LoadProgress(target.title, self._context, self._options)
         queue = BatchQueue(self.client, collection.name, self._options.batch_size, signed)
         verification = Verification(queue, progress, target.done)
         try:
@@ -186,8 +183,8 @@ class LoadCommand:
         log(f"to check what is missing: {resume}{' --signed' * self._options.signed}")
 
     def _on_retry(self, error: ClientError, pause: float) -> None:
-        if self._options.verbose:
-            self._display.print_line(f"trying again in {pause:.1f} s: {error.detail}")
+        if self._options.verbose and not self._options.quiet:
+            print_line(self._context, f"trying again in {pause:.1f} s: {error.detail}")
 
 
 def _message(verification: Verification, problem: str | None) -> str:
