@@ -66,20 +66,17 @@ def _running_daemon(environ: Mapping[str, str], folder: str) -> Iterator[Popen[b
     own["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environ.get("PYTHONPATH")]))
     command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "imgd", "--images-dir", images]
     command += ["--state-dir", state, "--port", "0", "--http-port", "0"]
-    with (
-        open(log_file, "wb") as log,
-        Popen(  # noqa: S603
-            command, cwd=folder, env=own, stdin=DEVNULL, stdout=log, stderr=log
-        ) as process,
-    ):
+    with open(log_file, "wb") as log:
+        process = Popen(command, cwd=folder, env=own, stdin=DEVNULL, stdout=log, stderr=log)  # noqa: S603
+    try:
+        yield process
+    finally:
+        process.terminate()
         try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except TimeoutExpired:
-                process.kill()
+            process.wait(STOP_SECONDS)
+        except TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 async def _started(context: CliContext, process: Popen[bytes], folder: str) -> RunningDaemon:
