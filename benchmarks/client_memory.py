@@ -18,7 +18,7 @@ from imgd.client.context import CliContext
 from imgd.client.discovery import Server
 from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import LoadTarget, resumed
-from imgd.client.manifest_lines import read_manifest
+from imgd.client.manifest import read_manifest
 from imgd.client.options import CliOptions
 from imgd.client.verification import PAGE
 from imgd.core import messages

@@ -15,7 +15,6 @@ from tests.daemons import CHECKOUT
 # Modules without tests of their own, and the file that tests each: names without test_ and .py.
 TESTED_IN = {
     "client/context": "client/commands",
-    "client/errors": "client/transport",
     "client/options": "client/command_line",
     "service": "daemon",
     "settings/spec": "settings/table",

@@ -10,11 +10,10 @@ from urllib.parse import quote, urljoin
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, succeed
 
-from imgd.client.discovery import Server, find_server
-from imgd.client.retry import Retrier
+from imgd.client.discovery import Server, base_of, find_server
+from imgd.client.errors import Retrier
 from imgd.client.session import HttpSession, endpoints
 from imgd.client.transport import ApiTransport, decode
-from imgd.client.urls import base_of
 from imgd.core import messages, routes
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import Image, ImagePage

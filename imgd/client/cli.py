@@ -20,7 +20,7 @@ from imgd.client.demo import demo
 from imgd.client.discovery import Server, find_server
 from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import FOLDER, load_targets, resumed
-from imgd.client.manifest_lines import read_manifest
+from imgd.client.manifest import read_manifest
 from imgd.client.options import CliOptions
 from imgd.client.tunnel import tunnel
 from imgd.errors import ImgdError

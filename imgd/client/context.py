@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from imgd.client.api import REQUEST_SECONDS, Client, client_of
 from imgd.client.discovery import Server
-from imgd.client.retry import Retrier
+from imgd.client.errors import Retrier
 from imgd.logs import escape
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 import os
-import shutil
+import struct
 import sys
 import tempfile
+import zlib
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from subprocess import DEVNULL, Popen, TimeoutExpired
+from typing import Final
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.defer import CancelledError
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 
 import imgd
-from imgd.client import samples
 from imgd.client.context import CliContext
 from imgd.client.discovery import find_server
 from imgd.client.errors import ClientError
@@ -36,101 +36,70 @@ _TWISTD: Final = "from twisted.scripts.twistd import run; run()"
 _FOREIGN: Final = ("IMGD_", "IMAGE_SERVER", "NIFTI_IMAGE_SERVER", "NGROK_", "STATE_DIRECTORY")
 
 
-class DemoDaemon(ProcessProtocol):
-    """An imgd under twistd, on free ports, in ``folder`` with its images and its state."""
-
-    def __init__(self, context: CliContext, folder: str) -> None:
-        self._context = context
-        self._folder = folder
-        self._lines: deque[bytes] = deque(maxlen=KEPT_LINES)
-        self._ended: Deferred[None] = Deferred()
-        self.images = os.path.join(folder, "images")
-        self.state_dir = os.path.join(folder, "state")
-
-    async def start(self) -> RunningDaemon:
-        """Start it, and return where it listens; ClientError with its output if it does not."""
-        command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "imgd", "--port", "0"]
-        command += ["--http-port", "0", "--images-dir", self.images]
-        command += ["--state-dir", self.state_dir]
-        environ = _environment(self._context.environ)
-        self._context.reactor.spawnProcess(self, command[0], command, environ, self._folder)
-        for _ in range(int(START_SECONDS / POLL_SECONDS)):
-            info = instance_lock.find(self.state_dir)
-            if info is not None:
-                return info
-            if self._ended.called:
-                break
-            await deferLater(self._context.clock, POLL_SECONDS)
-        raise ClientError(f"The daemon did not start. It said: {self.last_lines()}")
-
-    def wait(self) -> Deferred[None]:
-        """Fires when it has ended; each caller may cancel its own Deferred."""
-        waiting: Deferred[None] = Deferred()
-        self._ended.addCallback(lambda _: None if waiting.called else waiting.callback(None))
-        return waiting
-
-    async def stop(self) -> None:
-        """End it: by SIGTERM, and after some seconds by SIGKILL."""
-        if self.transport is None or self._ended.called:
-            return
-        self._signal("TERM")
-        kill = self._context.clock.callLater(STOP_SECONDS, self._signal, "KILL")
-        await self.wait()
-        if kill.active():
-            kill.cancel()
-
-    def _signal(self, name: str) -> None:
-        transport: Any = self.transport
-        with suppress(ProcessExitedAlready):
-            transport.signalProcess(name)
-
-    def last_lines(self) -> str:
-        return b"\n".join(self._lines).decode("utf-8", "replace") or "nothing"
-
-    def outReceived(self, data: bytes) -> None:
-        self._lines.extend(data.splitlines())
-
-    errReceived = outReceived
-
-    def processEnded(self, reason: Failure) -> None:
-        self._ended.callback(None)
-
-
 async def demo(context: CliContext, show: Callable[[str], object] | None) -> int:
     """Serve sample images until called off; ``show`` opens a URL in the user's browser."""
-    folder = tempfile.mkdtemp(prefix="imgd-demo-")
-    daemon = DemoDaemon(context, folder)
-    try:
-        make_images(daemon.images)
-        info = await daemon.start()
-        await _present(context, daemon, info)
-        if show is not None:
-            show(info.urls[-1])
-        await daemon.wait()
-        context.log(f"the daemon ended: {daemon.last_lines()}")
-    except CancelledError:
-        context.log("stopping")
-        return 0
-    finally:
-        await daemon.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="imgd-demo-", ignore_cleanup_errors=True) as folder,
+        _running_daemon(context.environ, folder) as process,
+    ):
+        try:
+            info = await _started(context, process, folder)
+            await _present(context, folder, info)
+            if show is not None:
+                show(info.urls[-1])
+            while process.poll() is None:
+                await deferLater(context.clock, POLL_SECONDS)
+            context.log(f"the daemon ended: {_last_lines(folder)}")
+        except CancelledError:
+            context.log("stopping")
+            return 0
     return 1
 
 
-def make_images(folder: str) -> None:
-    """Sample frames in ``folder/frames``, and a volume in ``folder/volumes``."""
-    files = {f"frames/frame_{n:04}.png": samples.frame(n, FRAMES) for n in range(FRAMES)}
-    files["volumes/spheres.nii.gz"] = samples.volume()
-    for name, content in files.items():
-        path = os.path.join(folder, *name.split("/"))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        write_file(path, content, mode=0o644)
+@contextmanager
+def _running_daemon(environ: Mapping[str, str], folder: str) -> Iterator[Popen[bytes]]:
+    """An imgd under twistd, on free ports, with images, state and log in ``folder``."""
+    images, state, log_file = (os.path.join(folder, name) for name in ("images", "state", "log"))
+    make_images(images)
+    home = os.path.dirname(os.path.dirname(os.path.abspath(imgd.__file__)))
+    own = {key: value for key, value in environ.items() if not key.startswith(_FOREIGN)}
+    own["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "imgd", "--images-dir", images]
+    command += ["--state-dir", state, "--port", "0", "--http-port", "0"]
+    with open(log_file, "wb") as log:
+        process = Popen(command, cwd=folder, env=own, stdin=DEVNULL, stdout=log, stderr=log)  # noqa: S603
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-async def _present(context: CliContext, daemon: DemoDaemon, info: RunningDaemon) -> None:
-    client = context.client(find_server({}, state_dir=daemon.state_dir))
-    frames = await client.load(os.path.join(daemon.images, "frames"))
-    await client.load(os.path.join(daemon.images, "volumes"), name="volumes")
+async def _started(context: CliContext, process: Popen[bytes], folder: str) -> RunningDaemon:
+    """Where the daemon listens, once it does; ClientError with its output if it does not start."""
+    for _ in range(int(START_SECONDS / POLL_SECONDS)):
+        info = instance_lock.find(os.path.join(folder, "state"))
+        if info is not None:
+            return info
+        if process.poll() is not None:
+            break
+        await deferLater(context.clock, POLL_SECONDS)
+    raise ClientError(f"The daemon did not start. It said: {_last_lines(folder)}")
+
+
+def _last_lines(folder: str) -> str:
+    with open(os.path.join(folder, "log"), encoding="utf-8", errors="replace") as log:
+        return "".join(deque(log, KEPT_LINES)).rstrip() or "nothing"
+
+
+async def _present(context: CliContext, folder: str, info: RunningDaemon) -> None:
+    client = context.client(find_server({}, state_dir=os.path.join(folder, "state")))
+    frames = await client.load(os.path.join(folder, "images", "frames"))
+    await client.load(os.path.join(folder, "images", "volumes"), name="volumes")
     frame = (await client.images_page(limit=1)).images[0].url
     volume = (await client.images_page("volumes", limit=1)).images[0].url
     context.print(f"imgd {imgd.__version__} runs with {frames.image_count} frames and a volume:")
@@ -143,9 +112,51 @@ async def _present(context: CliContext, daemon: DemoDaemon, info: RunningDaemon)
     context.log("Ctrl-C stops it and removes everything.")
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment less other daemons' settings, and with this imgd to be found."""
-    kept = {name: value for name, value in environ.items() if not name.startswith(_FOREIGN)}
-    home = os.path.dirname(os.path.dirname(os.path.abspath(imgd.__file__)))
-    kept["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environ.get("PYTHONPATH")]))
-    return kept
+def make_images(folder: str) -> None:
+    """Sample frames in ``folder/frames``, and a volume in ``folder/volumes``."""
+    files = {f"frames/frame_{number:04}.png": make_frame(number) for number in range(FRAMES)}
+    files["volumes/spheres.nii.gz"] = make_volume()
+    for name, content in files.items():
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_file(path, content, mode=0o644)
+
+
+def make_frame(number: int, width: int = 320, height: int = 200) -> bytes:
+    """Frame ``number`` as an RGB PNG (W3C PNG, section 5): a disc over a gradient."""
+    turn = 2 * math.pi * number / FRAMES
+    x, y = width / 2 + width / 4 * math.cos(turn), height / 2 + height / 4 * math.sin(turn)
+    pixels = bytearray()
+    for row in range(height):
+        line = bytearray(3 * width)
+        line[0::3] = bytes(255 * column // width for column in range(width))
+        line[1::3] = bytes([40 + 160 * number // FRAMES]) * width
+        line[2::3] = bytes([255 * row // height]) * width
+        half = math.sqrt(max(0.0, (height / 5) ** 2 - (row - y) ** 2))  # of the disc's width here
+        first, last = round(x - half), round(x + half)
+        line[3 * first : 3 * last] = b"\xff\xf4\xd6" * (last - first)
+        pixels += b"\0" + line  # filter type: none
+    png = b"\x89PNG\r\n\x1a\n"
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    for chunk in (b"IHDR" + head, b"IDAT" + zlib.compress(pixels), b"IEND"):
+        png += struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return png
+
+
+def make_volume(size: int = 48) -> bytes:
+    """A gzipped NIfTI-1 volume of ``size`` cubed voxels of 2 mm: a sphere within a sphere."""
+    header = bytearray(352)  # the last four for an empty extension
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, size, size, size, 1, 1, 1, 1)
+    struct.pack_into("<hh", header, 70, 2, 8)  # datatype: uint8, in 8 bits
+    struct.pack_into("<8f", header, 76, 1, 2, 2, 2, 1, 1, 1, 1)  # sizes of voxels
+    struct.pack_into("<3fxxxB", header, 108, 352, 1, 0, 2)  # offset, slope, intercept; millimetres
+    struct.pack_into("<80s", header, 148, b"imgd demo: synthetic, not a patient")
+    struct.pack_into("<hh", header, 252, 0, 1)  # qform unknown, sform: scanner
+    struct.pack_into("<12f", header, 280, 2, 0, 0, -size, 0, 2, 0, -size, 0, 0, 2, -size)
+    struct.pack_into("<4s", header, 344, b"n+1\0")
+    squares = [(position - (size - 1) / 2) ** 2 for position in range(size)]
+    far = (x + y + z for z in squares for y in squares for x in squares)
+    outer, inner = (size * 0.45) ** 2, (size * 0.2) ** 2
+    voxels = bytes(220 if square < inner else 110 if square < outer else 0 for square in far)
+    return gzip.compress(header + voxels, 6, mtime=0)

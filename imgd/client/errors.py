@@ -1,13 +1,21 @@
-"""What can go wrong between the client and a server, and whether trying again may help."""
+"""What can go wrong between the client and a server, and when a request is tried again."""
 
 from __future__ import annotations
 
-from typing import Final
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+from imgd.core.conditional import parse_date
 from imgd.errors import ImgdError
 
-# Answers that may differ a moment later: RFC 9110 sections 15.6.3 to 15.6.5, RFC 6585 section 4.
-RETRYABLE_STATUSES: Final = frozenset({429, 502, 503, 504})
+T = TypeVar("T")
 
 
 class ClientError(ImgdError):
@@ -48,5 +56,94 @@ class ErrorResponse(ClientError):
     def __init__(self, status: int, detail: str, retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.status = status
-        self.retryable = status in RETRYABLE_STATUSES
         self.retry_after = retry_after
+        # May differ a moment later: RFC 9110 sections 15.6.3 to 15.6.5, RFC 6585 section 4.
+        self.retryable = status in {429, 502, 503, 504}
+
+
+@dataclass(frozen=True, slots=True)
+class Retrier:
+    """Tries again on this clock; ``on_retry`` is called with each error that is tried again.
+
+    Times are in seconds. ``longest_wait`` bounds what a server may ask for in ``Retry-After``: more
+    is a failure, as the server asked us not to come back sooner. ``chance`` gives the jitter, from
+    0 to 1: clients that failed together come back apart.
+    """
+
+    clock: IReactorTime
+    on_retry: Callable[[ClientError, float], None] = lambda error, pause: None
+    tries: int = 4
+    first_pause: float = 0.25
+    longest_pause: float = 8.0
+    longest_wait: float = 60.0
+    chance: Callable[[], float] = random.random
+
+    def pause(self, failures: int, error: ClientError) -> float | None:
+        """Seconds until the next try after this many failures, or None: give up."""
+        wait = error.retry_after or 0.0
+        if not error.retryable or failures >= self.tries or wait > self.longest_wait:
+            return None
+        pause = min(self.longest_pause, self.first_pause * 2.0 ** (failures - 1))
+        return wait + pause * (0.5 + self.chance() / 2)
+
+    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """The attempt's result from as many tries as are allowed, else its last error."""
+        failures = 0
+        while True:
+            try:
+                return await attempt()
+            except ClientError as error:
+                failures += 1
+                pause = self.pause(failures, error)
+                if pause is None:
+                    raise
+                self.on_retry(error, pause)
+                await deferLater(self.clock, pause)
+
+
+def parse_retry_after(value: str, now: float) -> float | None:
+    """``Retry-After`` in seconds from ``now`` (since the epoch), RFC 9110 section 10.2.3.
+
+    Delay-seconds or a date; a date that has passed is 0, what cannot be read is None.
+    """
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:12])
+    date = parse_date(text.encode("utf-8"))
+    return None if date is None else max(0.0, date - now)
+
+
+class RequestTimeout(Generic[T]):
+    """Makes what takes too long fail as TimedOut, and what is cancelled as CancelledError.
+
+    It does so whatever the watched Deferred makes of being cancelled: twisted's HostnameEndpoint
+    reports it as an unknown name, which would be tried again.
+    """
+
+    def __init__(self, seconds: float, clock: IReactorTime) -> None:
+        self._seconds = seconds
+        timed_out = TimedOut(f"No whole answer within {seconds:g} seconds.")
+        self._timer = clock.callLater(seconds, self._cancel, timed_out)
+        self._error: Exception | None = None
+
+    def watch(self, watched: Deferred[T]) -> Deferred[T]:
+        """The result of this Deferred, in time."""
+        self._watched = watched
+        result: Deferred[T] = Deferred(lambda _: self._cancel(CancelledError()))
+        watched.addBoth(self._finish, result)
+        return result
+
+    def reset(self) -> None:
+        """Start the time anew: something has come."""
+        if self._timer.active():
+            self._timer.reset(self._seconds)
+
+    def _finish(self, outcome: T | Failure, result: Deferred[T]) -> None:
+        if self._timer.active():
+            self._timer.cancel()
+        if not result.called:
+            result.callback(outcome if self._error is None else Failure(self._error))
+
+    def _cancel(self, error: Exception) -> None:
+        self._error = error
+        self._watched.cancel()

@@ -10,11 +10,18 @@ from twisted.internet.defer import Deferred
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from imgd.client.connection import HttpResponse
-from imgd.client.errors import ClientError, ErrorResponse, InvalidResponse, Unreachable
-from imgd.client.retry import RequestTimeout, Retrier, parse_retry_after
+from imgd.client.discovery import split_url
+from imgd.client.errors import (
+    ClientError,
+    ErrorResponse,
+    InvalidResponse,
+    RequestTimeout,
+    Retrier,
+    Unreachable,
+    parse_retry_after,
+)
 from imgd.client.session import HttpSession
 from imgd.client.transport import read_body
-from imgd.client.urls import split_url
 from imgd.core.messages import Image
 
 SLOWEST: Final = 1_000_000  # bytes a second, at which a body that is asked for may come

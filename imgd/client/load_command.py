@@ -12,13 +12,12 @@ from twisted.internet.defer import CancelledError
 
 from imgd.client.context import CliContext
 from imgd.client.discovery import Server
-from imgd.client.errors import ClientError, ErrorResponse
+from imgd.client.errors import ClientError, ErrorResponse, Retrier
 from imgd.client.image_checker import ImageChecker
 from imgd.client.load_targets import LoadTarget
-from imgd.client.manifest import Manifest, split_failure
+from imgd.client.manifest import Manifest
 from imgd.client.options import CliOptions
-from imgd.client.progress import LoadProgress, display_for
-from imgd.client.retry import Retrier
+from imgd.client.progress import LoadProgress, print_line
 from imgd.client.session import HttpSession, endpoints
 from imgd.client.signed_urls import SignedUrls, lifetime, redact, sign
 from imgd.client.verification import BatchQueue, Verification
@@ -37,7 +36,6 @@ class LoadCommand:
         self._context = context
         self._server = server
         self._options = options
-        self._display = display_for(context.err, quiet=options.quiet)
         self._retrier = Retrier(context.clock, on_retry=self._on_retry)
         self.client = context.client(server, self._retrier, options.request_timeout)
 
@@ -65,9 +63,7 @@ class LoadCommand:
     async def _load(self, target: LoadTarget) -> bool:
         collection, minutes = await self._collection(target)
         signed = await self._sign(collection) if self._options.signed else None
-        progress = LoadProgress(
-            target.title, self._display, self._context.clock, verbose=self._options.verbose
-        )
+        progress = LoadProgress(target.title, self._context, self._options)
         queue = BatchQueue(self.client, collection.name, self._options.batch_size, signed)
         verification = Verification(queue, progress, target.done)
         try:
@@ -160,7 +156,7 @@ class LoadCommand:
         ]
 
     def _write(self, target: LoadTarget, manifest: Manifest, verification: Verification) -> None:
-        chunks = manifest.chunks(len(verification.urls), verification.urls, verification.failed)
+        chunks = manifest.chunks(verification.urls, verification.failed)
         path = target.path(manifest.now)
         if path is None:
             for chunk in chunks:
@@ -179,7 +175,7 @@ class LoadCommand:
     ) -> None:
         log = self._context.log
         log(f"imgd: {manifest.collection.directory}: {manifest.message}")
-        for url, reason in map(split_failure, islice(verification.failed, SHOWN_FAILURES)):
+        for url, reason in islice(verification.failed, SHOWN_FAILURES):
             log(f"  {redact(url)}: {reason}")
         more = len(verification.failed) - SHOWN_FAILURES
         if more > 0:
@@ -188,8 +184,8 @@ class LoadCommand:
         log(f"to check what is missing: {resume}{' --signed' * self._options.signed}")
 
     def _on_retry(self, error: ClientError, pause: float) -> None:
-        if self._options.verbose:
-            self._display.print_line(f"trying again in {pause:.1f} s: {error.detail}")
+        if self._options.verbose and not self._options.quiet:
+            print_line(self._context, f"trying again in {pause:.1f} s: {error.detail}")
 
 
 def _message(verification: Verification, problem: str | None) -> str:

@@ -10,8 +10,7 @@ from typing import Final
 
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError
-from imgd.client.manifest import file_name
-from imgd.client.manifest_lines import UnfinishedManifest
+from imgd.client.manifest import UnfinishedManifest, file_name
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import valid_name
 

@@ -1,27 +1,61 @@
-"""The manifest: the URLs that a load made available, for whoever feeds them to a model."""
+"""The manifest of a load: the URLs that are good, for whoever feeds them to a model."""
 
 from __future__ import annotations
 
 import json
+import mmap
 import re
-from collections.abc import Iterable, Iterator
+import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from imgd.core import messages
 from imgd.core.messages import CollectionInfo
+from imgd.errors import BadRequest
 
-_TAB: Final = "\t"  # between URL and reason in a line; it stands in no URL, and sorts before all
 # What no file system takes; and C1 controls and marks that turn text, for paths are printed.
 _UNFIT: Final = re.compile(
     r'[/\\\0-\x1f\x7f-\x9f:*?"<>|\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+'
 )
+_STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
-def parse_time(utc: str) -> float:
-    """A time of a collection, RFC 3339 in UTC, in seconds since the epoch."""
-    return datetime.strptime(utc, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+class UrlTable:
+    """URLs, each with a reason if it failed; iteration gives both, sorted. It takes little memory:
+    SQLite puts temporary databases of more than 2 MB on the disk. OSError if there is no room.
+    """
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("")
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute("CREATE TABLE urls (url TEXT, reason TEXT)")
+        self.close = self._database.close
+
+    def __len__(self) -> int:
+        return int(self._query("SELECT count(*) FROM urls").fetchone()[0])
+
+    def add(self, url: str, reason: str = "") -> None:
+        self._query("INSERT INTO urls VALUES (?, ?)", url, " ".join(reason.split()))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return self._query("SELECT url, reason FROM urls ORDER BY url, reason")
+
+    def make_index(self) -> None:
+        """Make ``in`` fast; once all URLs are in, as the index slows ``add`` down."""
+        self._query("CREATE INDEX by_url ON urls (url)")
+
+    def __contains__(self, url: object) -> bool:
+        return self._query("SELECT 1 FROM urls WHERE url = ?", url).fetchone() is not None
+
+    def _query(self, statement: str, *values: object) -> sqlite3.Cursor:
+        try:
+            return self._database.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            raise OSError(f"The temporary file of URLs cannot be used: {error}.") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,49 +74,65 @@ class Manifest:
     minutes: int | None = None
     links_expire_at: str | None = None
 
-    def chunks(self, count: int, urls: Iterable[str], failed: Iterable[str]) -> Iterator[bytes]:
-        """The manifest as JSON, one URL a line.
-
-        ``urls`` are sorted; ``failed`` are lines made by :func:`failure_line`.
-        """
-        lists = {"image_urls": map(json.dumps, urls), "failed": map(_failed, failed)}
-        before = "{\n"
-        for name, value in self._fields(count).items():
-            yield f"{before}  {json.dumps(name)}: ".encode()
-            yield from _list(lists[name]) if name in lists else [json.dumps(value).encode()]
-            before = ",\n"
-        yield b"\n}\n"
-
-    def _fields(self, count: int) -> dict[str, object]:
-        """Every field in its order, with empty lists; those of times only if they are set."""
+    def chunks(self, urls: UrlTable, failed: UrlTable) -> Iterator[bytes]:
+        """The manifest as JSON, one URL a line; fields of times only if they are set."""
         expires_at = self.collection.expires_at
         at = None if expires_at is None else parse_time(expires_at)
-        fields = {
+        fields: dict[str, object] = {
             "success": self.success,
             "directory": self.collection.directory,
             "timestamp": messages.local(self.now),
             "message": self.message,
-            "count": count,
-            "image_urls": [],
-            "timeout_minutes": (self.minutes or None) if at else None,
-            "auto_unload_at": messages.local(at) if at else None,
-            "time_remaining": messages.remaining(at - self.now) if at else None,
+            "count": len(urls),
+            "image_urls": (url for url, _ in urls),
+            "timeout_minutes": None if at is None else self.minutes or None,
+            "auto_unload_at": None if at is None else messages.local(at),
+            "time_remaining": None if at is None else messages.remaining(at - self.now),
             "links_expire_at": self.links_expire_at,
             "collection": self.collection.name,
             "server": self.server,
-            "failed": [],
+            "failed": ({"url": url, "reason": reason} for url, reason in failed),
         }
-        return {name: value for name, value in fields.items() if value is not None}
+        separator = "{\n"
+        for name, value in fields.items():
+            if value is not None:
+                yield f'{separator}  "{name}": '.encode()
+                yield from _json(value)
+                separator = ",\n"
+        yield b"\n}\n"
 
 
-def failure_line(url: str, reason: str) -> str:
-    """A URL and why it failed, as one line."""
-    return f"{url}{_TAB}{' '.join(reason.split())}"
+class UnfinishedManifest(msgspec.Struct, kw_only=True):
+    """Of a manifest, what is needed to go on with it."""
+
+    directory: str
+    collection: str
+    server: str
+    image_urls: msgspec.Raw
 
 
-def split_failure(line: str) -> tuple[str, str]:
-    url, _, reason = line.partition(_TAB)
-    return url, reason
+def read_manifest(path: str) -> tuple[UnfinishedManifest, UrlTable]:
+    """A manifest and its URLs; BadRequest if it cannot be read or is none."""
+    done = UrlTable()
+    try:
+        with open(path, "rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        manifest = msgspec.json.decode(content, type=UnfinishedManifest)
+        for match in _STRING.finditer(memoryview(manifest.image_urls)):
+            done.add(match[1].decode("utf-8"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadRequest(f"The manifest {path} cannot be read: {reason}.") from None
+    except ValueError:  # msgspec's errors, and mmap's for an empty file
+        raise BadRequest(f"{path} is no manifest of imgd load.") from None
+    manifest.image_urls = msgspec.Raw()  # and with it the mapped file
+    done.make_index()
+    return manifest, done
+
+
+def parse_time(utc: str) -> float:
+    """A time of a collection, RFC 3339 in UTC, in seconds since the epoch."""
+    return datetime.strptime(utc, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
 
 
 def file_name(stem: str, now: float | None = None) -> str:
@@ -91,14 +141,12 @@ def file_name(stem: str, now: float | None = None) -> str:
     return f"{_UNFIT.sub('_', stem) or 'images'}{stamp}.json"
 
 
-def _list(items: Iterable[str]) -> Iterator[bytes]:
-    before = "["
-    for item in items:
-        yield f"{before}\n    {item}".encode()
-        before = ","
-    yield b"[]" if before == "[" else b"\n  ]"
-
-
-def _failed(line: str) -> str:
-    url, reason = split_failure(line)
-    return json.dumps({"url": url, "reason": reason})
+def _json(value: object) -> Iterator[bytes]:
+    if not isinstance(value, Iterator):
+        yield json.dumps(value).encode()
+        return
+    separator = "["
+    for item in value:
+        yield f"{separator}\n    {json.dumps(item)}".encode()
+        separator = ","
+    yield b"[]" if separator == "[" else b"\n  ]"

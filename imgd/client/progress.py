@@ -2,135 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TextIO
+import math
+from typing import Any, Final
 
 from tqdm import tqdm
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
+from imgd.client.context import CliContext
+from imgd.client.options import CliOptions
 from imgd.logs import escape
 
 BAR_SECONDS: Final = 0.1
 LINE_SECONDS: Final = 5.0
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+_BAR: Final = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
+tqdm.monitor_interval = 0  # no thread that wakes up to redraw: the clock does
 
 
-class LineDisplay:
-    """Writes lines: one every ``seconds``, and a last one that stays."""
-
-    seconds = LINE_SECONDS
-
-    def __init__(self, write: Callable[[str], object]) -> None:
-        self._write = write
-
-    def update(self, progress: LoadProgress) -> None:
-        share = f"{progress.seen:,} of {progress.total:,} images"
-        self.print_line(f"{progress.name}: {share}, {progress.details()}")
-
-    def end(self, progress: LoadProgress) -> None:
-        self.print_line(progress.summary())
-
-    def print_line(self, text: str) -> None:
-        self._write(f"{escape(text)}\n")
-
-
-class BarDisplay(LineDisplay):
-    """A tqdm bar on a terminal, which gives way to the last line."""
-
-    seconds = BAR_SECONDS
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream.write)
-        self._stream = stream
-        self._bar: Any = None
-        tqdm.monitor_interval = 0  # no thread that wakes up to redraw: the clock does
-
-    def update(self, progress: LoadProgress) -> None:
-        if self._bar is None:
-            self._bar = tqdm(
-                desc=escape(progress.name),
-                file=self._stream,
-                dynamic_ncols=True,
-                leave=False,
-                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}",
-            )
-        self._bar.n, self._bar.total = progress.seen, progress.total
-        self._bar.set_postfix_str(progress.details(), refresh=False)
-        self._bar.refresh()
-
-    def end(self, progress: LoadProgress) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-        super().end(progress)
-
-    def print_line(self, text: str) -> None:
-        tqdm.write(escape(text), file=self._stream)
-
-
-def display_for(stream: TextIO, *, quiet: bool = False) -> LineDisplay:
-    """How progress is shown on this stream."""
-    if quiet:
-        return LineDisplay(lambda text: None)
-    return BarDisplay(stream) if stream.isatty() else LineDisplay(stream.write)
+def print_line(context: CliContext, text: str) -> None:
+    """A line that stays, above the bar if there is one."""
+    with tqdm.external_write_mode(file=context.err, nolock=True):
+        context.log(text)
 
 
 class LoadProgress:
-    """Counts the images of one directory, and has them shown from time to time on this clock."""
+    """Counts the images of one directory, and has them shown from time to time."""
 
-    def __init__(
-        self, name: str, display: LineDisplay, clock: IReactorTime, *, verbose: bool = False
-    ) -> None:
-        self.name = name
-        self.total = self.good = self.bad = self.size = 0
-        self._since = clock.seconds()
-        self._display = display
-        self._clock = clock
-        self._verbose = verbose
-        self._loop = LoopingCall(display.update, self)
-        self._loop.clock = clock
-
-    @property
-    def seen(self) -> int:
-        return self.good + self.bad
+    def __init__(self, name: str, context: CliContext, options: CliOptions) -> None:
+        self._name = name
+        self._context = context
+        self._is_quiet = options.quiet
+        self._is_verbose = options.verbose and not options.quiet
+        self._total = self._good = self._bad = self._size = 0
+        self._begun_at = context.clock.seconds()
+        self._bar: Any = None
+        self._loop = LoopingCall(self._show)
+        self._loop.clock = context.clock
 
     def begin(self, total: int) -> None:
-        self.total = total
-        running: Deferred[LoopingCall] = self._loop.start(self._display.seconds, now=False)
-        running.addErrback(lambda _: None)  # a terminal that went away stops no load
+        self._total = total
+        if not self._is_quiet:
+            seconds = BAR_SECONDS if self._context.err.isatty() else LINE_SECONDS
+            showing = self._loop.start(seconds, now=False)
+            showing.addErrback(lambda _: None)  # a terminal that went away stops no load
 
     def add_good(self, size: int) -> None:
-        self.good += 1
-        self.size += size
+        self._good += 1
+        self._size += size
 
     def add_bad(self, url: str, reason: str) -> None:
-        self.bad += 1
-        if self._verbose:
-            self._display.print_line(f"failed: {url}: {reason}")
+        self._bad += 1
+        if self._is_verbose:
+            print_line(self._context, f"failed: {url}: {reason}")
 
     def end(self) -> None:
         if self._loop.running:
             self._loop.stop()
-        self._display.end(self)
+        if self._bar is not None:
+            self._bar.close()
+        took = self._context.clock.seconds() - self._begun_at
+        good = f"{self._good:,} images good"
+        if not self._is_quiet:
+            self._context.log(f"{self._name}: {good}, {self._details()}, {took:.1f} s")
 
-    def details(self) -> str:
-        took = self._took()
-        rate = self.seen / took if took > 0 else 0.0
-        return f"{self.bad:,} failed, {size_text(self.size)}, {rate:,.0f}/s"
+    def _show(self) -> None:
+        seen, err = self._good + self._bad, self._context.err
+        if not err.isatty():
+            share = f"{seen:,} of {self._total:,} images"
+            self._context.log(f"{self._name}: {share}, {self._details()}")
+            return
+        if self._bar is None:
+            name = escape(self._name)
+            self._bar = tqdm(desc=name, file=err, dynamic_ncols=True, leave=False, bar_format=_BAR)
+        self._bar.n, self._bar.total = seen, self._total
+        self._bar.set_postfix_str(self._details())
 
-    def summary(self) -> str:
-        return f"{self.name}: {self.good:,} images good, {self.details()}, {self._took():.1f} s"
-
-    def _took(self) -> float:
-        return self._clock.seconds() - self._since
+    def _details(self) -> str:
+        took = self._context.clock.seconds() - self._begun_at
+        rate = (self._good + self._bad) / took if took > 0 else 0.0
+        return f"{self._bad:,} failed, {size_text(self._size)}, {rate:,.0f}/s"
 
 
 def size_text(size: float) -> str:
     """Bytes as a person reads them: ``"20.0 kB"``."""
-    for unit in _UNITS:
-        if size < 1000 or unit == _UNITS[-1]:
-            break
-        size /= 1000
-    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+    if size < 1000:
+        return f"{size:.0f} B"
+    power = min(int(math.log10(size)) // 3, 4)
+    return f"{size / 1000**power:.1f} {' kMGT'[power]}B"

@@ -21,10 +21,9 @@ from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from imgd.client.connection import HttpConnection, HttpResponse
-from imgd.client.discovery import Server
+from imgd.client.discovery import Server, origin_of, redirected, split_url
 from imgd.client.errors import ConnectionReset, InvalidResponse
 from imgd.client.trust import StrictCreator, explain, trust_root
-from imgd.client.urls import origin_of, redirected, split_url
 from imgd.core.messages import Image
 from imgd.core.urls import Origin
 

@@ -14,10 +14,15 @@ from twisted.web.iweb import IResponse
 
 from imgd import __version__
 from imgd.client.connection import HttpResponse
-from imgd.client.errors import ErrorResponse, InvalidResponse
-from imgd.client.retry import RequestTimeout, Retrier, parse_retry_after
+from imgd.client.discovery import split_url
+from imgd.client.errors import (
+    ErrorResponse,
+    InvalidResponse,
+    RequestTimeout,
+    Retrier,
+    parse_retry_after,
+)
 from imgd.client.trust import explain
-from imgd.client.urls import split_url
 from imgd.core import messages
 from imgd.core.messages import Problem
 

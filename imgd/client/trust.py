@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from contextlib import suppress
 from typing import Any, Final
 
 from cryptography import x509
@@ -23,7 +23,7 @@ NOT_HTTP: Final = "The server's answer is not HTTP."
 _NOT_TLS: Final = ("wrong version number", "packet length too long", "http request")
 _CLOSED: Final = "The server closed the connection before its answer was whole."
 _NOTHING: Final = "Nothing answers there: is the server running, and the port right?"
-_MEANINGS: Final = (
+_ERRORS: Final = (
     (VerificationError, Untrusted, "The server's certificate is for another name than the URL's."),
     (error.TimeoutError, Unreachable, "No connection: nothing answers at that address."),
     (error.ConnectionDone | error.ConnectionLost, Unreachable, _CLOSED),
@@ -46,31 +46,16 @@ def trust_root(ca: bytes | None) -> Any:
 
 
 def verify_host(certificate: x509.Certificate, host: str) -> None:
-    """Return if the certificate is for this host name or address; RFC 9525 section 6.
-
-    Raises VerificationError or CertificateError if it is not.
-    """
+    """Return if the certificate is for this host name or address (RFC 9525 section 6), or raise."""
+    names: Any = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = names.get_values_for_type(x509.IPAddress)
+    patterns: list[hazmat.CertificatePattern] = [*map(hazmat.IPAddressPattern, addresses)]
+    for name in names.get_values_for_type(x509.DNSName):
+        with suppress(CertificateError):  # one that cannot be read matches nothing; others may
+            patterns.append(hazmat.DNSPattern.from_bytes(name.encode("utf-8")))
     is_address = isIPAddress(host) or isIPv6Address(host)
     identity = hazmat.IPAddress_ID(host) if is_address else hazmat.DNS_ID(host)
-    hazmat.verify_service_identity(_patterns(certificate), [identity], [])
-
-
-def _patterns(certificate: x509.Certificate) -> list[hazmat.CertificatePattern]:
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    patterns: list[hazmat.CertificatePattern] = [
-        hazmat.IPAddressPattern(address)
-        for address in names.get_values_for_type(x509.IPAddress)
-        if isinstance(address, IPv4Address | IPv6Address)
-    ]
-    for name in names.get_values_for_type(x509.DNSName):
-        try:
-            patterns.append(hazmat.DNSPattern.from_bytes(name.encode("utf-8")))
-        except CertificateError:
-            continue  # a name that matches nothing takes nothing away from the others
-    return patterns
+    hazmat.verify_service_identity(patterns, [identity], [])
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -85,16 +70,16 @@ class StrictCreator:
 
     def __init__(self, host: str, root: Any) -> None:
         self._host = host
-        self._inner = ssl.optionsForClientTLS(host, root)
+        self._options = ssl.optionsForClientTLS(host, root)
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        connection: SSL.Connection = self._inner.clientConnectionForTLS(tlsProtocol)
+        connection: SSL.Connection = self._options.clientConnectionForTLS(tlsProtocol)
 
-        def verify(_: SSL.Connection, leaf: object, error: int, depth: int, ok: int) -> bool:
+        def verify(_: SSL.Connection, leaf: Any, error: int, depth: int, ok: int) -> bool:
             if not ok or depth != 0:
                 return bool(ok)
             try:
-                verify_host(leaf.to_cryptography(), self._host)  # type: ignore[attr-defined]
+                verify_host(leaf.to_cryptography(), self._host)
             except Exception:
                 tlsProtocol.failVerification(Failure(VerificationError(errors=[])))
                 return False
@@ -111,32 +96,29 @@ def explain(failure: Failure) -> ClientError:
     connection as it is.
     """
     reasons = getattr(failure.value, "reasons", None)  # so does twisted.web wrap what happened
-    if reasons:
-        failure = reasons[-1]
-    problem = failure.value
+    problem: Any = reasons[-1].value if reasons else failure.value
     if isinstance(problem, ClientError):
         return problem
     if isinstance(problem, CancelledError | error.ConnectingCancelledError):
         raise CancelledError
     if isinstance(problem, SSL.Error):
         return _explain_tls(str(problem))
-    for kinds, meaning, detail in _MEANINGS:
+    for kinds, error_class, detail in _ERRORS:
         if isinstance(problem, kinds):
-            return meaning(detail)
+            return error_class(detail)
     if reasons:
         return InvalidResponse(NOT_HTTP)  # twisted.web's ParseError, which has no public name
-    assert problem is not None
     raise problem
 
 
 def _explain_tls(text: str) -> ClientError:
-    if "certificate verify failed" in text:
-        return Untrusted(
-            "The server's certificate is not signed by a CA that is trusted here: "
-            "name the right one with --ca FILE (imgd writes its own as ca.pem)."
-        )
-    if any(words in text for words in _NOT_TLS):
-        return Untrusted("The server does not speak TLS on this port: try http:// in the URL.")
     if text in {"", "[]"}:
         return Unreachable("The server broke the TLS connection off.")
-    return Untrusted(f"TLS failed: {text}")
+    if any(words in text for words in _NOT_TLS):
+        return Untrusted("The server does not speak TLS on this port: try http:// in the URL.")
+    if "certificate verify failed" not in text:
+        return Untrusted(f"TLS failed: {text}")
+    return Untrusted(
+        "The server's certificate is not signed by a CA that is trusted here: "
+        "name the right one with --ca FILE (imgd writes its own as ca.pem)."
+    )

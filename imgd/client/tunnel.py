@@ -7,6 +7,7 @@ lists tunnels, each with a ``public_url`` and, in ``config.addr``, what it leads
 from __future__ import annotations
 
 import shlex
+from itertools import count
 from typing import Final
 
 import msgspec
@@ -14,14 +15,12 @@ from treq.client import HTTPClient
 from twisted.internet.task import deferLater
 
 from imgd.client.context import CliContext
-from imgd.client.discovery import Server
-from imgd.client.errors import ClientError, TimedOut, Unreachable
+from imgd.client.discovery import Server, base_of, origin_of
+from imgd.client.errors import ClientError, Retrier, TimedOut, Unreachable
 from imgd.client.options import CliOptions
-from imgd.client.retry import Retrier
 from imgd.client.session import HttpSession, endpoints
 from imgd.client.transport import ApiTransport
-from imgd.client.urls import base_of, host_and_port, origin_of
-from imgd.core.urls import Origin
+from imgd.core.urls import DEFAULT_PORTS, Origin, parse_authority
 
 ASK_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 1.0
@@ -29,21 +28,17 @@ REMARK_POLLS: Final = 5  # a line for the user with every so many polls
 
 
 class TunnelConfig(msgspec.Struct, kw_only=True):
-    """Where a tunnel leads to, as its user wrote it: a port, host:port, or a URL."""
+    """``addr`` is where a tunnel leads to, as its user wrote it: a port, host:port, or a URL."""
 
     addr: str
 
 
 class Tunnel(msgspec.Struct, kw_only=True):
-    """One of the agent's tunnels."""
-
     public_url: str
     config: TunnelConfig
 
 
 class Tunnels(msgspec.Struct, kw_only=True):
-    """``GET /api/tunnels``."""
-
     tunnels: list[Tunnel]
 
 
@@ -53,53 +48,52 @@ async def tunnel(context: CliContext, server: Server, options: CliOptions) -> in
     if options.clear:
         context.print((await client.set_public_url(None)).message)
         return 0
-    chosen = await find_tunnel(context, options.agent, origin_of(server.url), options.wait)
-    public = await client.set_public_url(chosen.public_url)
+    url = await _find_tunnel(context, options.agent, origin_of(server.url), options.wait)
+    public = await client.set_public_url(url)
     context.log(public.message)
-    context.print(f"NGROK_URL={shlex.quote(public.public_url or chosen.public_url)}")
+    context.print(f"NGROK_URL={shlex.quote(public.public_url or url)}")
     return 0
 
 
-async def find_tunnel(context: CliContext, agent: str, server: Origin, patience: float) -> Tunnel:
-    """The tunnel to a server, waited for so many seconds; ClientError says what to run."""
+async def _find_tunnel(context: CliContext, agent: str, server: Origin, patience: float) -> str:
+    """The URL of the tunnel to a server, waited for; ClientError says what to run."""
     base = base_of(agent)
     session = HttpSession(endpoints(context.reactor, Server(base)))
-    once = Retrier(context.clock, tries=1)
-    transport = ApiTransport(HTTPClient(session), base, once, None)
+    transport = ApiTransport(HTTPClient(session), base, Retrier(context.clock, tries=1), None)
     deadline = context.clock.seconds() + patience
     to_run = f"ngrok http {server}"
-    polls = 0
     try:
-        while True:
+        for polls in count():
             try:
                 tunnels = await transport.request("GET", "/api/tunnels", Tunnels, None, ASK_SECONDS)
                 missing = "ngrok has no tunnel to imgd"
-                if (chosen := tunnel_to(server, tunnels)) is not None:
-                    return chosen
+                if chosen := tunnel_to(server, tunnels):
+                    return chosen.public_url
             except (Unreachable, TimedOut):
                 missing = "no ngrok agent answers"
             if context.clock.seconds() + POLL_SECONDS > deadline:
-                raise ClientError(f"{missing}: run this and try again: {to_run}")
+                break
             if polls % REMARK_POLLS == 0:
                 context.log(f"{missing}; waiting. To open one: {to_run}")
-            polls += 1
             await deferLater(context.clock, POLL_SECONDS)
     finally:
         session.close()
+    raise ClientError(f"{missing}: run this and try again: {to_run}")
 
 
 def tunnel_to(server: Origin, tunnels: Tunnels) -> Tunnel | None:
     """The tunnel that leads to this server's port on this machine, over https if one does."""
-    usable = [
-        tunnel
-        for tunnel in tunnels.tunnels
-        if tunnel.public_url.startswith(("https://", "http://"))
-        and _leads_to(server, tunnel.config.addr)
-    ]
-    return min(usable, key=lambda t: not t.public_url.startswith("https://"), default=None)
+    for scheme in ("https://", "http://"):
+        for tunnel in tunnels.tunnels:
+            if tunnel.public_url.startswith(scheme) and _leads_to(server, tunnel.config.addr):
+                return tunnel
+    return None
 
 
 def _leads_to(server: Origin, addr: str) -> bool:
-    host, port = host_and_port(addr)
-    is_near = host == server.host or Origin("http", host, 80).is_loopback
-    return is_near and port == server.port
+    scheme, _, rest = addr.rpartition("://")
+    authority = parse_authority(f"localhost:{addr}" if addr.isdigit() else rest.partition("/")[0])
+    if authority is None:
+        return False
+    is_near = authority.host == server.host or Origin("http", authority.host, 80).is_loopback
+    return is_near and (authority.port or DEFAULT_PORTS.get(scheme)) == server.port

@@ -12,8 +12,7 @@ from twisted.python.failure import Failure
 from imgd.client.api import Client
 from imgd.client.errors import ClientError, InvalidResponse, Unreachable
 from imgd.client.image_checker import ImageChecker
-from imgd.client.manifest import failure_line
-from imgd.client.manifest_lines import SortedLines
+from imgd.client.manifest import UrlTable
 from imgd.client.progress import LoadProgress
 from imgd.client.signed_urls import SignedUrls, redact
 from imgd.core.messages import Image, ImagePage
@@ -94,14 +93,14 @@ class BatchQueue:
 class Verification:
     """Checks the images of a queue. ``done`` holds URLs that are known to be good.
 
-    However it ends, ``urls`` are those that are good, and ``failed`` lines of ``failure_line``.
+    However it ends, ``urls`` are those that are good, and ``failed`` the others.
     """
 
     queue: BatchQueue
     progress: LoadProgress
     done: Container[str] = frozenset()
-    urls: SortedLines = field(default_factory=SortedLines)
-    failed: SortedLines = field(default_factory=SortedLines)
+    urls: UrlTable = field(default_factory=UrlTable)
+    failed: UrlTable = field(default_factory=UrlTable)
     _lost: int = 0
 
     def close(self) -> None:
@@ -142,7 +141,7 @@ class Verification:
             self.urls.add(image.url)
             self.progress.add_good(image.size)
             return
-        self.failed.add(failure_line(image.url, problem.detail))
+        self.failed.add(image.url, problem.detail)
         self.progress.add_bad(redact(image.url), problem.detail)
         self._lost = self._lost + 1 if isinstance(problem, Unreachable) else 0
         if self._lost >= LOST:

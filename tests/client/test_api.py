@@ -12,8 +12,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from imgd.client.api import Client
-from imgd.client.errors import ClientError, ErrorResponse, InvalidResponse
-from imgd.client.retry import Retrier
+from imgd.client.errors import ClientError, ErrorResponse, InvalidResponse, Retrier
 from imgd.core import messages
 from imgd.core.messages import (
     CollectionList,

@@ -1,15 +1,21 @@
-"""``imgd demo`` as a process."""
+"""``imgd demo`` as a process, and its images as the programs read them that people use."""
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 from pathlib import Path
+from signal import SIGTERM
 
-from twisted.trial.unittest import TestCase
+import nibabel
+from PIL import Image
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from imgd.client.cli import guarded, perform
 from imgd.client.command_line import parse
+from imgd.client.demo import FRAMES, make_frame, make_images, make_volume
 from imgd.host import instance_lock
 from tests.client.command_process import CommandProcess
 from tests.client.fake_imgd import TestContext
@@ -51,6 +57,20 @@ class Demo(TestCase):
             self.assertEqual(list((folder / "tmp").glob("imgd-demo-*")), [])
             self.assertRaises(ProcessLookupError, os.kill, found.pid, 0)
 
+    async def test_a_daemon_that_ends(self) -> None:
+        """If the daemon ends by itself, so does the demo, with what it said; nothing is left."""
+        folder = Path(self.mktemp()).absolute()
+        (folder / "tmp").mkdir(parents=True)
+        command = CommandProcess(self, folder, "demo", "--no-browser", TMPDIR=str(folder / "tmp"))
+        await command.says("Ctrl-C stops it")
+        [demo] = (folder / "tmp").glob("imgd-demo-*")
+        daemon = instance_lock.find(str(demo / "state"))
+        assert daemon is not None
+        os.kill(daemon.pid, SIGTERM)
+        self.assertEqual(await command.ended, 1)
+        self.assertRegex(command.err, r"the daemon ended: [\s\S]*(Main loop terminated|Shut)")
+        self.assertEqual(list((folder / "tmp").glob("imgd-demo-*")), [])
+
     async def test_a_daemon_that_does_not_start(self) -> None:
         """Where the daemon does not start, what it said is told, and nothing is left."""
         folder = Path(self.mktemp()).absolute()
@@ -71,3 +91,30 @@ class Demo(TestCase):
         self.assertEqual(await command.ended, 1)
         self.assertIn("The daemon did not start", command.err)
         self.assertEqual(list((folder / "tmp").glob("imgd-demo-*")), [])
+
+
+class Samples(SynchronousTestCase):
+    def test_frames(self) -> None:
+        """Frames are PNGs, each different."""
+        frames = [make_frame(number, 60, 40) for number in range(FRAMES)]
+        self.assertEqual(len(set(frames)), FRAMES)
+        for frame in frames:
+            image = Image.open(io.BytesIO(frame))
+            image.load()
+            self.assertEqual((image.format, image.mode, image.size), ("PNG", "RGB", (60, 40)))
+
+    def test_volume(self) -> None:
+        """The volume is NIfTI-1: two spheres, in millimetres."""
+        image = nibabel.Nifti1Image.from_bytes(gzip.decompress(make_volume(16)))
+        data = image.get_fdata()
+        self.assertEqual((data.shape, image.header.get_zooms()), ((16,) * 3, (2.0,) * 3))
+        self.assertEqual((data[8, 8, 8], data[8, 8, 3], data[0, 0, 0]), (220, 110, 0))
+        self.assertEqual(image.header.get_xyzt_units()[0], "mm")
+        self.assertEqual(list(image.affine[:, 3]), [-16, -16, -16, 1])
+
+    def test_folders(self) -> None:
+        """A folder of frames and one with a volume."""
+        folder = self.mktemp()
+        make_images(folder)
+        self.assertEqual(len(os.listdir(os.path.join(folder, "frames"))), 24)
+        self.assertEqual(os.listdir(os.path.join(folder, "volumes")), ["spheres.nii.gz"])

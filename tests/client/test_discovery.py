@@ -1,4 +1,4 @@
-"""Which server, which CA, which token."""
+"""Which server, which CA, which token; URLs, and what is none."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.client.discovery import find_server
-from imgd.client.errors import ClientError
+from imgd.client.discovery import find_server, origin_of, redirected, split_url
+from imgd.client.errors import ClientError, InvalidResponse
 from imgd.core.urls import Origin
 from imgd.errors import BadRequest
 from imgd.host import instance_lock
@@ -15,6 +15,15 @@ from imgd.host.atomic_files import make_private_folder, write_file
 from imgd.host.secret_files import TOKEN
 
 PEM = b"a certificate, for these tests"
+NO_URLS = (
+    "https://a/\r\nX: y",
+    "https://a/b c",
+    "https://a/\x00",
+    "https://a/ü",
+    "file:///etc/passwd",
+    "https://",
+    "",
+)
 
 
 class Discovery(SynchronousTestCase):
@@ -182,3 +191,38 @@ class EnvFile(SynchronousTestCase):
         with self.assertRaises(ClientError) as caught:
             find_server({}, cwd=self.cwd)
         self.assertIn(".env: IMGD_STATE_DIR", caught.exception.detail)
+
+
+class Urls(SynchronousTestCase):
+    def test_split(self) -> None:
+        """A URL is split into what stands for its origin and what is asked there."""
+        for url, root, target in (
+            ("https://a/b?c#d", "https://a", b"/b?c"),
+            ("http://a:81", "http://a:81", b"/"),
+            ("http://[::1]:81/x", "http://[::1]:81", b"/x"),
+            ("https://a?q", "https://a", b"/?q"),
+        ):
+            self.assertEqual(split_url(url), (root, target))
+
+    def test_origins(self) -> None:
+        """Hosts are in lower case, ports those of the scheme if none is written."""
+        for url, origin in (
+            ("https://A.example/b", Origin("https", "a.example", 443)),
+            ("http://[::1]:81", Origin("http", "::1", 81)),
+        ):
+            self.assertEqual(origin_of(url), origin)
+        self.assertEqual(str(Origin("http", "::1", 81)), "http://[::1]:81")
+        self.assertEqual(str(Origin("https", "a", 443)), "https://a")
+
+    def test_no_urls(self) -> None:
+        """What could end a request line, or is no http URL, is refused."""
+        for url in NO_URLS:
+            self.assertRaises(InvalidResponse, split_url, url)
+        for url in (*NO_URLS, "https://u:p@a", "https://a:x", "//a"):
+            self.assertRaises(InvalidResponse, origin_of, url)
+
+    def test_redirects(self) -> None:
+        """A redirect stays on its origin."""
+        self.assertEqual(redirected("https://a/b/c", "d?e"), "https://a/b/d?e")
+        for location in ("//b/c", "http://a/b/c", "https://a:444/", "javascript:x"):
+            self.assertRaises(InvalidResponse, redirected, "https://a/b/c", location)

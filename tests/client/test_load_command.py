@@ -14,7 +14,7 @@ from imgd.client.cli import guarded, perform
 from imgd.client.command_line import parse
 from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import resumed
-from imgd.client.manifest_lines import read_manifest
+from imgd.client.manifest import read_manifest
 from imgd.client.options import CliOptions
 from tests.client.fake_imgd import FakeImgd, TestContext, turn
 from tests.client.load_case import TOKEN, LoadCase

@@ -1,13 +1,25 @@
-"""The manifest as JSON; ``test_load_command`` has it as a load writes it."""
+"""The manifest as JSON, and read back; ``test_load_command`` has it as a load writes it."""
 
 from __future__ import annotations
 
 import json
+import random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.client.manifest import Manifest, failure_line, file_name
+from imgd.client.manifest import Manifest, UrlTable, file_name, read_manifest
+from imgd.errors import BadRequest
+from imgd.host.atomic_files import write_chunks
 from tests.client.fake_imgd import collection
+
+
+def table(case: SynchronousTestCase, *rows: tuple[str, str]) -> UrlTable:
+    """A table of URLs and reasons, closed after the test."""
+    urls = UrlTable()
+    case.addCleanup(urls.close)
+    for url, reason in rows:
+        urls.add(url, reason)
+    return urls
 
 
 class Manifests(SynchronousTestCase):
@@ -24,8 +36,9 @@ class Manifests(SynchronousTestCase):
             minutes=30,
             links_expire_at="2025-01-02T00:00:00Z",
         )
-        failed = [failure_line("https://here/x.png", 'because "of"\tthis\nthing')]
-        text = b"".join(manifest.chunks(2, ["https://here/a", "https://here/b"], failed)).decode()
+        urls = table(self, ("https://here/b", ""), ("https://here/a", ""))
+        failed = table(self, ("https://here/x.png", 'because "of"\tthis\nthing'))
+        text = b"".join(manifest.chunks(urls, failed)).decode()
         self.assertIn('[\n    "https://here/a",\n    "https://here/b"\n  ],\n', text)
         content = json.loads(text)
         times = ["timeout_minutes", "auto_unload_at", "time_remaining", "links_expire_at"]
@@ -50,3 +63,90 @@ class Manifests(SynchronousTestCase):
         ):
             self.assertEqual(file_name(stem), name)
         self.assertRegex(file_name("a", 0.0), r"^a_\d{8}_\d{6}\.json$")
+
+
+class Tables(SynchronousTestCase):
+    def test_sorted(self) -> None:
+        """URLs come back sorted, however many they are and as often as is wanted."""
+        for count in (0, 1, 50_000):  # the last are 3 MB, which SQLite keeps in a file
+            rows = [(f"https://here/{random.Random(n).random()}", str(n)) for n in range(count)]
+            urls = table(self, *rows)
+            self.assertEqual(len(urls), count)
+            for _ in range(2):
+                self.assertEqual(list(urls), sorted(rows))
+            urls.add("https://after")
+            self.assertEqual(len(list(urls)), count + 1)
+
+    def test_members(self) -> None:
+        """A table holds what was added, with an index and without, and twice what came twice."""
+        a, b = "https://here/a", "https://here/b"
+        urls = table(self, (b, ""), (a, "why"), (a, ""))
+        for prepare in (lambda: None, urls.make_index):
+            prepare()
+            self.assertIn(a, urls)
+            self.assertNotIn("https://here", urls)
+        self.assertEqual(len(urls), 3)
+
+    def test_full_disk(self) -> None:
+        """A disk that is full is an OSError, which ends a load with a sentence."""
+        urls = table(self)
+        urls._database.execute("PRAGMA max_page_count = 4")
+        with self.assertRaisesRegex(OSError, r"The temporary file of URLs .* full"):
+            for number in range(1000):
+                urls.add(f"https://here/{number}", "x" * 100)
+
+
+class Reading(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = self.mktemp()
+        self.urls = [f"https://here/images/{n}.png" for n in range(50)]
+
+    def write(self) -> None:
+        manifest = Manifest(
+            success=False,
+            message="Generated",
+            collection=collection("/data/ü"),
+            server="https://here",
+            now=0.0,
+        )
+        urls = table(self, *((url, "") for url in self.urls))
+        failed = table(self, ("https://here/images/x.png", 'because "of"\tthis\nthing'))
+        write_chunks(self.path, manifest.chunks(urls, failed))
+
+    def test_resumable(self) -> None:
+        """A manifest that was written is read back, with the URLs that it holds."""
+        self.write()
+        manifest, done = read_manifest(self.path)
+        self.assertEqual(
+            (manifest.directory, manifest.collection, manifest.server),
+            ("/data/ü", "current", "https://here"),
+        )
+        self.assertEqual(len(done), 50)
+        self.assertTrue(all(url in done for url in self.urls))
+        self.assertNotIn("https://here/images/x.png", done)
+
+    def test_any_layout(self) -> None:
+        """A manifest that another program wrote anew is read as well."""
+        self.write()
+        for indent in (None, 4):
+            with open(self.path, encoding="utf-8") as file:
+                content = json.load(file)
+            with open(self.path, "w", encoding="utf-8") as file:
+                json.dump(content, file, indent=indent)
+            _, done = read_manifest(self.path)
+            self.assertEqual(sum(url in done for url in self.urls), 50)
+
+    def test_no_manifest(self) -> None:
+        """What is no manifest, or is not there, is refused with its path."""
+        for content in (
+            b"",
+            b"{}",
+            b"[1]",
+            b'{"directory":"a","collection":"b","server":"c","image_urls":["\xed\xa0\x80"]}',
+            b'{"directory":"a","collection":"b","server":"c"',
+        ):
+            write_chunks(self.path, [content])
+            with self.assertRaises(BadRequest) as caught:
+                read_manifest(self.path)
+            self.assertIn(self.path, caught.exception.detail)
+        self.assertRaises(BadRequest, read_manifest, self.path + "x")

@@ -7,7 +7,9 @@ import io
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.client.progress import LineDisplay, LoadProgress, display_for, size_text
+from imgd.client.context import CliContext
+from imgd.client.options import CliOptions
+from imgd.client.progress import LoadProgress, size_text
 
 
 class Terminal(io.StringIO):
@@ -20,6 +22,12 @@ class Showing(SynchronousTestCase):
         self.clock = Clock()
         self.said = io.StringIO()
 
+    def progress(
+        self, name: str = "frames", err: io.StringIO | None = None, **options: bool
+    ) -> LoadProgress:
+        context = CliContext(None, {}, io.StringIO(), err or self.said, self.clock)
+        return LoadProgress(name, context, CliOptions(**options))
+
     def work(self, progress: LoadProgress, good: int = 3, bad: int = 1) -> None:
         for _ in range(good):
             progress.add_good(1500)
@@ -28,7 +36,7 @@ class Showing(SynchronousTestCase):
 
     def test_lines(self) -> None:
         """Without a terminal there is a line every five seconds, and one at the end."""
-        progress = LoadProgress("frames", LineDisplay(self.said.write), self.clock)
+        progress = self.progress()
         progress.begin(1234)
         self.work(progress)
         self.clock.advance(4.9)
@@ -48,7 +56,7 @@ class Showing(SynchronousTestCase):
     def test_bar(self) -> None:
         """On a terminal there is a bar with images, rate, bytes and failures, then one line."""
         terminal = Terminal()
-        progress = LoadProgress("frames", display_for(terminal), self.clock)
+        progress = self.progress(err=terminal)
         progress.begin(8)
         self.work(progress)
         self.clock.advance(0.1)
@@ -62,7 +70,7 @@ class Showing(SynchronousTestCase):
 
     def test_verbose(self) -> None:
         """Verbose tells each failure when it happens."""
-        progress = LoadProgress("frames", LineDisplay(self.said.write), self.clock, verbose=True)
+        progress = self.progress(verbose=True)
         progress.begin(8)
         self.work(progress)
         self.assertEqual(self.said.getvalue(), "failed: https://here/a.png: it is gone\n")
@@ -70,18 +78,17 @@ class Showing(SynchronousTestCase):
 
     def test_silent(self) -> None:
         """Quiet says nothing at all."""
-        progress = LoadProgress(
-            "frames", display_for(self.said, quiet=True), self.clock, verbose=True
-        )
+        progress = self.progress(quiet=True, verbose=True)
         progress.begin(8)
         self.work(progress)
         self.clock.advance(10)
         progress.end()
+        self.assertEqual(self.said.getvalue(), "")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_hostile_names(self) -> None:
         """What a server or a file system names cannot write to the terminal."""
-        progress = LoadProgress("fr\x1b[2Jam\nes", LineDisplay(self.said.write), self.clock)
+        progress = self.progress("fr\x1b[2Jam\nes")
         progress.begin(1)
         progress.end()
         self.assertNotIn("\x1b", self.said.getvalue())
@@ -89,7 +96,7 @@ class Showing(SynchronousTestCase):
 
     def test_ended_before_it_began(self) -> None:
         """What never began ends with its line all the same."""
-        LoadProgress("frames", LineDisplay(self.said.write), self.clock).end()
+        self.progress().end()
         self.assertIn("0 images good", self.said.getvalue())
 
     def test_sizes(self) -> None:

@@ -18,12 +18,11 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from imgd.client.api import Client
-from imgd.client.errors import ErrorResponse, InvalidResponse
+from imgd.client.errors import ErrorResponse, InvalidResponse, Retrier
 from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import resumed
-from imgd.client.manifest_lines import read_manifest
+from imgd.client.manifest import read_manifest
 from imgd.client.options import CliOptions
-from imgd.client.retry import Retrier
 from imgd.client.signed_urls import SHORTEST, WITHOUT_TIMER, SignedUrls, lifetime, redact, sign
 from imgd.core import links, messages
 from imgd.core.messages import LinkResult

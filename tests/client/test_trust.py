@@ -15,8 +15,7 @@ from twisted.web.server import Site
 
 from imgd.client.api import Client
 from imgd.client.discovery import Server
-from imgd.client.errors import ClientError, Untrusted
-from imgd.client.retry import Retrier
+from imgd.client.errors import ClientError, Retrier, Untrusted
 from imgd.client.session import HttpSession, endpoints
 from imgd.client.trust import trust_root, verify_host
 from imgd.core import messages

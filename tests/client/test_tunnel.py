@@ -45,8 +45,25 @@ class Choosing(SynchronousTestCase):
         """The tunnel is the one that leads to imgd's port here, however that is written."""
         for addr in ("8888", "localhost:8888", "https://localhost:8888", "http://127.0.0.1:8888"):
             self.assertIsNotNone(tunnel_to(HERE, tunnels(("https://x", addr))), addr)
-        for addr in ("80", "18888", "localhost", "https://other:8888", "file:///a", "a:b:c", "[1"):
+        for addr in (
+            "999999",
+            "a",
+            "80",
+            "18888",
+            "localhost",
+            "https://other:8888",
+            "file:///a",
+            "a:b:c",
+            "[1",
+        ):
             self.assertIsNone(tunnel_to(HERE, tunnels(("https://x", addr))), addr)
+
+    def test_default_ports(self) -> None:
+        """A URL without a port has its scheme's; a host without a port has none."""
+        server = Origin("https", "a.example", 443)
+        self.assertIsNotNone(tunnel_to(server, tunnels(("https://x", "https://a.example/b"))))
+        for addr in ("a.example", "http://a.example", "https://b.example"):
+            self.assertIsNone(tunnel_to(server, tunnels(("https://x", addr))), addr)
 
     def test_preference(self) -> None:
         """Of two, the one over https; one over TCP is none."""

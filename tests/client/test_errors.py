@@ -12,11 +12,12 @@ from imgd.client.errors import (
     ClientError,
     ErrorResponse,
     InvalidResponse,
+    Retrier,
     TimedOut,
     Unreachable,
     Untrusted,
+    parse_retry_after,
 )
-from imgd.client.retry import Retrier, parse_retry_after
 from tests.client.faulty import (
     HEALTH,
     SIZE,
