@@ -17,7 +17,6 @@ _HEAD: Final = ("NAME", "IMAGES", "UNLOADS AT", "DIRECTORY")
 
 
 async def status(context: CliContext, server: Server, options: CliOptions) -> int:
-    """Print what is loaded, as a table or as the daemon's own JSON, fit for a terminal."""
     loaded = await context.client(server).status()
     if options.json:
         context.print_raw(escape_json(messages.encode(loaded).decode("utf-8")))
@@ -28,7 +27,7 @@ async def status(context: CliContext, server: Server, options: CliOptions) -> in
 
 
 async def unload(context: CliContext, server: Server, options: CliOptions) -> int:
-    context.print((await context.client(server).unload(options.name)).message)
+    context.print((await context.client(server).unload(options.collection)).message)
     return 0
 
 
@@ -38,7 +37,6 @@ async def timeout(context: CliContext, server: Server, options: CliOptions) -> i
 
 
 async def link(context: CliContext, server: Server, options: CliOptions) -> int:
-    """Print a signed link to a URL or path of the server, or make every link worthless."""
     client = context.client(server)
     if options.url_or_path is None:
         context.print((await client.revoke_links()).message)

@@ -17,10 +17,7 @@ from imgd.logs import escape
 
 @dataclass(slots=True)
 class CliContext:
-    """A reactor for sockets, a clock, the environment and the output streams.
-
-    ``stopped`` is why the command was stopped, if it was.
-    """
+    """``reactor`` is for sockets and processes; ``stopped`` is why the command was stopped."""
 
     reactor: Any
     environ: Mapping[str, str]
@@ -30,18 +27,16 @@ class CliContext:
     stopped: str | None = None
 
     def log(self, text: str) -> None:
-        """A remark to the user, on a line of its own."""
-        self.err.write(f"{escape(text)}\n")
-        self.err.flush()
+        """Write a remark to the user, on a line of its own."""
+        print(escape(text), file=self.err, flush=True)
 
     def print(self, text: str) -> None:
-        """A result, on a line of its own."""
+        """Write a result, on a line of its own."""
         self.print_raw(escape(text))
 
     def print_raw(self, text: str) -> None:
-        """A result for programs, as it is: a server's words in it must have been escaped."""
-        self.out.write(f"{text}\n")
-        self.out.flush()
+        """Write a result for programs as it is: a server's words in it must have been escaped."""
+        print(text, file=self.out, flush=True)
 
     def client(
         self, server: Server, retrier: Retrier | None = None, deadline: float = REQUEST_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,15 +47,16 @@ class ImageChecker:
         while done < len(images):
             response: HttpResponse | None = None
             problem: ClientError | None = None
-            if self.method == b"HEAD":
-                try:
-                    response = await self._check_sizes(images[done:], on_good)
-                except Unreachable:
-                    pass  # which deserves another try
-                except ClientError as error:
-                    problem = error
+            try:
+                if self.method == b"HEAD":
+                    with suppress(Unreachable):  # which deserves another try
+                        response = await self._check_sizes(images[done:], on_good)
+                if done < len(images):
+                    await self.check(images[done], response)
+            except ClientError as error:
+                problem = error
             if done < len(images):
-                report(images[done], problem or await self._problem(images[done], response))
+                report(images[done], problem)
                 done += 1
 
     async def check(self, image: Image, response: HttpResponse | None = None) -> None:
@@ -62,6 +64,9 @@ class ImageChecker:
 
         ``response`` is the answer to a first try that has been made.
         """
+        if not self.method:
+            split_url(image.url)
+            return
         responses = [response]
         seconds = self.deadline + (image.size / SLOWEST if self.method == b"GET" else 0.0)
 
@@ -84,16 +89,6 @@ class ImageChecker:
         checking = self.session.check_sizes(images, on_good_in_time)
         return await timeout.watch(Deferred.fromCoroutine(checking))
 
-    async def _problem(self, image: Image, response: HttpResponse | None) -> ClientError | None:
-        try:
-            if self.method:
-                await self.check(image, response)
-            else:
-                split_url(image.url)
-        except ClientError as error:
-            return error
-        return None
-
     async def _fetch(self, image: Image, response: HttpResponse | None) -> None:
         response = await self.session.send(self.method, image.url, response=response)
         try:
@@ -104,7 +99,12 @@ class ImageChecker:
     async def _judge(self, response: HttpResponse, size: int) -> None:
         """Raise a ClientError unless this is a whole file of ``size`` bytes, sent as it is."""
         if response.code != 200:
-            raise self._error(response)
+            detail = f"The server answers with status {response.code}."
+            if response.code == 401:
+                detail += " Reading is private there: --signed makes URLs that need no token."
+            retry_after = response.header(b"retry-after")
+            wait = parse_retry_after(retry_after, self.retrier.clock.seconds())
+            raise ErrorResponse(response.code, detail, wait)
         response.refuse_compression()
         if response.length not in (size, UNKNOWN_LENGTH):
             raise InvalidResponse(
@@ -114,14 +114,6 @@ class ImageChecker:
             await _count_body(response, size)
         elif response.length == UNKNOWN_LENGTH:
             raise InvalidResponse("The answer has no Content-Length.")
-
-    def _error(self, response: HttpResponse) -> ErrorResponse:
-        now = self.retrier.clock.seconds()
-        detail = f"The server answers with status {response.code}."
-        if response.code == 401:
-            detail += " Reading is private there: --signed makes URLs that need no token."
-        wait = parse_retry_after(response.header(b"retry-after"), now)
-        return ErrorResponse(response.code, detail, wait)
 
 
 async def _count_body(response: HttpResponse, size: int) -> None:
