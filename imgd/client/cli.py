@@ -14,14 +14,13 @@ from twisted.internet.task import react
 from twisted.python.failure import Failure
 
 from imgd.client import commands
-from imgd.client.command_line import parse
-from imgd.client.context import CliContext
+from imgd.client.commands import CliContext
 from imgd.client.demo import demo
 from imgd.client.discovery import Server, find_server
 from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import FOLDER, load_targets, resumed
 from imgd.client.manifest_lines import read_manifest
-from imgd.client.options import CliOptions
+from imgd.client.options import CliOptions, parse
 from imgd.client.tunnel import tunnel
 from imgd.errors import ImgdError
 

@@ -1,19 +1,58 @@
-"""The commands but for load and demo. Each returns an exit status."""
+"""What a command works with, and the small commands. Each returns an exit status."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TextIO
 
-from imgd.client.api import LINK_SECONDS
-from imgd.client.context import CliContext
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from imgd.client.api import LINK_SECONDS, REQUEST_SECONDS, Client, client_of
 from imgd.client.discovery import Server
 from imgd.client.options import CliOptions
+from imgd.client.retry import Retrier
 from imgd.core import messages
 from imgd.core.messages import CollectionInfo, StatusInfo
 from imgd.logs import escape, escape_json
 
 _HEAD: Final = ("NAME", "IMAGES", "UNLOADS AT", "DIRECTORY")
+
+
+@dataclass(slots=True)
+class CliContext:
+    """``reactor`` is for sockets and processes; ``stopped`` is why the command was stopped."""
+
+    reactor: Any
+    environ: Mapping[str, str]
+    out: TextIO
+    err: TextIO
+    clock: IReactorTime
+    stopped: str | None = None
+
+    def log(self, text: str) -> None:
+        """Write a remark to the user, on a line of its own."""
+        print(escape(text), file=self.err, flush=True)
+
+    def print(self, text: str) -> None:
+        """Write a result, on a line of its own."""
+        self.print_raw(escape(text))
+
+    def print_raw(self, text: str) -> None:
+        """Write a result for programs as it is: a server's words in it must have been escaped."""
+        print(text, file=self.out, flush=True)
+
+    def client(
+        self, server: Server, retrier: Retrier | None = None, deadline: float = REQUEST_SECONDS
+    ) -> Client:
+        return client_of(server, self.reactor, retrier or Retrier(self.clock), deadline)
+
+    def stop(self, working: Deferred[int], reason: str) -> None:
+        """Cancel a command, which may still put things in order before its Deferred fires."""
+        if not working.called and self.stopped is None:
+            self.stopped = reason
+            working.cancel()
 
 
 async def status(context: CliContext, server: Server, options: CliOptions) -> int:

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 import imgd
 from imgd.client import samples
-from imgd.client.context import CliContext
+from imgd.client.commands import CliContext
 from imgd.client.discovery import find_server
 from imgd.client.errors import ClientError
 from imgd.host import instance_lock

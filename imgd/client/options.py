@@ -1,14 +1,17 @@
-"""The options of ``imgd``: each with its default, its help, and how its text is read."""
+"""The commands and options of ``imgd``: their help, defaults, and how text is read."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from textwrap import dedent, indent
 from typing import Any, Final
 
+from imgd import __version__
+from imgd.client.load_targets import is_file
 from imgd.core import links
-from imgd.core.messages import MAX_MINUTES
+from imgd.core.messages import COLLECTION_NAME, MAX_MINUTES
 from imgd.errors import BadRequest
 
 AGENT: Final = "http://127.0.0.1:4040"  # ngrok's, if it runs here
@@ -47,8 +50,13 @@ def seconds(text: str) -> float:
     return number
 
 
-_PARSERS: Final[dict[str, Callable[[str], Any]]] = {  # by metavar; other values are text
-    **{"N": positive, "MIN": minutes, "MINUTES": minutes, "TIME": link_seconds, "SEC": seconds},
+# How a value is read, by its metavar; others are text.
+_PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "N": positive,
+    "MIN": minutes,
+    "MINUTES": minutes,
+    "TIME": link_seconds,
+    "SEC": seconds,
 }
 
 
@@ -59,8 +67,8 @@ def _value(metavar: str, about: str, default: Any = None, **more: Any) -> Any:
     return field(default=default, metadata=metadata)
 
 
-def _switch(about: str) -> Any:
-    return field(default=False, metadata={"action": "store_true", "help": about})
+def _switch(about: str, *short: str) -> Any:
+    return field(default=False, metadata={"short": short, "action": "store_true", "help": about})
 
 
 @dataclass
@@ -71,21 +79,15 @@ class CliOptions:
     # which server, and whom to trust
     server: str | None = _value("URL", "default: IMGD_SERVER, else the imgd that runs here")
     token: str | None = _value(
-        "TOKEN",
-        "for control from elsewhere, and for private reading "
-        "(default: IMGD_TOKEN, else the state folder's)",
+        "TOKEN", "for control, and private reading (default: IMGD_TOKEN, else the state folder's)"
     )
     ca: str | None = _value("FILE", "trust this CA (default: the local imgd's, else the system's)")
-    state_dir: str | None = _value(
-        "DIR", "the local imgd's certificates and token (default: IMGD_STATE_DIR, also of .env)"
-    )
+    state_dir: str | None = _value("DIR", "the local imgd's (default: IMGD_STATE_DIR, or .env's)")
     # load
     directories: Sequence[str] = _value("DIR", "a directory to load", (), nargs="*")
     name: str | None = _value("NAME", "of the collection, and of the manifest (NAME.json)")
     recursive: bool = _switch("folders below it, too")
-    timeout: int | None = _value(
-        "MIN", "minutes until it unloads itself, 0 for never (default: the server's)"
-    )
+    timeout: int | None = _value("MIN", "until it unloads itself; 0: never (default: the server's)")
     force_reload: bool = _switch("load again, and not only check, what is loaded already")
     unload_first: bool = _switch("unload what has the name before loading")
     unload: bool = _switch("unload it again when the manifest is written")
@@ -111,15 +113,11 @@ class CliOptions:
         "how long links are good: seconds, or such as 30m, 1h, 7d (default: 1h; with load until "
         "the collection unloads itself, 24h if it never does)",
     )
-    output: str | None = _value(
-        "PATH", "a .json file, or a folder for manifests (default: output/json/); - is stdout"
-    )
-    quiet: bool = _switch("no progress, only errors")
-    verbose: bool = _switch("each failure and each retry as it happens")
+    output: str | None = _value("PATH", "a .json file, or a folder (output/json/); - is stdout")
+    quiet: bool = _switch("no progress, only errors", "-q")
+    verbose: bool = _switch("each failure and each retry as it happens", "-v")
     # link
-    url_or_path: str | None = _value(
-        "URL-or-PATH", "a URL of the server, or the path in it: /images/ct.nii.gz", nargs="?"
-    )
+    url_or_path: str | None = _value("URL-or-PATH", "such as /images/ct.nii.gz", nargs="?")
     prefix: bool = _switch("for everything below a folder, and its list")
     revoke_all: bool = _switch("make every link worthless that was made so far")
     # the others
@@ -130,3 +128,160 @@ class CliOptions:
     wait: float = _value("SEC", "seconds to wait for the tunnel (60)", 60.0)
     clear: bool = _switch("hand out local URLs again")
     no_browser: bool = _switch("only print what to open")
+
+
+_ABOUT: Final = """\
+    examples:
+      imgd demo                  see it work, with sample images
+      imgd load /data/frames     load a directory, check every URL, write a manifest
+      imgd link /images/a.nii    a link to one of them that needs no token
+      imgd load --help           all options of a load
+
+    The server is the imgd that runs on this machine, unless --server or IMGD_SERVER
+    names another. Results go to stdout, progress and errors to stderr.
+    Exit status: 0 all well, 1 something failed (which is listed), 2 wrong usage.
+    """
+
+
+_SERVER: Final = {"which server, and whom to trust": ("server", "token", "ca", "state_dir")}
+
+_LOADED: Final = ("name", "recursive", "timeout", "force_reload", "unload_first", "unload")
+_CHECKED: Final = (
+    *("verify", "public_url", "workers", "batch_size", "request_timeout", "deadline", "resume"),
+)
+
+
+# Of each command: what its help says (the first sentence in the list of commands), examples, and
+# the names of its fields in CliOptions, by the title of their group.
+_COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, Sequence[str]]]]] = {
+    "load": (
+        "Load directories, check every URL, write manifests. The manifest's path is printed.",
+        """
+        imgd load frames                      one directory: it is served below /images/
+        imgd load day1 day2 day3              several: collections day1, day2 and day3
+        imgd load scans --recursive --name ct --timeout 120
+        imgd load frames --output - | jq -r .image_urls[]
+        imgd load ct --signed --expires 2h    URLs that read without a token
+        imgd load --resume output/json/frames_20250131_120000.json
+        """,
+        {
+            "": ("directories",),
+            "what is loaded": _LOADED,
+            "how it is checked": _CHECKED,
+            "what comes out": ("signed", "expires", "output", "quiet", "verbose"),
+            **_SERVER,
+        },
+    ),
+    "link": (
+        "Make a signed link. Who has it can read without a token, until it expires.",
+        """
+        imgd link /images/ct.nii.gz          for an hour
+        imgd link https://localhost:8888/images/ct.nii.gz --expires 7d
+        imgd link /images/ --prefix          for all below it: put a name behind the link
+        imgd link --revoke-all               no link made before is good any more
+        """,
+        {"": ("url_or_path", "expires", "prefix", "revoke_all"), **_SERVER},
+    ),
+    "status": (
+        "Show what is loaded, and until when.",
+        "imgd status\nimgd status --json | jq .image_count",
+        {"": ("json",), **_SERVER},
+    ),
+    "unload": (
+        "Unload a collection. Downloads that are under way finish.",
+        "imgd unload          the current one, which is served below /images/\nimgd unload ct",
+        {"": ("collection",), **_SERVER},
+    ),
+    "timeout": (
+        "Set the minutes until collections unload themselves. Every running timer starts anew.",
+        "imgd timeout 120\nimgd timeout 0       nothing unloads itself",
+        {"": ("minutes",), **_SERVER},
+    ),
+    "tunnel": (
+        "Hand out the URLs of an ngrok tunnel. It is looked up with the agent that runs here.",
+        """
+        ngrok http https://localhost:8888     in another terminal
+        imgd tunnel                           prints NGROK_URL=https://...
+        eval "$(imgd tunnel)"                 sets NGROK_URL in this shell
+        imgd tunnel --clear                   hand out local URLs again
+        """,
+        {"": ("agent", "wait", "clear"), **_SERVER},
+    ),
+    "demo": (
+        "See it work: sample frames and a volume in a daemon of their own. Ctrl-C removes all.",
+        "imgd demo\nimgd demo --no-browser",
+        {"": ("no_browser",)},
+    ),
+}
+
+
+def parse(arguments: Sequence[str]) -> CliOptions:
+    """The options; exits with status 2 if they make no sense, and 0 after ``--help``."""
+    parser = build()
+    options = parser.parse_args(arguments, CliOptions())
+    if problem := _problem(options):
+        parser.error(problem)
+    return options
+
+
+def build() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="imgd",
+        description="Load directories of images into a running imgd, and see what it serves.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=dedent(_ABOUT),
+    )
+    parser.add_argument("--version", action="version", version=f"imgd {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (about, examples, groups) in _COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name,
+            help=about[0].lower() + about[1:].partition(".")[0],
+            description=about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog="examples:\n" + indent(dedent(examples).strip(), "  "),
+        )
+        for title, members in groups.items():
+            group = subparser.add_argument_group(title) if title else subparser
+            for option in fields(CliOptions):
+                if option.name in members:
+                    names, arguments = _argument(option)
+                    group.add_argument(*names, default=option.default, **arguments)
+    return parser
+
+
+def _argument(option: Field[Any]) -> tuple[Sequence[str], Mapping[str, Any]]:
+    """The names of an option, or of an argument without ``--``, and the rest of its metadata."""
+    arguments = dict(option.metadata)
+    if "nargs" in arguments:
+        return [option.name], arguments
+    return ["--" + option.name.replace("_", "-"), *arguments.pop("short", ())], arguments
+
+
+def _problem(options: CliOptions) -> str | None:
+    """What makes no sense in the options, if anything."""
+    if options.command == "link":
+        if options.revoke_all and (options.url_or_path or options.expires or options.prefix):
+            return "--revoke-all is about every link: give it alone"
+        if not options.revoke_all and not options.url_or_path:
+            return "name a URL or a path: imgd link /images/ct.nii.gz"
+    return _problem_of_load(options) if options.command == "load" else None
+
+
+def _problem_of_load(options: CliOptions) -> str | None:
+    has_many = len(options.directories) > 1
+    if options.quiet and options.verbose:
+        return "--verbose is not allowed with --quiet"
+    if options.resume is not None and (options.directories or options.name):
+        return "--resume goes on with the manifest's directory: give no DIR and no --name"
+    if options.resume is None and not options.directories:
+        return "name a directory: imgd load DIR"
+    if options.expires is not None and not options.signed:
+        return "--expires is about signed URLs: it goes with --signed"
+    if options.name is not None and has_many:
+        return "--name goes with one directory: several are named after themselves"
+    if options.name is not None and not COLLECTION_NAME.fullmatch(options.name):
+        return "--name takes 1 to 64 of A-Z a-z 0-9 . _ - and does not begin with a dot"
+    if has_many and options.output and is_file(options.output):
+        return "--output names a file, but there are several directories"
+    return None

@@ -13,7 +13,7 @@ import msgspec
 from treq.client import HTTPClient
 from twisted.internet.task import deferLater
 
-from imgd.client.context import CliContext
+from imgd.client.commands import CliContext
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, TimedOut, Unreachable
 from imgd.client.options import CliOptions

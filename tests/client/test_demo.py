@@ -9,7 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import TestCase
 
 from imgd.client.cli import guarded, perform
-from imgd.client.command_line import parse
+from imgd.client.options import parse
 from imgd.host import instance_lock
 from tests.client.command_process import CommandProcess
 from tests.client.fake_imgd import TestContext

@@ -18,7 +18,7 @@ from twisted.trial.unittest import TestCase
 
 from imgd.client import connect
 from imgd.client.cli import guarded, perform
-from imgd.client.command_line import parse
+from imgd.client.options import parse
 from tests.client.certificates import Authority
 from tests.client.fake_imgd import TestContext
 from tests.daemons import CHECKOUT, PATIENCE, curl, environment, shared_daemon

@@ -7,7 +7,7 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.client.command_line import parse
+from imgd.client.options import parse
 
 
 class Typing(SynchronousTestCase):
