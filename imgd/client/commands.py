@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
@@ -93,10 +93,13 @@ def _table(url: str, status: StatusInfo) -> Iterable[str]:
         yield "Nothing is loaded. To load a directory: imgd load DIR"
         return
     yield ""
-    yield from _aligned([_HEAD, *map(_row, status.collections)])
+    rows = [_HEAD, *map(_row, status.collections)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, images, expiry, directory in rows:
+        yield f"{name:{widths[0]}}  {images:>{widths[1]}}  {expiry:{widths[2]}}  {directory}"
 
 
-def _row(collection: CollectionInfo) -> Sequence[str]:
+def _row(collection: CollectionInfo) -> tuple[str, str, str, str]:
     directory = collection.directory + (" (and below)" if collection.recursive else "")
     if not collection.available:
         directory += " (missing)"
@@ -110,11 +113,3 @@ def _row(collection: CollectionInfo) -> Sequence[str]:
 
 def _readable(utc: str) -> str:
     return utc.replace("T", " ").replace("Z", " UTC")
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name, images, *rest in rows:
-        cells = [name.ljust(widths[0]), images.rjust(widths[1])]
-        cells += [cell.ljust(width) for cell, width in zip(rest, widths[2:], strict=True)]
-        yield "  ".join(cells).rstrip()

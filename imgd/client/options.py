@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from textwrap import dedent, indent
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from imgd import __version__
 from imgd.client.load_targets import is_file
@@ -151,10 +151,18 @@ _CHECKED: Final = (
 )
 
 
-# Of each command: what its help says (the first sentence in the list of commands), examples, and
-# the names of its fields in CliOptions, by the title of their group.
-_COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, Sequence[str]]]]] = {
-    "load": (
+class Command(NamedTuple):
+    """``about`` begins with the sentence of the list of commands. ``groups`` are names of fields of
+    CliOptions by the title that they have in the help.
+    """
+
+    about: str
+    examples: str
+    groups: Mapping[str, Sequence[str]]
+
+
+_COMMANDS: Final = {
+    "load": Command(
         "Load directories, check every URL, write manifests. The manifest's path is printed.",
         """
         imgd load frames                      one directory: it is served below /images/
@@ -172,7 +180,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, Sequence[str]]]]] = {
             **_SERVER,
         },
     ),
-    "link": (
+    "link": Command(
         "Make a signed link. Who has it can read without a token, until it expires.",
         """
         imgd link /images/ct.nii.gz          for an hour
@@ -182,22 +190,22 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, Sequence[str]]]]] = {
         """,
         {"": ("url_or_path", "expires", "prefix", "revoke_all"), **_SERVER},
     ),
-    "status": (
+    "status": Command(
         "Show what is loaded, and until when.",
         "imgd status\nimgd status --json | jq .image_count",
         {"": ("json",), **_SERVER},
     ),
-    "unload": (
+    "unload": Command(
         "Unload a collection. Downloads that are under way finish.",
         "imgd unload          the current one, which is served below /images/\nimgd unload ct",
         {"": ("collection",), **_SERVER},
     ),
-    "timeout": (
+    "timeout": Command(
         "Set the minutes until collections unload themselves. Every running timer starts anew.",
         "imgd timeout 120\nimgd timeout 0       nothing unloads itself",
         {"": ("minutes",), **_SERVER},
     ),
-    "tunnel": (
+    "tunnel": Command(
         "Hand out the URLs of an ngrok tunnel. It is looked up with the agent that runs here.",
         """
         ngrok http https://localhost:8888     in another terminal
@@ -207,7 +215,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, Sequence[str]]]]] = {
         """,
         {"": ("agent", "wait", "clear"), **_SERVER},
     ),
-    "demo": (
+    "demo": Command(
         "See it work: sample frames and a volume in a daemon of their own. Ctrl-C removes all.",
         "imgd demo\nimgd demo --no-browser",
         {"": ("no_browser",)},

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from io import BytesIO
-from types import MappingProxyType
 from typing import Any, Final, cast
 
 from twisted.internet.defer import Deferred
@@ -69,10 +68,10 @@ class HttpSession:
     """
 
     def __init__(
-        self, endpoint_for: EndpointFor, tokens: Mapping[Origin, str] = MappingProxyType({})
+        self, endpoint_for: EndpointFor, tokens: Mapping[Origin, str] | None = None
     ) -> None:
         self._endpoint_for = endpoint_for
-        self._tokens = tokens
+        self._tokens = tokens or {}
         self._connections: dict[Origin, list[HttpConnection]] = {}
 
     def request(
