@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
@@ -45,7 +45,7 @@ class BatchQueue:
     batch_size: int
     signed: SignedUrls | None = None
     _images: list[Image] = field(default_factory=list)
-    _coming: Deferred[None] | None = None  # any number of workers wait for it
+    _coming: Deferred[Any] | None = None  # fires with None, for any number of workers
     _arrived: ImagePage | Failure | None = None
     _pages_left: int = 0
 
@@ -85,7 +85,8 @@ class BatchQueue:
         if page.next is not None:
             if self._pages_left <= 0:
                 raise InvalidResponse("The list of images does not end.")
-            self._coming = self.client.next_page(page.next).addBoth(self._on_page)
+            self._coming = self.client.next_page(page.next)
+            self._coming.addBoth(self._on_page)  # at once, if it has failed already
 
     def _on_page(self, page: ImagePage | Failure) -> None:
         self._coming, self._arrived = None, page
