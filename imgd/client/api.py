@@ -105,10 +105,7 @@ class Client:
     def link(
         self, url_or_path: str, *, expires: int = LINK_SECONDS, prefix: bool = False
     ) -> Deferred[messages.LinkResult]:
-        """A signed link to a URL or path of the server, for so many seconds.
-
-        With ``prefix`` to everything below it, too.
-        """
+        """A signed link to a URL or path, for so many seconds; a ``prefix`` to all below it."""
         field = "url" if url_or_path.lower().startswith(_ABSOLUTE) else "path"
         ascii_text = quote(url_or_path.encode("utf-8", "surrogateescape"), safe=bytes(range(128)))
         request = messages.LinkRequest(**{field: ascii_text}, expires=expires, prefix=prefix)

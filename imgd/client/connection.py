@@ -134,11 +134,10 @@ class HttpConnection(Protocol):
         targets: Iterator[tuple[bytes, int]],
         on_good: Callable[[], object],
     ) -> Deferred[HttpResponse | None]:
-        """HEAD for each target in turn, as long as answers are plainly of whole files.
+        """HEAD for each target and announced size in turn, at a third of the cost of requests.
 
-        With each target comes the size that was announced for it, and ``on_good`` is called for
-        each that has it. Fires with the first answer that is not so, or with None after the last:
-        only what is plain is decided here, at a third of the cost of :meth:`request`.
+        ``on_good`` is called for each answer that is plainly of a whole file of that size. Fires
+        with the first answer that is not, or with None after the last.
         """
         self._targets, self._on_good = targets, on_good
         waiting = self._wait(authority)

@@ -54,9 +54,7 @@ def is_file(output: str) -> bool:
 def load_targets(
     directories: Sequence[str], server: Server, name: str | None, output: str
 ) -> list[LoadTarget]:
-    """A target for each directory; several, for which there is no ``name``, are named after their
-    directories, each name once.
-    """
+    """A target for each directory; several have no ``name``, but are each named after themselves."""
     if len(directories) == 1:
         collection = None if name == CURRENT else name
         directory = _for_server(directories[0], server)
@@ -77,9 +75,8 @@ def resumed(manifest: UnfinishedManifest, done: Container[str], output: str) -> 
 
 
 def _for_server(directory: str, server: Server) -> str:
-    """A directory as the server is told it: an absolute path if it is on this machine.
-
-    What is not here may be there, as in a container.
+    """The path to send: absolute if the directory is on this machine. What is not here may be
+    there, as in a container.
     """
     try:
         directory.encode("utf-8")

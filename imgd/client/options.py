@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from textwrap import dedent, indent
 from typing import Any, Final, NamedTuple
 
@@ -67,8 +67,8 @@ def _value(metavar: str, about: str, default: Any = None, **more: Any) -> Any:
     return field(default=default, metadata=metadata)
 
 
-def _switch(about: str, *short: str) -> Any:
-    return field(default=False, metadata={"short": short, "action": "store_true", "help": about})
+def _switch(about: str) -> Any:
+    return field(default=False, metadata={"action": "store_true", "help": about})
 
 
 @dataclass
@@ -114,8 +114,8 @@ class CliOptions:
         "the collection unloads itself, 24h if it never does)",
     )
     output: str | None = _value("PATH", "a .json file, or a folder (output/json/); - is stdout")
-    quiet: bool = _switch("no progress, only errors", "-q")
-    verbose: bool = _switch("each failure and each retry as it happens", "-v")
+    quiet: bool = _switch("no progress, only errors")
+    verbose: bool = _switch("each failure and each retry as it happens")
     # link
     url_or_path: str | None = _value("URL-or-PATH", "such as /images/ct.nii.gz", nargs="?")
     prefix: bool = _switch("for everything below a folder, and its list")
@@ -143,6 +143,7 @@ _ABOUT: Final = """\
     """
 
 
+_SHORT: Final = {"quiet": "-q", "verbose": "-v"}
 _SERVER: Final = {"which server, and whom to trust": ("server", "token", "ca", "state_dir")}
 
 _LOADED: Final = ("name", "recursive", "timeout", "force_reload", "unload_first", "unload")
@@ -253,17 +254,14 @@ def build() -> argparse.ArgumentParser:
             group = subparser.add_argument_group(title) if title else subparser
             for option in fields(CliOptions):
                 if option.name in members:
-                    names, arguments = _argument(option)
-                    group.add_argument(*names, default=option.default, **arguments)
+                    names = _flags(option.name) if "nargs" not in option.metadata else [option.name]
+                    group.add_argument(*names, default=option.default, **option.metadata)
     return parser
 
 
-def _argument(option: Field[Any]) -> tuple[Sequence[str], Mapping[str, Any]]:
-    """The names of an option, or of an argument without ``--``, and the rest of its metadata."""
-    arguments = dict(option.metadata)
-    if "nargs" in arguments:
-        return [option.name], arguments
-    return ["--" + option.name.replace("_", "-"), *arguments.pop("short", ())], arguments
+def _flags(name: str) -> list[str]:
+    flag = "--" + name.replace("_", "-")
+    return [flag, _SHORT[name]] if name in _SHORT else [flag]
 
 
 def _problem(options: CliOptions) -> str | None:

@@ -81,24 +81,24 @@ class HttpSession:
         headers: Headers | None = None,
         bodyProducer: IBodyProducer | None = None,
     ) -> Deferred[IResponse]:
-        fields = b"".join(
-            b"%b: %b\r\n" % (name, value)
-            for name, values in (headers or Headers()).getAllRawHeaders()
-            for value in values
-            if name.lower() not in _OWN_FIELDS
-        )
-        sending = self._send_for_treq(method, uri.decode("ascii"), fields, bodyProducer)
+        sending = self._send_for_treq(method, uri, headers or Headers(), bodyProducer)
         return cast("Deferred[IResponse]", Deferred.fromCoroutine(sending))
 
     async def _send_for_treq(
-        self, method: bytes, url: str, fields: bytes, producer: IBodyProducer | None
+        self, method: bytes, uri: bytes, headers: Headers, producer: IBodyProducer | None
     ) -> HttpResponse:
         body = BytesIO()
         if producer is not None:
             await producer.startProducing(cast(Any, body))
+        fields = b"".join(
+            b"%b: %b\r\n" % (name, value)
+            for name, values in headers.getAllRawHeaders()
+            for value in values
+            if name.lower() not in _OWN_FIELDS
+        )
         if method not in (b"GET", b"HEAD"):
             fields += b"Content-Length: %d\r\n" % len(body.getvalue())
-        response = await self.send(method, url, fields, body.getvalue())
+        response = await self.send(method, uri.decode("ascii"), fields, body.getvalue())
         response.refuse_compression()  # before treq would inflate it
         return response
 
@@ -110,10 +110,8 @@ class HttpSession:
         body: bytes = b"",
         response: HttpResponse | None = None,
     ) -> HttpResponse:
-        """The answer; redirects of GET and HEAD are followed, but never to another origin, which
-        would get the token, and whose answer would be believed.
-
-        ``response`` is an answer that has come already.
+        """The answer; ``response`` is one that has come already. Redirects of GET and HEAD are
+        followed, but never to another origin, which would get the token, and would be believed.
         """
         for _ in range(MAX_REDIRECTS + 1):
             response = response or await self._exchange(method, url, fields, body)
@@ -129,9 +127,8 @@ class HttpSession:
     async def check_sizes(
         self, images: Sequence[Image], on_good: Callable[[], object]
     ) -> HttpResponse | None:
-        """See :meth:`HttpConnection.check_sizes`: for as many images as are of the first's origin.
-
-        None also means that there is no connection to it yet.
+        """See :meth:`HttpConnection.check_sizes`: for as many images as are of the first's origin,
+        to which a connection is needed; without one, None.
         """
         root, _ = split_url(images[0].url)
         origin, authority = _parse_root(root)

@@ -52,7 +52,6 @@ class ApiTransport:
 
     async def stream(self, path: str, on_line: Callable[[bytes], None], deadline: float) -> None:
         """Hand the lines of an answer to ``on_line``; the deadline counts from the last that came.
-
         It is not tried again, for lines would come twice.
         """
         rest = bytearray()

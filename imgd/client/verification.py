@@ -35,10 +35,7 @@ Report = Callable[[Image, ClientError | None], None]
 
 @dataclass(slots=True)
 class BatchQueue:
-    """Hands out the images of a collection in batches to any number of workers.
-
-    One page is read ahead. URLs are those that ``signed`` makes of them, if it is given.
-    """
+    """Hands out a collection's images in batches to any number of workers; reads one page ahead."""
 
     client: Client
     name: str
