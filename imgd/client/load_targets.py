@@ -54,7 +54,7 @@ def is_file(output: str) -> bool:
 def load_targets(
     directories: Sequence[str], server: Server, name: str | None, output: str
 ) -> list[LoadTarget]:
-    """A target for each directory; several have no ``name``, but are each named after themselves."""
+    """A target for each directory; several have no ``name``, but are named after themselves."""
     if len(directories) == 1:
         collection = None if name == CURRENT else name
         directory = _for_server(directories[0], server)
