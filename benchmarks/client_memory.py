@@ -14,7 +14,7 @@ import msgspec
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from imgd.client.context import CliContext
+from imgd.client.commands import CliContext
 from imgd.client.discovery import Server
 from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import LoadTarget, resumed

@@ -14,8 +14,6 @@ from tests.daemons import CHECKOUT
 
 # Modules without tests of their own, and the file that tests each: names without test_ and .py.
 TESTED_IN = {
-    "client/context": "client/commands",
-    "client/options": "client/command_line",
     "service": "daemon",
     "settings/spec": "settings/table",
     "web/memory_admission": "web/file_cache",

@@ -26,8 +26,7 @@ import imgd
 from tests.test_layers import read
 
 ALLOWED = {"imgd.net.tcp", "imgd.net.bulk_tls"}
-# Of namedtuples, documented; and a class of argparse, in annotations, which has no other name.
-PUBLIC = {"_replace", "_asdict", "_fields", "_ArgumentGroup"}
+PUBLIC = {"_replace", "_asdict", "_fields"}  # of namedtuples, documented
 
 
 class TwistedTests(SynchronousTestCase):

@@ -22,6 +22,7 @@ from imgd.core.routes import RouteKind
 REQUEST_SECONDS: Final = 30.0
 LINK_SECONDS: Final = 3600  # that a link is good if nobody says how long
 LOAD_SECONDS: Final = 600.0  # a load counts every file, and answers when it is on the disk
+_ABSOLUTE: Final = ("https://", "http://")
 T = TypeVar("T")
 
 
@@ -55,23 +56,19 @@ class Client:
         return succeed(None)
 
     def status(self) -> Deferred[messages.StatusInfo]:
-        """``GET /``: what is loaded, and until when."""
         return self._get(RouteKind.STATUS.value, messages.StatusInfo)
 
     def health(self) -> Deferred[messages.Health]:
-        """``GET /health``."""
         return self._get(RouteKind.HEALTH.value, messages.Health)
 
     def timeout(self) -> Deferred[messages.TimeoutInfo]:
-        """``GET /timeout``: minutes that a load without its own timeout gets."""
+        """Minutes that a load without its own timeout gets."""
         return self._get(RouteKind.TIMEOUT.value, messages.TimeoutInfo)
 
     def collections(self) -> Deferred[messages.CollectionList]:
-        """``GET /collections``."""
         return self._get(RouteKind.COLLECTIONS.value, messages.CollectionList)
 
     def collection(self, name: str = CURRENT) -> Deferred[messages.CollectionInfo]:
-        """``GET /collections/NAME``."""
         return self._get(routes.collection_path(name), messages.CollectionInfo)
 
     def load(
@@ -82,7 +79,7 @@ class Client:
         recursive: bool = False,
         timeout_minutes: int | None = None,
     ) -> Deferred[messages.LoadResult]:
-        """``POST /load-directory``. The directory is the server's; 0 minutes is never."""
+        """Load a directory of the server's; 0 minutes is never."""
         request = messages.LoadRequest(
             directory=directory, name=name, recursive=recursive, timeout_minutes=timeout_minutes
         )
@@ -90,98 +87,89 @@ class Client:
         return self._post(RouteKind.LOAD.value, messages.LoadResult, request, deadline)
 
     def unload(self, name: str | None = None) -> Deferred[messages.UnloadResult]:
-        """``POST /unload``: the named collection, or the current one."""
-        return self._post(
-            RouteKind.UNLOAD.value, messages.UnloadResult, messages.UnloadRequest(name=name)
-        )
+        """Unload the named collection, or the current one."""
+        request = messages.UnloadRequest(name=name)
+        return self._post(RouteKind.UNLOAD.value, messages.UnloadResult, request)
 
     def set_timeout(self, minutes: int) -> Deferred[messages.TimeoutResult]:
-        """``POST /timeout/MINUTES``: restart every running timer, and set the default."""
-        return self._post(
-            routes.timeout_path(messages.valid_minutes(minutes)), messages.TimeoutResult
-        )
+        """Restart every running timer, and set the default."""
+        path = routes.timeout_path(messages.valid_minutes(minutes))
+        return self._post(path, messages.TimeoutResult)
 
     def set_public_url(self, url: str | None) -> Deferred[messages.PublicUrlResult]:
-        """``POST /public-url``: the base of the URLs that the server hands out from now on."""
-        return self._post(
-            RouteKind.PUBLIC_URL.value, messages.PublicUrlResult, messages.PublicUrlRequest(url=url)
-        )
+        """Set the base of the URLs that the server hands out from now on."""
+        request = messages.PublicUrlRequest(url=url)
+        return self._post(RouteKind.PUBLIC_URL.value, messages.PublicUrlResult, request)
 
     def link(
         self, url_or_path: str, *, expires: int = LINK_SECONDS, prefix: bool = False
     ) -> Deferred[messages.LinkResult]:
-        """``POST /links``: a signed link to a URL or path of the server, for so many seconds.
-
-        With ``prefix`` to everything below it, too.
-        """
-        field = "url" if url_or_path.lower().startswith(("https://", "http://")) else "path"
+        """A signed link to a URL or path, for so many seconds; a ``prefix`` to all below it."""
+        field = "url" if url_or_path.lower().startswith(_ABSOLUTE) else "path"
         ascii_text = quote(url_or_path.encode("utf-8", "surrogateescape"), safe=bytes(range(128)))
         request = messages.LinkRequest(**{field: ascii_text}, expires=expires, prefix=prefix)
         return self._post(RouteKind.LINKS.value, messages.LinkResult, request)
 
     def revoke_links(self) -> Deferred[messages.RevokeResult]:
-        """``POST /links/revoke``: no link made so far is good any more."""
+        """Make every link worthless that was made so far."""
         return self._post(RouteKind.REVOKE_LINKS.value, messages.RevokeResult)
 
     def images_page(self, name: str = CURRENT, *, limit: int = 1000) -> Deferred[ImagePage]:
-        """The first page of ``GET /collections/NAME/images``; URLs are absolute."""
+        """The first page of a collection's images; URLs are absolute."""
         return self.next_page(routes.images_page_path(name, limit))
 
     def next_page(self, path: str) -> Deferred[ImagePage]:
         """The page that another one's ``next`` names."""
 
         def absolute(page: ImagePage) -> ImagePage:
-            for image in page.images:
-                self._make_absolute(image)
+            page.images = [self._absolute(image) for image in page.images]
             return page
 
         return self._get(path, ImagePage).addCallback(absolute)
 
     async def images(self, name: str = CURRENT, *, limit: int = 1000) -> AsyncIterator[Image]:
         """Every image of a collection, page by page: ``async for image in client.images():``."""
-        page = await self.images_page(name, limit=limit)
-        while True:
+        path: str | None = routes.images_page_path(name, limit)
+        while path is not None:
+            page = await self.next_page(path)
             for image in page.images:
                 yield image
-            if page.next is None:
-                return
-            page = await self.next_page(page.next)
+            path = page.next
 
     def stream(self, name: str, each: Callable[[Image], None]) -> Deferred[int]:
-        """``?format=ndjson``: call ``each`` with every image as it comes; fires with their number.
+        """Call ``each`` with every image as it comes; fires with their number.
 
-        The deadline counts from the last line that came. A stream is not tried again.
+        The deadline counts from the last that came. A stream is not tried again.
         """
-        return Deferred.fromCoroutine(
-            self._stream(f"{routes.images_path(name)}?format=ndjson", each)
-        )
 
-    async def _stream(self, path: str, each: Callable[[Image], None]) -> int:
-        count = 0
+        async def read() -> int:
+            count = 0
 
-        def on_line(line: bytes) -> None:
-            nonlocal count
-            count += 1
-            image = decode(line, Image)
-            self._make_absolute(image)
-            each(image)
+            def on_line(line: bytes) -> None:
+                nonlocal count
+                count += 1
+                each(self._absolute(decode(line, Image)))
 
-        await self._transport.stream(path, on_line, self._deadline)
-        return count
+            path = f"{routes.images_path(name)}?format=ndjson"
+            await self._transport.stream(path, on_line, self._deadline)
+            return count
+
+        return Deferred.fromCoroutine(read())
 
     def _get(self, path: str, kind: type[T]) -> Deferred[T]:
-        asking = self._transport.request("GET", path, kind, None, self._deadline)
-        return Deferred.fromCoroutine(asking)
+        exchange = self._transport.request("GET", path, kind, None, self._deadline)
+        return Deferred.fromCoroutine(exchange)
 
     def _post(
         self, path: str, kind: type[T], body: object = None, deadline: float | None = None
     ) -> Deferred[T]:
-        asking = self._transport.request("POST", path, kind, body, deadline or self._deadline)
-        return Deferred.fromCoroutine(asking)
+        exchange = self._transport.request("POST", path, kind, body, deadline or self._deadline)
+        return Deferred.fromCoroutine(exchange)
 
-    def _make_absolute(self, image: Image) -> None:
-        if not image.url.startswith(("https://", "http://")):
+    def _absolute(self, image: Image) -> Image:
+        if not image.url.startswith(_ABSOLUTE):
             image.url = urljoin(self.base_url + "/", image.url)
+        return image
 
 
 def connect(

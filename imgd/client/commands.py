@@ -1,13 +1,17 @@
-"""The commands but for load and demo. Each returns an exit status."""
+"""What a command works with, and the small commands. Each returns an exit status."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TextIO
 
-from imgd.client.api import LINK_SECONDS
-from imgd.client.context import CliContext
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from imgd.client.api import LINK_SECONDS, REQUEST_SECONDS, Client, client_of
 from imgd.client.discovery import Server
+from imgd.client.errors import Retrier
 from imgd.client.options import CliOptions
 from imgd.core import messages
 from imgd.core.messages import CollectionInfo, StatusInfo
@@ -16,8 +20,42 @@ from imgd.logs import escape, escape_json
 _HEAD: Final = ("NAME", "IMAGES", "UNLOADS AT", "DIRECTORY")
 
 
+@dataclass(slots=True)
+class CliContext:
+    """``reactor`` is for sockets and processes; ``stopped`` is why the command was stopped."""
+
+    reactor: Any
+    environ: Mapping[str, str]
+    out: TextIO
+    err: TextIO
+    clock: IReactorTime
+    stopped: str | None = None
+
+    def log(self, text: str) -> None:
+        """Write a remark to the user, on a line of its own."""
+        print(escape(text), file=self.err, flush=True)
+
+    def print(self, text: str) -> None:
+        """Write a result, on a line of its own."""
+        self.print_raw(escape(text))
+
+    def print_raw(self, text: str) -> None:
+        """Write a result for programs as it is: a server's words in it must have been escaped."""
+        print(text, file=self.out, flush=True)
+
+    def client(
+        self, server: Server, retrier: Retrier | None = None, deadline: float = REQUEST_SECONDS
+    ) -> Client:
+        return client_of(server, self.reactor, retrier or Retrier(self.clock), deadline)
+
+    def stop(self, working: Deferred[int], reason: str) -> None:
+        """Cancel a command, which may still put things in order before its Deferred fires."""
+        if not working.called and self.stopped is None:
+            self.stopped = reason
+            working.cancel()
+
+
 async def status(context: CliContext, server: Server, options: CliOptions) -> int:
-    """Print what is loaded, as a table or as the daemon's own JSON, fit for a terminal."""
     loaded = await context.client(server).status()
     if options.json:
         context.print_raw(escape_json(messages.encode(loaded).decode("utf-8")))
@@ -28,7 +66,7 @@ async def status(context: CliContext, server: Server, options: CliOptions) -> in
 
 
 async def unload(context: CliContext, server: Server, options: CliOptions) -> int:
-    context.print((await context.client(server).unload(options.name)).message)
+    context.print((await context.client(server).unload(options.collection)).message)
     return 0
 
 
@@ -38,7 +76,6 @@ async def timeout(context: CliContext, server: Server, options: CliOptions) -> i
 
 
 async def link(context: CliContext, server: Server, options: CliOptions) -> int:
-    """Print a signed link to a URL or path of the server, or make every link worthless."""
     client = context.client(server)
     if options.url_or_path is None:
         context.print((await client.revoke_links()).message)
@@ -56,10 +93,13 @@ def _table(url: str, status: StatusInfo) -> Iterable[str]:
         yield "Nothing is loaded. To load a directory: imgd load DIR"
         return
     yield ""
-    yield from _aligned([_HEAD, *map(_row, status.collections)])
+    rows = [_HEAD, *map(_row, status.collections)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, images, expiry, directory in rows:
+        yield f"{name:{widths[0]}}  {images:>{widths[1]}}  {expiry:{widths[2]}}  {directory}"
 
 
-def _row(collection: CollectionInfo) -> Sequence[str]:
+def _row(collection: CollectionInfo) -> tuple[str, str, str, str]:
     directory = collection.directory + (" (and below)" if collection.recursive else "")
     if not collection.available:
         directory += " (missing)"
@@ -73,11 +113,3 @@ def _row(collection: CollectionInfo) -> Sequence[str]:
 
 def _readable(utc: str) -> str:
     return utc.replace("T", " ").replace("Z", " UTC")
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name, images, *rest in rows:
-        cells = [name.ljust(widths[0]), images.rjust(widths[1])]
-        cells += [cell.ljust(width) for cell, width in zip(rest, widths[2:], strict=True)]
-        yield "  ".join(cells).rstrip()

@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
-from zope.interface import implementer
+from twisted.web.iweb import UNKNOWN_LENGTH
 
 from imgd import __version__
 from imgd.client.errors import ConnectionReset, InvalidResponse, Unreachable
@@ -28,16 +27,12 @@ MAX_HEAD: Final = 64 * 1024  # bytes of a status line and its headers
 _FIELDS: Final = f"User-Agent: imgd/{__version__}\r\nAccept-Encoding: identity\r\n".encode("ascii")
 
 
-@implementer(IResponse)
 class HttpResponse:
-    """An answer whose head is there; ``length`` is its ``Content-Length``, or UNKNOWN_LENGTH.
+    """An answer whose head is there, with as much of IResponse as treq uses.
 
-    Its connection adds ``chunks`` of the body, and the ``end``; :meth:`flush` hands them on.
+    ``length`` is its ``Content-Length``, or UNKNOWN_LENGTH. Its connection adds ``chunks`` of the
+    body, and the ``end``; :meth:`flush` hands them on.
     """
-
-    version = (b"HTTP", 1, 1)
-    phrase = b""
-    request = previousResponse = None
 
     def __init__(self, connection: HttpConnection, code: int, headers: Headers) -> None:
         self.code = code
@@ -69,20 +64,18 @@ class HttpResponse:
         self.flush()
 
     def flush(self) -> None:
-        if self._protocol is not None:
-            chunks, self.chunks = self.chunks, []
-            for chunk in chunks:
-                self._protocol.dataReceived(chunk)
-            if self.end is not None:
-                self._protocol.connectionLost(self.end)
+        if self._protocol is None:
+            return
+        chunks, self.chunks = self.chunks, []
+        for chunk in chunks:
+            self._protocol.dataReceived(chunk)
+        if self.end is not None:
+            self._protocol.connectionLost(self.end)
 
     def discard(self) -> None:
         """Give up the body, and the connection with it if some of the body is still to come."""
         if self.end is None:
             self._connection.loseConnection()
-
-    def setPreviousResponse(self, response: IResponse) -> None:
-        self.previousResponse = response
 
 
 def is_plain(data: bytes, size: int) -> bool:
@@ -141,11 +134,10 @@ class HttpConnection(Protocol):
         targets: Iterator[tuple[bytes, int]],
         on_good: Callable[[], object],
     ) -> Deferred[HttpResponse | None]:
-        """HEAD for each target in turn, as long as answers are plainly of whole files.
+        """HEAD for each target and announced size in turn, at a third of the cost of requests.
 
-        With each target comes the size that was announced for it, and ``on_good`` is called for
-        each that has it. Fires with the first answer that is not so, or with None after the last:
-        only what is plain is decided here, at a third of the cost of :meth:`request`.
+        ``on_good`` is called for each answer that is plainly of a whole file of that size. Fires
+        with the first answer that is not, or with None after the last.
         """
         self._targets, self._on_good = targets, on_good
         waiting = self._wait(authority)
@@ -167,13 +159,9 @@ class HttpConnection(Protocol):
             raise ConnectionReset("The connection was closed.")
         fields = _FIELDS + self.fields + fields
         self._head_end = b" HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (authority, fields)
-        waiting: Deferred[HttpResponse | None] = Deferred(lambda _: self._give_up())
+        waiting: Deferred[HttpResponse | None] = Deferred(lambda _: self._fail(CancelledError()))
         self._waiting = waiting
         return waiting
-
-    def _give_up(self) -> None:
-        self._waiting = None
-        self.loseConnection()
 
     def _send(self, method: bytes, target: bytes, body: bytes = b"") -> None:
         self._is_head = method == b"HEAD"
@@ -188,9 +176,8 @@ class HttpConnection(Protocol):
         if following is not None:
             target, self._size = following
             self._send(b"HEAD", target)
-            return
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
+        elif self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
             waiting.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
@@ -280,15 +267,12 @@ class HttpConnection(Protocol):
                 self._fail(ConnectionReset("The connection was closed while it was idle."))
             elif self._waiting is not None:
                 self._fail(explain(reason))
-        elif _ends_by_closing(response) and reason.check(ConnectionDone):
+            return
+        fields = response.headers
+        has_end = fields.hasHeader(b"content-length") or fields.hasHeader(b"transfer-encoding")
+        if reason.check(ConnectionDone) and not has_end:  # its end is the connection's
             self._deliver(response, Failure(PotentialDataLoss()))
         else:
-            announced = response.header(b"content-length") or "?"
-            self._fail(
-                Unreachable(f"The connection closed after {self._body_size} of {announced} bytes.")
-            )
-
-
-def _ends_by_closing(response: HttpResponse) -> bool:
-    has = response.headers.hasHeader
-    return not has(b"content-length") and not has(b"transfer-encoding")
+            size = response.header(b"content-length") or "?"
+            detail = f"The connection closed after {self._body_size} of {size} bytes."
+            self._fail(Unreachable(detail))

@@ -19,7 +19,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import deferLater
 
 import imgd
-from imgd.client.context import CliContext
+from imgd.client.commands import CliContext
 from imgd.client.discovery import find_server
 from imgd.client.errors import ClientError
 from imgd.host import instance_lock

@@ -10,17 +10,16 @@ from typing import Final
 
 from twisted.internet.defer import CancelledError
 
-from imgd.client.context import CliContext
+from imgd.client.commands import CliContext
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, ErrorResponse, Retrier
-from imgd.client.image_checker import ImageChecker
 from imgd.client.load_targets import LoadTarget
 from imgd.client.manifest import Manifest
 from imgd.client.options import CliOptions
 from imgd.client.progress import LoadProgress, print_line
 from imgd.client.session import HttpSession, endpoints
-from imgd.client.signed_urls import SignedUrls, lifetime, redact, sign
-from imgd.client.verification import BatchQueue, Verification
+from imgd.client.signed_urls import lifetime, redact, sign
+from imgd.client.verification import BatchQueue, ImageChecker, Verification
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import CollectionInfo
 from imgd.host.atomic_files import write_chunks
@@ -44,27 +43,30 @@ class LoadCommand:
         status = 0
         for target in targets:
             try:
-                is_good = await self._load(target)
+                status |= not await self._load(target)
             except ClientError as error:
-                self._context.log(f"imgd: {target.directory}: {error.detail}")
-                is_good = False
+                status = self._fail(target, error.detail)
             except OSError as error:
-                self._context.log(f"imgd: {target.directory}: {error.strerror or error}")
-                is_good = False
+                status = self._fail(target, error.strerror or str(error))
             except CancelledError:
-                reason = f"{self._context.stopped}; nothing was written"
-                self._context.log(f"imgd: {target.directory}: {reason}")
-                return 1
-            status |= not is_good
+                return self._fail(target, f"{self._context.stopped}; nothing was written")
             if self._context.stopped:
                 return 1
         return status
 
+    def _fail(self, target: LoadTarget, reason: str) -> int:
+        self._context.log(f"imgd: {target.directory}: {reason}")
+        return 1
+
     async def _load(self, target: LoadTarget) -> bool:
+        options, context = self._options, self._context
         collection, minutes = await self._collection(target)
-        signed = await self._sign(collection) if self._options.signed else None
-        progress = LoadProgress(target.title, self._context, self._options)
-        queue = BatchQueue(self.client, collection.name, self._options.batch_size, signed)
+        signed = None
+        if options.signed:
+            expires = options.expires or lifetime(collection, context.clock.seconds())
+            signed = await sign(self.client, collection.name, expires)
+        progress = LoadProgress(target.title, context, options)
+        queue = BatchQueue(self.client, collection.name, options.batch_size, signed)
         verification = Verification(queue, progress, target.done)
         try:
             problem = await self._verify(verification, collection)
@@ -73,14 +75,14 @@ class LoadCommand:
                 message=_message(verification, problem),
                 collection=collection,
                 server=self._server.url,
-                now=self._context.clock.seconds(),
+                now=context.clock.seconds(),
                 minutes=minutes,
                 links_expire_at=signed.expires_at if signed else None,
             )
             self._write(target, manifest, verification)
         finally:
             verification.close()
-        if self._options.unload and not self._context.stopped:
+        if options.unload and not context.stopped:
             await self.client.unload(target.name)
         return manifest.success
 
@@ -88,7 +90,11 @@ class LoadCommand:
         """The collection to list, and the minutes that it was given, if they are known."""
         minutes = self._options.timeout
         if self._options.unload_first:
-            await self._unload(target)
+            try:
+                await self.client.unload(target.name)
+            except ErrorResponse as error:
+                if error.status != 404:
+                    raise
         elif not self._options.force_reload and minutes is None:
             existing = await self._existing(target)
             if existing is not None:
@@ -105,13 +111,6 @@ class LoadCommand:
             minutes = (await self.client.timeout()).timeout_minutes
         return loaded.collection, minutes
 
-    async def _unload(self, target: LoadTarget) -> None:
-        try:
-            await self.client.unload(target.name)
-        except ErrorResponse as error:
-            if error.status != 404:
-                raise
-
     async def _existing(self, target: LoadTarget) -> CollectionInfo | None:
         """The collection, if this directory is loaded already under this name and as deep."""
         same = {target.directory, os.path.realpath(target.directory)}
@@ -120,10 +119,6 @@ class LoadCommand:
                 fits = target.is_resumed or collection.recursive == self._options.recursive
                 return collection if fits and collection.available else None
         return None
-
-    async def _sign(self, collection: CollectionInfo) -> SignedUrls:
-        seconds = self._options.expires or lifetime(collection, self._context.clock.seconds())
-        return await sign(self.client, collection.name, seconds)
 
     async def _verify(self, verification: Verification, collection: CollectionInfo) -> str | None:
         """Check the images; what ended the run before its end, if anything did."""
@@ -147,13 +142,12 @@ class LoadCommand:
         tokens = dict.fromkeys(server.origins, server.token or "") if has_token else {}
         method = b"" if options.verify == "none" else options.verify.upper().encode()
         most = max(1, raise_limit() - RESERVE)  # each worker has a connection
-        workers = min(options.workers, most) if method else 1
-        return [
-            ImageChecker(
-                HttpSession(endpoint_for, tokens), self._retrier, method, options.request_timeout
-            )
-            for _ in range(workers)
+        sessions = [
+            HttpSession(endpoint_for, tokens)
+            for _ in range(min(options.workers, most) if method else 1)
         ]
+        seconds = options.request_timeout
+        return [ImageChecker(session, self._retrier, method, seconds) for session in sessions]
 
     def _write(self, target: LoadTarget, manifest: Manifest, verification: Verification) -> None:
         chunks = manifest.chunks(verification.urls, verification.failed)

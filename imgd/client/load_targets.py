@@ -53,18 +53,12 @@ def is_file(output: str) -> bool:
 def load_targets(
     directories: Sequence[str], server: Server, name: str | None, output: str
 ) -> list[LoadTarget]:
-    """A target for each directory; several are named after their directories, each name once."""
-    if name is not None:
-        valid_name(name)
+    """A target for each directory; several have no ``name``, but are named after themselves."""
     if len(directories) == 1:
         collection = None if name == CURRENT else name
         directory = _for_server(directories[0], server)
         title = name or _last(directory)
         return [LoadTarget(directory, collection, title, output, is_stamped=name is None)]
-    if name is not None:
-        raise ClientError("--name goes with one directory: several are named after themselves.")
-    if is_file(output):
-        raise ClientError("--output names a file, but there are several directories.")
     names = _distinct([_last(directory) for directory in directories])
     return [
         LoadTarget(_for_server(directory, server), unique, unique, output)
@@ -80,9 +74,8 @@ def resumed(manifest: UnfinishedManifest, done: Container[str], output: str) -> 
 
 
 def _for_server(directory: str, server: Server) -> str:
-    """A directory as the server is told it: an absolute path if it is on this machine.
-
-    What is not here may be there, as in a container.
+    """The path to send: absolute if the directory is on this machine. What is not here may be
+    there, as in a container.
     """
     try:
         directory.encode("utf-8")

@@ -1,69 +1,34 @@
-"""The options of ``imgd``, and how they are read and described to argparse."""
+"""The commands and options of ``imgd``: their help, defaults, and how text is read."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, field, fields
+from textwrap import dedent, indent
+from typing import Any, Final, NamedTuple
 
+from imgd import __version__
+from imgd.client.load_targets import is_file
 from imgd.core import links
-from imgd.core.messages import MAX_MINUTES
+from imgd.core.messages import COLLECTION_NAME, MAX_MINUTES
 from imgd.errors import BadRequest
 
 AGENT: Final = "http://127.0.0.1:4040"  # ngrok's, if it runs here
 
 
-class CliOptions(argparse.Namespace):
-    """What was typed, with the default of each option."""
-
-    command: str
-    server: str | None = None
-    token: str | None = None
-    ca: str | None = None
-    state_dir: str | None = None
-    deadline: float = 0.0
-    # load
-    directories: Sequence[str] = ()
-    resume: str | None = None
-    output: str | None = None
-    name: str | None = None
-    timeout: int | None = None
-    workers: int = 10
-    batch_size: int = 20
-    recursive: bool = False
-    force_reload: bool = False
-    unload_first: bool = False
-    unload: bool = False
-    verify: str = "head"
-    public_url: str | None = None
-    request_timeout: float = 30.0
-    signed: bool = False
-    quiet: bool = False
-    verbose: bool = False
-    # link, and load --signed
-    expires: int | None = None
-    url_or_path: str | None = None
-    prefix: bool = False
-    revoke_all: bool = False
-    # the others
-    json: bool = False
-    minutes: int
-    no_browser: bool = False
-    agent: str = AGENT
-    wait: float = 60.0
-    clear: bool = False
+def whole(text: str, least: int, most: int, what: str) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text[:12]) <= most:
+        raise argparse.ArgumentTypeError(f"{what} to {most}, not {text!r}")
+    return int(text)
 
 
 def positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 10_000:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 to 10000, not {text!r}")
-    return int(text)
+    return whole(text, 1, 10_000, "a whole number from 1")
 
 
 def minutes(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text[:12]) > MAX_MINUTES:
-        raise argparse.ArgumentTypeError(f"minutes from 0 (never) to {MAX_MINUTES}, not {text!r}")
-    return int(text)
+    return whole(text, 0, MAX_MINUTES, "minutes from 0 (never)")
 
 
 def link_seconds(text: str) -> int:
@@ -86,22 +51,243 @@ def seconds(text: str) -> float:
 
 
 # How a value is read, by its metavar; others are text.
-_PARSERS: Final[dict[str, Callable[[str], Any]]] = {
+_PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "N": positive,
     "MIN": minutes,
+    "MINUTES": minutes,
     "TIME": link_seconds,
     "SEC": seconds,
 }
 
 
-def add_options(group: argparse._ActionsContainer, helps: Mapping[str, str]) -> None:
-    """Options by their help, named as in ``--server URL``, or ``--quiet -q`` for a switch."""
-    for names, about in helps.items():
-        option, *others = names.split()
-        metavar = others[0] if others and others[0].isupper() else ""
-        if not metavar:
-            group.add_argument(option, *others, action="store_true", help=about)
-            continue
-        default = getattr(CliOptions, option[2:].replace("-", "_"))
-        parser = _PARSERS.get(metavar, str)
-        group.add_argument(option, metavar=metavar, type=parser, default=default, help=about)
+def _value(metavar: str, about: str, default: Any = None, **more: Any) -> Any:
+    """An option with a value; with ``nargs`` it is an argument that has no ``--name``."""
+    parser = _PARSERS.get(metavar, str)
+    metadata = {"metavar": metavar, "help": about, "type": parser, **more}
+    return field(default=default, metadata=metadata)
+
+
+def _switch(about: str) -> Any:
+    return field(default=False, metadata={"action": "store_true", "help": about})
+
+
+@dataclass
+class CliOptions:
+    """What was typed. The fields' metadata are arguments of argparse's ``add_argument``."""
+
+    command: str = ""
+    # which server, and whom to trust
+    server: str | None = _value("URL", "default: IMGD_SERVER, else the imgd that runs here")
+    token: str | None = _value(
+        "TOKEN", "for control, and private reading (default: IMGD_TOKEN, else the state folder's)"
+    )
+    ca: str | None = _value("FILE", "trust this CA (default: the local imgd's, else the system's)")
+    state_dir: str | None = _value("DIR", "the local imgd's (default: IMGD_STATE_DIR, or .env's)")
+    # load
+    directories: Sequence[str] = _value("DIR", "a directory to load", (), nargs="*")
+    name: str | None = _value("NAME", "of the collection, and of the manifest (NAME.json)")
+    recursive: bool = _switch("folders below it, too")
+    timeout: int | None = _value("MIN", "until it unloads itself; 0: never (default: the server's)")
+    force_reload: bool = _switch("load again, and not only check, what is loaded already")
+    unload_first: bool = _switch("unload what has the name before loading")
+    unload: bool = _switch("unload it again when the manifest is written")
+    verify: str = _value(
+        "HOW",
+        "head requests the headers of each URL, get every byte, none nothing (default: head)",
+        "head",
+        choices=("head", "get", "none"),
+    )
+    public_url: str | None = _value(
+        "URL",
+        "the server's public URL, if its list has other URLs than --server "
+        "(default: IMGD_PUBLIC_URL, NGROK_URL or NGROK_DOMAIN, and what the imgd here says)",
+    )
+    workers: int = _value("N", "requests in flight (10), if enough files may be open", 10)
+    batch_size: int = _value("N", "images a worker takes at a time (20)", 20)
+    request_timeout: float = _value("SEC", "seconds that one request may take (30)", 30.0)
+    deadline: float = _value("SEC", "seconds that everything may take (default: no limit)", 0.0)
+    resume: str | None = _value("MANIFEST", "check only what this manifest does not hold yet")
+    signed: bool = _switch("signed URLs, which need no token if reading is private")
+    expires: int | None = _value(
+        "TIME",
+        "how long links are good: seconds, or such as 30m, 1h, 7d (default: 1h; with load until "
+        "the collection unloads itself, 24h if it never does)",
+    )
+    output: str | None = _value("PATH", "a .json file, or a folder (output/json/); - is stdout")
+    quiet: bool = _switch("no progress, only errors")
+    verbose: bool = _switch("each failure and each retry as it happens")
+    # link
+    url_or_path: str | None = _value("URL-or-PATH", "such as /images/ct.nii.gz", nargs="?")
+    prefix: bool = _switch("for everything below a folder, and its list")
+    revoke_all: bool = _switch("make every link worthless that was made so far")
+    # the others
+    json: bool = _switch("the server's own JSON")
+    collection: str | None = _value("NAME", "a collection (default: current)", nargs="?")
+    minutes: int = _value("MINUTES", "0 for never", 0, nargs=None)
+    agent: str = _value("URL", f"the agent's local API (default: {AGENT})", AGENT)
+    wait: float = _value("SEC", "seconds to wait for the tunnel (60)", 60.0)
+    clear: bool = _switch("hand out local URLs again")
+    no_browser: bool = _switch("only print what to open")
+
+
+_ABOUT: Final = """\
+    examples:
+      imgd demo                  see it work, with sample images
+      imgd load /data/frames     load a directory, check every URL, write a manifest
+      imgd link /images/a.nii    a link to one of them that needs no token
+      imgd load --help           all options of a load
+
+    The server is the imgd that runs on this machine, unless --server or IMGD_SERVER
+    names another. Results go to stdout, progress and errors to stderr.
+    Exit status: 0 all well, 1 something failed (which is listed), 2 wrong usage.
+    """
+
+
+_SHORT: Final = {"quiet": "-q", "verbose": "-v"}
+_SERVER: Final = {"which server, and whom to trust": ("server", "token", "ca", "state_dir")}
+
+_LOADED: Final = ("name", "recursive", "timeout", "force_reload", "unload_first", "unload")
+_CHECKED: Final = (
+    *("verify", "public_url", "workers", "batch_size", "request_timeout", "deadline", "resume"),
+)
+
+
+class Command(NamedTuple):
+    """``about`` begins with the sentence of the list of commands. ``groups`` are names of fields of
+    CliOptions by the title that they have in the help.
+    """
+
+    about: str
+    examples: str
+    groups: Mapping[str, Sequence[str]]
+
+
+_COMMANDS: Final = {
+    "load": Command(
+        "Load directories, check every URL, write manifests. The manifest's path is printed.",
+        """
+        imgd load frames                      one directory: it is served below /images/
+        imgd load day1 day2 day3              several: collections day1, day2 and day3
+        imgd load scans --recursive --name ct --timeout 120
+        imgd load frames --output - | jq -r .image_urls[]
+        imgd load ct --signed --expires 2h    URLs that read without a token
+        imgd load --resume output/json/frames_20250131_120000.json
+        """,
+        {
+            "": ("directories",),
+            "what is loaded": _LOADED,
+            "how it is checked": _CHECKED,
+            "what comes out": ("signed", "expires", "output", "quiet", "verbose"),
+            **_SERVER,
+        },
+    ),
+    "link": Command(
+        "Make a signed link. Who has it can read without a token, until it expires.",
+        """
+        imgd link /images/ct.nii.gz          for an hour
+        imgd link https://localhost:8888/images/ct.nii.gz --expires 7d
+        imgd link /images/ --prefix          for all below it: put a name behind the link
+        imgd link --revoke-all               no link made before is good any more
+        """,
+        {"": ("url_or_path", "expires", "prefix", "revoke_all"), **_SERVER},
+    ),
+    "status": Command(
+        "Show what is loaded, and until when.",
+        "imgd status\nimgd status --json | jq .image_count",
+        {"": ("json",), **_SERVER},
+    ),
+    "unload": Command(
+        "Unload a collection. Downloads that are under way finish.",
+        "imgd unload          the current one, which is served below /images/\nimgd unload ct",
+        {"": ("collection",), **_SERVER},
+    ),
+    "timeout": Command(
+        "Set the minutes until collections unload themselves. Every running timer starts anew.",
+        "imgd timeout 120\nimgd timeout 0       nothing unloads itself",
+        {"": ("minutes",), **_SERVER},
+    ),
+    "tunnel": Command(
+        "Hand out the URLs of an ngrok tunnel. It is looked up with the agent that runs here.",
+        """
+        ngrok http https://localhost:8888     in another terminal
+        imgd tunnel                           prints NGROK_URL=https://...
+        eval "$(imgd tunnel)"                 sets NGROK_URL in this shell
+        imgd tunnel --clear                   hand out local URLs again
+        """,
+        {"": ("agent", "wait", "clear"), **_SERVER},
+    ),
+    "demo": Command(
+        "See it work: sample frames and a volume in a daemon of their own. Ctrl-C removes all.",
+        "imgd demo\nimgd demo --no-browser",
+        {"": ("no_browser",)},
+    ),
+}
+
+
+def parse(arguments: Sequence[str]) -> CliOptions:
+    """The options; exits with status 2 if they make no sense, and 0 after ``--help``."""
+    parser = build()
+    options = parser.parse_args(arguments, CliOptions())
+    if problem := _problem(options):
+        parser.error(problem)
+    return options
+
+
+def build() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="imgd",
+        description="Load directories of images into a running imgd, and see what it serves.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=dedent(_ABOUT),
+    )
+    parser.add_argument("--version", action="version", version=f"imgd {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (about, examples, groups) in _COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name,
+            help=about[0].lower() + about[1:].partition(".")[0],
+            description=about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog="examples:\n" + indent(dedent(examples).strip(), "  "),
+        )
+        for title, members in groups.items():
+            group = subparser.add_argument_group(title) if title else subparser
+            for option in fields(CliOptions):
+                if option.name in members:
+                    names = _flags(option.name) if "nargs" not in option.metadata else [option.name]
+                    group.add_argument(*names, default=option.default, **option.metadata)
+    return parser
+
+
+def _flags(name: str) -> list[str]:
+    flag = "--" + name.replace("_", "-")
+    return [flag, _SHORT[name]] if name in _SHORT else [flag]
+
+
+def _problem(options: CliOptions) -> str | None:
+    """What makes no sense in the options, if anything."""
+    if options.command == "link":
+        if options.revoke_all and (options.url_or_path or options.expires or options.prefix):
+            return "--revoke-all is about every link: give it alone"
+        if not options.revoke_all and not options.url_or_path:
+            return "name a URL or a path: imgd link /images/ct.nii.gz"
+    return _problem_of_load(options) if options.command == "load" else None
+
+
+def _problem_of_load(options: CliOptions) -> str | None:
+    has_many = len(options.directories) > 1
+    if options.quiet and options.verbose:
+        return "--verbose is not allowed with --quiet"
+    if options.resume is not None and (options.directories or options.name):
+        return "--resume goes on with the manifest's directory: give no DIR and no --name"
+    if options.resume is None and not options.directories:
+        return "name a directory: imgd load DIR"
+    if options.expires is not None and not options.signed:
+        return "--expires is about signed URLs: it goes with --signed"
+    if options.name is not None and has_many:
+        return "--name goes with one directory: several are named after themselves"
+    if options.name is not None and not COLLECTION_NAME.fullmatch(options.name):
+        return "--name takes 1 to 64 of A-Z a-z 0-9 . _ - and does not begin with a dot"
+    if has_many and options.output and is_file(options.output):
+        return "--output names a file, but there are several directories"
+    return None

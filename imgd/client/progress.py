@@ -8,7 +8,7 @@ from typing import Any, Final
 from tqdm import tqdm
 from twisted.internet.task import LoopingCall
 
-from imgd.client.context import CliContext
+from imgd.client.commands import CliContext
 from imgd.client.options import CliOptions
 from imgd.logs import escape
 

@@ -18,10 +18,7 @@ SHORTEST: Final = 60  # seconds; the server's clock may differ from ours
 
 @dataclass(frozen=True, slots=True)
 class SignedUrls:
-    """What the URLs of a collection begin with, plain and signed.
-
-    ``expires_at`` is RFC 3339, UTC.
-    """
+    """What a collection's URLs begin with, plain and signed; ``expires_at`` is RFC 3339, UTC."""
 
     plain: str
     base: str
@@ -38,9 +35,8 @@ class SignedUrls:
 
 
 def lifetime(collection: CollectionInfo, now: float) -> int:
-    """Seconds that links to a collection live if nobody says: as long as it stays loaded.
-
-    ``now`` is in seconds since the epoch.
+    """Seconds that links live by default: as long as the collection is loaded, from ``now`` (Unix
+    time) on.
     """
     if collection.expires_at is None:
         return WITHOUT_TIMER

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
 from treq import collect
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
-from twisted.web.iweb import IResponse
 
-from imgd import __version__
 from imgd.client.connection import HttpResponse
 from imgd.client.discovery import split_url
 from imgd.client.errors import (
@@ -22,7 +19,6 @@ from imgd.client.errors import (
     Retrier,
     parse_retry_after,
 )
-from imgd.client.trust import explain
 from imgd.core import messages
 from imgd.core.messages import Problem
 
@@ -53,17 +49,18 @@ class ApiTransport:
         async def attempt() -> bytes:
             content = bytearray()
             timeout = RequestTimeout[None](deadline, self.retrier.clock)
-            await self._in_time(timeout, self._exchange(method, path, body, _limited(content)))
+            exchange = self._exchange(method, path, body, _limited(content))
+            await timeout.watch(Deferred.fromCoroutine(exchange))
             return bytes(content)
 
         return decode(await self.retrier.call(attempt), kind)
 
     async def stream(self, path: str, on_line: Callable[[bytes], None], deadline: float) -> None:
         """Hand the lines of an answer to ``on_line``; the deadline counts from the last that came.
-
         It is not tried again, for lines would come twice.
         """
         rest = bytearray()
+        timeout = RequestTimeout[None](deadline, self.retrier.clock)
 
         def split(data: bytes) -> None:
             rest.extend(data)
@@ -76,41 +73,24 @@ class ApiTransport:
                 if line:
                     on_line(bytes(line))
 
-        timeout = RequestTimeout[None](deadline, self.retrier.clock)
-        await self._in_time(timeout, self._exchange("GET", path, None, split))
+        exchange = self._exchange("GET", path, None, split)
+        await timeout.watch(Deferred.fromCoroutine(exchange))
         if rest:
             on_line(bytes(rest))
-
-    async def _in_time(
-        self, timeout: RequestTimeout[None], exchange: Coroutine[Any, Any, None]
-    ) -> None:
-        try:
-            await timeout.watch(Deferred.fromCoroutine(exchange))
-        except Exception:
-            raise explain(Failure()) from None
 
     async def _exchange(
         self, method: str, path: str, body: object, take: Callable[[bytes], None]
     ) -> None:
         """Hand the body of a good answer to ``take``; any other answer is ErrorResponse."""
-        response = await self._send(method, path, body)
-        if response.code == 200:
-            await read_body(response, take)
-            return
-        content = bytearray()
-        await read_body(response, _limited(content))
-        raise self._error(response, content)
-
-    def _send(self, method: str, path: str, body: object) -> Deferred[IResponse]:
         if not path.startswith("/") or path.startswith("//"):
             raise InvalidResponse("The server names a page that is not on it.")
         split_url(self.base + path)
-        headers = {"Accept": "application/json", "User-Agent": f"imgd/{__version__}"}
+        headers = {"Accept": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         if body is not None:
             headers["Content-Type"] = "application/json"
-        response: Deferred[IResponse] = self.treq.request(
+        response = await self.treq.request(
             method,
             self.base + path,
             headers=headers,
@@ -118,19 +98,21 @@ class ApiTransport:
             allow_redirects=False,
             unbuffered=True,
         )
-        return response
-
-    def _error(self, response: IResponse, content: bytearray) -> ErrorResponse:
-        value = response.headers.getRawHeaders("Retry-After", [""])[0]
-        wait = parse_retry_after(value, self.retrier.clock.seconds())
+        if response.code == 200:
+            await read_body(response, take)
+            return
+        content = bytearray()
+        await read_body(response, _limited(content))
+        retry_after = response.headers.getRawHeaders("Retry-After", [""])[0]
+        wait = parse_retry_after(retry_after, self.retrier.clock.seconds())
         try:
             detail = msgspec.json.decode(content, type=Problem).detail
         except _UNREADABLE:
             detail = f"The server answers with status {response.code}."
-        return ErrorResponse(response.code, detail, wait)
+        raise ErrorResponse(response.code, detail, wait)
 
 
-async def read_body(response: IResponse, take: Callable[[bytes], None]) -> None:
+async def read_body(response: Any, take: Callable[[bytes], None]) -> None:
     """Hand a body to ``take``; unless it is read to its end, the connection is closed."""
     try:
         await collect(response, take)

@@ -14,7 +14,7 @@ import msgspec
 from treq.client import HTTPClient
 from twisted.internet.task import deferLater
 
-from imgd.client.context import CliContext
+from imgd.client.commands import CliContext
 from imgd.client.discovery import Server, base_of, origin_of
 from imgd.client.errors import ClientError, Retrier, TimedOut, Unreachable
 from imgd.client.options import CliOptions

@@ -1,20 +1,33 @@
-"""Pages of a collection to verified URLs, with so many requests in flight and little memory."""
+"""Whether each image of a collection can be had as announced: by many workers, in little memory."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
+from twisted.web.iweb import UNKNOWN_LENGTH
 
 from imgd.client.api import Client
-from imgd.client.errors import ClientError, InvalidResponse, Unreachable
-from imgd.client.image_checker import ImageChecker
+from imgd.client.connection import HttpResponse
+from imgd.client.discovery import split_url
+from imgd.client.errors import (
+    ClientError,
+    ErrorResponse,
+    InvalidResponse,
+    RequestTimeout,
+    Retrier,
+    Unreachable,
+    parse_retry_after,
+)
 from imgd.client.manifest import UrlTable
 from imgd.client.progress import LoadProgress
+from imgd.client.session import HttpSession
 from imgd.client.signed_urls import SignedUrls, redact
+from imgd.client.transport import read_body
 from imgd.core.messages import Image, ImagePage
 
 PAGE: Final = 2_000  # images; some 500 kB of JSON, and one page is read ahead
@@ -22,23 +35,21 @@ SPARE_PAGES: Final = 1_000  # how many more than announced a growing directory m
 # Failures to reach anything, one after the other, after which the server is taken to be gone: to
 # try for each of a million images would take days.
 LOST: Final = 50
+SLOWEST: Final = 1_000_000  # bytes a second, at which a body that is asked for may come
+Report = Callable[[Image, ClientError | None], None]
 
 
 @dataclass(slots=True)
 class BatchQueue:
-    """Hands out the images of a collection in batches to any number of workers.
-
-    One page is read ahead. URLs are those that ``signed`` makes of them, if it is given.
-    """
+    """Hands out a collection's images in batches to any number of workers; reads one page ahead."""
 
     client: Client
     name: str
     batch_size: int
     signed: SignedUrls | None = None
     _images: list[Image] = field(default_factory=list)
-    _coming: Deferred[ImagePage] | None = None
+    _coming: Deferred[Any] | None = None  # fires with None, for any number of workers
     _arrived: ImagePage | Failure | None = None
-    _waiting: list[Deferred[None]] = field(default_factory=list)
     _pages_left: int = 0
 
     async def begin(self) -> int:
@@ -55,9 +66,7 @@ class BatchQueue:
                 page, self._arrived = self._arrived, None
                 self._take(page)
             elif self._coming is not None:
-                page_came: Deferred[None] = Deferred()
-                self._waiting.append(page_came)
-                await page_came
+                await self._coming
             else:
                 break
         batch = self._images[-self.batch_size :][::-1]
@@ -80,13 +89,109 @@ class BatchQueue:
             if self._pages_left <= 0:
                 raise InvalidResponse("The list of images does not end.")
             self._coming = self.client.next_page(page.next)
-            self._coming.addBoth(self._on_page)
+            self._coming.addBoth(self._on_page)  # at once, if it has failed already
 
     def _on_page(self, page: ImagePage | Failure) -> None:
         self._coming, self._arrived = None, page
-        workers, self._waiting = self._waiting, []
-        for worker in workers:
-            worker.callback(None)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageChecker:
+    """Asks for images one at a time. ``method`` is HEAD, or GET to count the bytes as well.
+
+    Without a method every image is good whose URL is one. Each request gets ``deadline`` seconds,
+    connecting and redirects included, and a body its time.
+    """
+
+    session: HttpSession
+    retrier: Retrier
+    method: bytes = b""
+    deadline: float = 30.0
+
+    async def check_all(self, images: Sequence[Image], report: Report) -> None:
+        """Report of each, in order, None if it can be had as announced, else why not."""
+        done = 0
+
+        def on_good() -> None:
+            nonlocal done
+            timeout.reset()
+            report(images[done], None)
+            done += 1
+
+        while done < len(images):
+            response: HttpResponse | None = None
+            problem: ClientError | None = None
+            try:
+                if self.method == b"HEAD":
+                    timeout = RequestTimeout[HttpResponse | None](self.deadline, self.retrier.clock)
+                    checking = self.session.check_sizes(images[done:], on_good)
+                    with suppress(Unreachable):  # which deserves another try
+                        response = await timeout.watch(Deferred.fromCoroutine(checking))
+                if done < len(images):
+                    await self.check(images[done], response)
+            except ClientError as error:
+                problem = error
+            if done < len(images):
+                report(images[done], problem)
+                done += 1
+
+    async def check(self, image: Image, response: HttpResponse | None = None) -> None:
+        """Return if the image can be had as announced; raise a ClientError if it cannot.
+
+        ``response`` is the answer to a first try that has been made.
+        """
+        if not self.method:
+            split_url(image.url)
+            return
+        responses = [response]
+        seconds = self.deadline + (image.size / SLOWEST if self.method == b"GET" else 0.0)
+
+        async def attempt() -> None:
+            first = responses.pop() if responses else None
+            fetching = Deferred.fromCoroutine(self._fetch(image, first))
+            await RequestTimeout[None](seconds, self.retrier.clock).watch(fetching)
+
+        await self.retrier.call(attempt)
+
+    async def _fetch(self, image: Image, response: HttpResponse | None) -> None:
+        response = await self.session.send(self.method, image.url, response=response)
+        try:
+            await self._judge(response, image.size)
+        finally:
+            response.discard()
+
+    async def _judge(self, response: HttpResponse, size: int) -> None:
+        """Raise a ClientError unless this is a whole file of ``size`` bytes, sent as it is."""
+        if response.code != 200:
+            detail = f"The server answers with status {response.code}."
+            if response.code == 401:
+                detail += " Reading is private there: --signed makes URLs that need no token."
+            retry_after = response.header(b"retry-after")
+            wait = parse_retry_after(retry_after, self.retrier.clock.seconds())
+            raise ErrorResponse(response.code, detail, wait)
+        response.refuse_compression()
+        if response.length not in (size, UNKNOWN_LENGTH):
+            raise InvalidResponse(
+                f"Content-Length is {response.length}, but {size} bytes were announced."
+            )
+        if self.method == b"GET":
+            await _count_body(response, size)
+        elif response.length == UNKNOWN_LENGTH:
+            raise InvalidResponse("The answer has no Content-Length.")
+
+
+async def _count_body(response: HttpResponse, size: int) -> None:
+    received = 0
+
+    def take(data: bytes) -> None:
+        nonlocal received
+        received += len(data)
+        if received > size:
+            raise InvalidResponse(f"The body goes on after the {size} bytes that were announced.")
+
+    await read_body(response, take)
+    if received != size:
+        raise InvalidResponse(f"The body has {received} bytes, but {size} were announced.")
 
 
 @dataclass(slots=True)
@@ -127,13 +232,13 @@ class Verification:
 
     async def _work(self, checker: ImageChecker) -> None:
         while batch := await self.queue.get():
-            await checker.check_all([one for one in batch if not self._is_done(one)], self._report)
-
-    def _is_done(self, image: Image) -> bool:
-        if image.url not in self.done:
-            return False
-        self._report(image, None)
-        return True
+            images = []
+            for image in batch:
+                if image.url in self.done:
+                    self._report(image, None)
+                else:
+                    images.append(image)
+            await checker.check_all(images, self._report)
 
     def _report(self, image: Image, problem: ClientError | None) -> None:
         if problem is None:

@@ -15,7 +15,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from imgd.client.api import Client
-from imgd.client.context import CliContext
+from imgd.client.commands import CliContext
 from imgd.core.messages import CollectionInfo
 
 Hook = Callable[[Request, bytes], "bytes | int"]

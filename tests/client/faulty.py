@@ -16,8 +16,8 @@ from twisted.trial.unittest import TestCase
 from imgd.client.api import Client
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, Retrier
-from imgd.client.image_checker import ImageChecker
 from imgd.client.session import HttpSession, endpoints
+from imgd.client.verification import ImageChecker
 from imgd.core import messages
 from imgd.core.messages import Health, Image
 

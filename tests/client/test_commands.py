@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from imgd.client.cli import guarded, perform
-from imgd.client.command_line import parse
+from imgd.client.options import parse
 from tests.client.fake_imgd import TICKET, FakeImgd, TestContext
 
 HOSTILE = "\x1b[2J\x9b31m\u202egpj\u2066\x85\n\u2028"

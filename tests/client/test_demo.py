@@ -14,8 +14,8 @@ from PIL import Image
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from imgd.client.cli import guarded, perform
-from imgd.client.command_line import parse
 from imgd.client.demo import FRAMES, make_frame, make_images, make_volume
+from imgd.client.options import parse
 from imgd.host import instance_lock
 from tests.client.command_process import CommandProcess
 from tests.client.fake_imgd import TestContext

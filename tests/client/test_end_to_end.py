@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import re
@@ -19,28 +18,26 @@ from twisted.trial.unittest import TestCase
 
 from imgd.client import connect
 from imgd.client.cli import guarded, perform
-from imgd.client.command_line import parse
+from imgd.client.options import parse
 from tests.client.certificates import Authority
 from tests.client.fake_imgd import TestContext
-from tests.daemons import CHECKOUT, PATIENCE, Daemon, curl, environment
+from tests.daemons import CHECKOUT, PATIENCE, curl, environment, shared_daemon
 from tests.samples import HOSTILE_NAMES, digest, frames, studies
 
 
 class DaemonCase(TestCase):
-    """One real imgd for all tests of a class; the command runs in this process."""
+    """One real imgd for all tests of a class in a process; the command runs in this process.
+
+    It does not end with the reactor's shutdown, which ``trial -j`` fires after each test.
+    """
 
     timeout = 120
-    options: tuple[str, ...] = ()
-    daemon: ClassVar[Daemon | None] = None
+    daemon: ClassVar[tuple[str, ...]] = ("client",)
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir(parents=True)
-        cls = type(self)
-        if cls.daemon is None:
-            cls.daemon = Daemon(self.folder / "daemon", *self.options)
-            atexit.register(cls.daemon.stop)  # each test of `trial -j` fires the reactor's shutdown
-        self.real = cls.daemon
+        self.real = shared_daemon(*self.daemon)
         self.base = self.real.url.rstrip("/")
 
     async def imgd(self, *words: str, status: int = 0, **env: Any) -> TestContext:
@@ -166,7 +163,7 @@ class EndToEnd(DaemonCase):
 
 
 class Private(DaemonCase):
-    options = ("--private", "--http-port", "0")
+    daemon = ("client-private", "--private", "--http-port", "0")
 
     def status(self, url: str) -> int:
         """What a model gets that trusts the CA and has nothing but the URL."""

@@ -11,11 +11,10 @@ from typing import Any
 from twisted.web.server import NOT_DONE_YET, Request
 
 from imgd.client.cli import guarded, perform
-from imgd.client.command_line import parse
 from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import resumed
 from imgd.client.manifest import read_manifest
-from imgd.client.options import CliOptions
+from imgd.client.options import CliOptions, parse
 from tests.client.fake_imgd import FakeImgd, TestContext, turn
 from tests.client.load_case import TOKEN, LoadCase
 

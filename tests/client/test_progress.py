@@ -7,7 +7,7 @@ import io
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.client.context import CliContext
+from imgd.client.commands import CliContext
 from imgd.client.options import CliOptions
 from imgd.client.progress import LoadProgress, size_text
 
@@ -23,10 +23,14 @@ class Showing(SynchronousTestCase):
         self.said = io.StringIO()
 
     def progress(
-        self, name: str = "frames", err: io.StringIO | None = None, **options: bool
+        self,
+        name: str = "frames",
+        err: io.StringIO | None = None,
+        quiet: bool = False,
+        verbose: bool = False,
     ) -> LoadProgress:
         context = CliContext(None, {}, io.StringIO(), err or self.said, self.clock)
-        return LoadProgress(name, context, CliOptions(**options))
+        return LoadProgress(name, context, CliOptions(quiet=quiet, verbose=verbose))
 
     def work(self, progress: LoadProgress, good: int = 3, bad: int = 1) -> None:
         for _ in range(good):

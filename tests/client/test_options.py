@@ -7,7 +7,7 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.client.command_line import parse
+from imgd.client.options import parse
 
 
 class Typing(SynchronousTestCase):
@@ -37,6 +37,7 @@ class Typing(SynchronousTestCase):
             (["load", "a", "--timeout", "1.5"], "minutes"),
             (["load", "a", "--verify", "no"], "invalid choice"),
             (["load", "a", "--name", ".x"], "--name"),
+            (["load", "a", "--name", "../x"], "--name takes 1 to 64"),
             (["load", "a", "b", "--name", "x"], "--name goes with one"),
             (["load", "a", "b", "--output", "x.json"], "several directories"),
             (["load", "a", "--resume", "m.json"], "--resume"),
