@@ -31,7 +31,7 @@ def use(message: object) -> None:
     """What the daemon asks of a message before it acts."""
     match message:
         case messages.LoadRequest():
-            must(bool(message.wanted.encode("utf-8")), message)
+            must(bool(message.directory_or_path.encode("utf-8")), message)
             messages.valid_name(message.name or "a")
             messages.valid_minutes(message.timeout_minutes or 0)
         case messages.PublicUrlRequest(url=str(url)):
