@@ -49,7 +49,6 @@ class Client:
         self.on_close: Callable[[], None] = lambda: None
 
     def close(self) -> Deferred[None]:
-        """Close the connections of a client that :func:`connect` made."""
         self.on_close()
         return succeed(None)
 
@@ -94,7 +93,6 @@ class Client:
         return self._request("POST", path, messages.TimeoutResult)
 
     def set_public_url(self, url: str | None) -> Deferred[messages.PublicUrlResult]:
-        """Set the base of the URLs that the server hands out from now on."""
         request = messages.PublicUrlRequest(url=url)
         return self._request("POST", RouteKind.PUBLIC_URL.value, messages.PublicUrlResult, request)
 

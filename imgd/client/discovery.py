@@ -100,9 +100,7 @@ def find_server(
 
 
 def _state_dir(environ: Mapping[str, str], cwd: str, *, is_needed: bool) -> str:
-    """The state folder of a daemon started in ``cwd``. A ``.env`` that others can write is
-    ClientError if the folder is needed to find the server, else it is ignored.
-    """
+    """The folder of a daemon started in ``cwd``; an unsafe ``.env`` is ignored unless needed."""
     try:
         return find_state_dir(environ, cwd)
     except SettingsError as error:
@@ -147,7 +145,6 @@ def _read_ca(path: str | None) -> bytes | None:
 
 
 def origin_of(url: str) -> Origin:
-    """The origin of an absolute http or https URL; InvalidResponse for anything else."""
     parsed = parse_url(url)
     if parsed is None:
         raise InvalidResponse("The server gave a URL that is not http:// or https://.")

@@ -146,8 +146,7 @@ class LoadCommand:
         chunks = manifest.chunks(verification.urls, verification.failed)
         path = target.path(manifest.now)
         if path is None:
-            for chunk in chunks:
-                self._context.out.write(chunk.decode("ascii"))
+            self._context.out.writelines(chunk.decode("ascii") for chunk in chunks)
             self._context.out.flush()
         else:
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)

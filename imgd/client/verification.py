@@ -32,8 +32,7 @@ from imgd.core.messages import Image, ImagePage
 
 PAGE: Final = 2_000  # images; some 500 kB of JSON, and one page is read ahead
 SPARE_PAGES: Final = 1_000  # how many more than announced a growing directory may come in
-# Failures to reach anything, one after the other, after which the server is taken to be gone: to
-# try for each of a million images would take days.
+# Failures to connect in a row that end a run: to try for each of a million images takes days.
 LOST: Final = 50
 SLOWEST: Final = 1_000_000  # bytes a second, at which a body that is asked for may come
 Report = Callable[[Image, ClientError | None], None]
@@ -134,9 +133,7 @@ class ImageChecker:
                 done += 1
 
     async def check(self, image: Image, response: HttpResponse | None = None) -> None:
-        """Raise a ClientError unless the image can be had as announced. ``response`` is the answer
-        to a first try, if that has been made.
-        """
+        """ClientError unless it can be had as announced; ``response`` is a first try's, if any."""
         if not self.method:
             split_url(image.url)
             return
@@ -153,26 +150,23 @@ class ImageChecker:
     async def _fetch(self, image: Image, response: HttpResponse | None) -> None:
         response = await self.session.send(self.method, image.url, response=response)
         try:
-            await self._judge(response, image.size)
+            if response.code != 200:
+                detail = f"The server answers with status {response.code}."
+                if response.code == 401:
+                    detail += " Reading is private there: --signed makes URLs that need no token."
+                now = self.retrier.clock.seconds()
+                wait = parse_retry_after(response.header(b"retry-after"), now)
+                raise ErrorResponse(response.code, detail, wait)
+            response.refuse_compression()
+            if response.length not in (image.size, UNKNOWN_LENGTH):
+                announced = f"but {image.size} bytes were announced"
+                raise InvalidResponse(f"Content-Length is {response.length}, {announced}.")
+            if self.method == b"GET":
+                await _count_body(response, image.size)
+            elif response.length == UNKNOWN_LENGTH:
+                raise InvalidResponse("The answer has no Content-Length.")
         finally:
             response.discard()
-
-    async def _judge(self, response: HttpResponse, size: int) -> None:
-        if response.code != 200:
-            detail = f"The server answers with status {response.code}."
-            if response.code == 401:
-                detail += " Reading is private there: --signed makes URLs that need no token."
-            now = self.retrier.clock.seconds()
-            wait = parse_retry_after(response.header(b"retry-after"), now)
-            raise ErrorResponse(response.code, detail, wait)
-        response.refuse_compression()
-        length = response.length
-        if length not in (size, UNKNOWN_LENGTH):
-            raise InvalidResponse(f"Content-Length is {length}, but {size} bytes were announced.")
-        if self.method == b"GET":
-            await _count_body(response, size)
-        elif length == UNKNOWN_LENGTH:
-            raise InvalidResponse("The answer has no Content-Length.")
 
 
 async def _count_body(response: HttpResponse, size: int) -> None:
