@@ -1,4 +1,4 @@
-"""The daemon's API: one method for each thing it can be asked, typed messages out."""
+"""The daemon's API: one method for each request, which returns a typed message."""
 
 from __future__ import annotations
 
@@ -29,11 +29,9 @@ T = TypeVar("T")
 class Client:
     """An imgd at ``base_url``, asked through anything that has treq's ``request``.
 
-    Every method returns a Deferred (so that it can be awaited) of a message of
-    :mod:`imgd.core.messages`, or fails with a :class:`~imgd.client.errors.ClientError`:
-    ``ErrorResponse`` with the server's own sentence, ``Unreachable``, ``Untrusted``, ``TimedOut``,
-    ``InvalidResponse``. ``retrier`` tries again what may pass; each try gets ``deadline`` seconds
-    on its clock.
+    Methods return Deferreds of :mod:`imgd.core.messages`, or fail with a
+    :class:`~imgd.client.errors.ClientError`. ``retrier`` tries again what may pass; each try gets
+    ``deadline`` seconds on its clock.
     """
 
     def __init__(
@@ -51,25 +49,24 @@ class Client:
         self.on_close: Callable[[], None] = lambda: None
 
     def close(self) -> Deferred[None]:
-        """Close the connections of a client that :func:`connect` made."""
         self.on_close()
         return succeed(None)
 
     def status(self) -> Deferred[messages.StatusInfo]:
-        return self._get(RouteKind.STATUS.value, messages.StatusInfo)
+        return self._request("GET", RouteKind.STATUS.value, messages.StatusInfo)
 
     def health(self) -> Deferred[messages.Health]:
-        return self._get(RouteKind.HEALTH.value, messages.Health)
+        return self._request("GET", RouteKind.HEALTH.value, messages.Health)
 
     def timeout(self) -> Deferred[messages.TimeoutInfo]:
         """Minutes that a load without its own timeout gets."""
-        return self._get(RouteKind.TIMEOUT.value, messages.TimeoutInfo)
+        return self._request("GET", RouteKind.TIMEOUT.value, messages.TimeoutInfo)
 
     def collections(self) -> Deferred[messages.CollectionList]:
-        return self._get(RouteKind.COLLECTIONS.value, messages.CollectionList)
+        return self._request("GET", RouteKind.COLLECTIONS.value, messages.CollectionList)
 
     def collection(self, name: str = CURRENT) -> Deferred[messages.CollectionInfo]:
-        return self._get(routes.collection_path(name), messages.CollectionInfo)
+        return self._request("GET", routes.collection_path(name), messages.CollectionInfo)
 
     def load(
         self,
@@ -83,23 +80,21 @@ class Client:
         request = messages.LoadRequest(
             directory=directory, name=name, recursive=recursive, timeout_minutes=timeout_minutes
         )
-        deadline = max(self._deadline, LOAD_SECONDS)
-        return self._post(RouteKind.LOAD.value, messages.LoadResult, request, deadline)
+        seconds = max(self._deadline, LOAD_SECONDS)
+        return self._request("POST", RouteKind.LOAD.value, messages.LoadResult, request, seconds)
 
     def unload(self, name: str | None = None) -> Deferred[messages.UnloadResult]:
-        """Unload the named collection, or the current one."""
         request = messages.UnloadRequest(name=name)
-        return self._post(RouteKind.UNLOAD.value, messages.UnloadResult, request)
+        return self._request("POST", RouteKind.UNLOAD.value, messages.UnloadResult, request)
 
     def set_timeout(self, minutes: int) -> Deferred[messages.TimeoutResult]:
         """Restart every running timer, and set the default."""
         path = routes.timeout_path(messages.valid_minutes(minutes))
-        return self._post(path, messages.TimeoutResult)
+        return self._request("POST", path, messages.TimeoutResult)
 
     def set_public_url(self, url: str | None) -> Deferred[messages.PublicUrlResult]:
-        """Set the base of the URLs that the server hands out from now on."""
         request = messages.PublicUrlRequest(url=url)
-        return self._post(RouteKind.PUBLIC_URL.value, messages.PublicUrlResult, request)
+        return self._request("POST", RouteKind.PUBLIC_URL.value, messages.PublicUrlResult, request)
 
     def link(
         self, url_or_path: str, *, expires: int = LINK_SECONDS, prefix: bool = False
@@ -108,24 +103,21 @@ class Client:
         field = "url" if url_or_path.lower().startswith(_ABSOLUTE) else "path"
         ascii_text = quote(url_or_path.encode("utf-8", "surrogateescape"), safe=bytes(range(128)))
         request = messages.LinkRequest(**{field: ascii_text}, expires=expires, prefix=prefix)
-        return self._post(RouteKind.LINKS.value, messages.LinkResult, request)
+        return self._request("POST", RouteKind.LINKS.value, messages.LinkResult, request)
 
     def revoke_links(self) -> Deferred[messages.RevokeResult]:
-        """Make every link worthless that was made so far."""
-        return self._post(RouteKind.REVOKE_LINKS.value, messages.RevokeResult)
+        return self._request("POST", RouteKind.REVOKE_LINKS.value, messages.RevokeResult)
 
     def images_page(self, name: str = CURRENT, *, limit: int = 1000) -> Deferred[ImagePage]:
         """The first page of a collection's images; URLs are absolute."""
         return self.next_page(routes.images_page_path(name, limit))
 
     def next_page(self, path: str) -> Deferred[ImagePage]:
-        """The page that another one's ``next`` names."""
-
         def absolute(page: ImagePage) -> ImagePage:
             page.images = [self._absolute(image) for image in page.images]
             return page
 
-        return self._get(path, ImagePage).addCallback(absolute)
+        return self._request("GET", path, ImagePage).addCallback(absolute)
 
     async def images(self, name: str = CURRENT, *, limit: int = 1000) -> AsyncIterator[Image]:
         """Every image of a collection, page by page: ``async for image in client.images():``."""
@@ -137,33 +129,24 @@ class Client:
             path = page.next
 
     def stream(self, name: str, each: Callable[[Image], None]) -> Deferred[int]:
-        """Call ``each`` with every image as it comes; fires with their number.
-
-        The deadline counts from the last that came. A stream is not tried again.
+        """Call ``each`` with every image as it comes; fires with their number. Not tried again;
+        the deadline counts from the last that came.
         """
+        count = 0
 
-        async def read() -> int:
-            count = 0
+        def on_line(line: bytes) -> None:
+            nonlocal count
+            count += 1
+            each(self._absolute(decode(line, Image)))
 
-            def on_line(line: bytes) -> None:
-                nonlocal count
-                count += 1
-                each(self._absolute(decode(line, Image)))
+        path = f"{routes.images_path(name)}?format=ndjson"
+        reading = self._transport.stream(path, on_line, self._deadline)
+        return Deferred.fromCoroutine(reading).addCallback(lambda _: count)
 
-            path = f"{routes.images_path(name)}?format=ndjson"
-            await self._transport.stream(path, on_line, self._deadline)
-            return count
-
-        return Deferred.fromCoroutine(read())
-
-    def _get(self, path: str, kind: type[T]) -> Deferred[T]:
-        exchange = self._transport.request("GET", path, kind, None, self._deadline)
-        return Deferred.fromCoroutine(exchange)
-
-    def _post(
-        self, path: str, kind: type[T], body: object = None, deadline: float | None = None
+    def _request(
+        self, method: str, path: str, kind: type[T], body: object = None, seconds: float = 0.0
     ) -> Deferred[T]:
-        exchange = self._transport.request("POST", path, kind, body, deadline or self._deadline)
+        exchange = self._transport.request(method, path, kind, body, seconds or self._deadline)
         return Deferred.fromCoroutine(exchange)
 
     def _absolute(self, image: Image) -> Image:
@@ -181,10 +164,8 @@ def connect(
     state_dir: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Client:
-    """A client of this server, or else of ``IMGD_SERVER``, or of the imgd that runs here.
-
-    Token and CA are found as the command finds them. Nothing is asked yet. ``close`` it in the end.
-    Raises an ImgdError if there is no server to ask.
+    """A client of this server, else of ``IMGD_SERVER``, else of the imgd that runs here: ImgdError
+    if there is none. Token and CA are found as the command finds them. ``close`` it in the end.
     """
     server = find_server(environ, url=url, token=token, ca_file=ca_file, state_dir=state_dir)
     return client_of(server, reactor, Retrier(reactor))

@@ -28,20 +28,19 @@ MAX_CA: Final = 1 << 20  # bytes that are read of a CA file
 class Server:
     """A server to ask. ``ca`` is PEM, None for the system's store; ``is_chosen_ca``: by the user.
 
-    ``token`` is kept out of every text that is made of this. ``also`` are other URLs of the same
-    daemon, if it runs here. ``public`` are further origins whose URLs it may hand out.
+    ``also`` are other URLs of the same daemon, if it runs here. ``public`` are further origins
+    whose URLs it may hand out.
     """
 
     url: str
     ca: bytes | None = None
     is_chosen_ca: bool = False
-    token: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)  # kept out of every text
     also: tuple[str, ...] = ()
     public: frozenset[Origin] = frozenset()
 
     @property
     def is_local(self) -> bool:
-        """Whether it runs on this machine, so that it sees the same files."""
         return origin_of(self.url).is_loopback
 
     @property
@@ -50,10 +49,7 @@ class Server:
         return frozenset(map(origin_of, (self.url, *self.also)))
 
     def may_hand_out(self, origin: Origin) -> bool:
-        """Whether its URLs of this origin are asked: what else it lists might be anybody's.
-
-        The names of this machine are one, at one port.
-        """
+        """Whether its URLs of this origin are requested: what else it lists might be anybody's."""
         return origin in self.origins | self.public or any(
             origin.is_loopback and own.is_loopback and _same_port(origin, own)
             for own in self.origins
@@ -64,13 +60,10 @@ class Server:
         return self.ca if self.is_chosen_ca or origin in self.origins else None
 
     def announcing(self, url: str) -> Server:
-        """This server with the public URL that it announces, if it is the daemon that runs here:
-        that one's word is as good as its user's, who set it.
-        """
+        """This server with the public URL that it announces, believed of the user's own daemon."""
         return self.with_public(url) if self.also else self
 
     def with_public(self, *urls: str) -> Server:
-        """This server with public URLs by those who may name them; what is no URL is left out."""
         public = (parsed.origin for parsed in map(parse_url, urls) if parsed is not None)
         return replace(self, public=self.public.union(public))
 
@@ -85,12 +78,9 @@ def find_server(
     public_url: str | None = None,
     cwd: str | None = None,
 ) -> Server:
-    """The server that is meant; ClientError or BadRequest says what is missing.
-
-    ``url`` before ``IMGD_SERVER`` before the daemon that runs on the state folder. The folder's CA
-    is trusted for addresses of this machine alone, and its token goes to the daemon that runs on it
-    and to nobody else. ``public_url`` before the environment's. ``cwd``, whose ``.env`` may name
-    the state folder, is by default the working folder.
+    """``url``, else ``IMGD_SERVER``, else the daemon of the state folder, which a ``.env`` in
+    ``cwd`` may name; ClientError or BadRequest if there is none. The folder's CA is trusted for
+    addresses of this machine alone, and its token goes only to the daemon that runs on it.
     """
     url = url or environ.get("IMGD_SERVER")
     folder = state_dir or _state_dir(environ, cwd or os.getcwd(), is_needed=url is None)
@@ -99,8 +89,7 @@ def find_server(
     origin = origin_of(base)
     if daemon is not None and not _listens_at(daemon, origin):
         daemon = None
-    ca_path = ca_file or (daemon.ca if daemon else _local_ca(folder, origin))
-    ca = _read_ca(ca_path) if ca_path else None
+    ca = _read_ca(ca_file or (daemon.ca if daemon else _local_ca(folder, origin)))
     token = token or environ.get("IMGD_TOKEN") or (TOKEN.read(folder) if daemon else None)
     also = tuple(daemon.urls) if daemon else ()
     server = Server(base, ca, ca_file is not None, token, also)
@@ -111,11 +100,7 @@ def find_server(
 
 
 def _state_dir(environ: Mapping[str, str], cwd: str, *, is_needed: bool) -> str:
-    """The state folder of a daemon that is started in ``cwd``, by the daemon's own rules.
-
-    A ``.env`` that others can write is ClientError, as it is the daemon's error at its start; if
-    the folder is not needed to find the server, such a file is as good as none.
-    """
+    """The folder of a daemon started in ``cwd``; an unsafe ``.env`` is ignored unless needed."""
     try:
         return find_state_dir(environ, cwd)
     except SettingsError as error:
@@ -149,7 +134,9 @@ def _local_ca(folder: str, origin: Origin) -> str | None:
     return path if origin.is_loopback and os.path.exists(path) else None
 
 
-def _read_ca(path: str) -> bytes:
+def _read_ca(path: str | None) -> bytes | None:
+    if not path:
+        return None
     try:
         with open(path, "rb") as file:
             return file.read(MAX_CA)
@@ -158,7 +145,6 @@ def _read_ca(path: str) -> bytes:
 
 
 def origin_of(url: str) -> Origin:
-    """The origin of an absolute http or https URL; InvalidResponse for anything else."""
     parsed = parse_url(url)
     if parsed is None:
         raise InvalidResponse("The server gave a URL that is not http:// or https://.")
@@ -166,9 +152,8 @@ def origin_of(url: str) -> Origin:
 
 
 def split_url(url: str) -> tuple[str, bytes]:
-    """What stands before the path, and the target of a request; InvalidResponse for no URL.
-
-    The caller parses each root once: to parse each URL took a tenth of the time of checking.
+    """A URL's scheme and authority, and the target of a request; InvalidResponse for no URL.
+    It does not parse: to parse each URL took a tenth of the time of checking.
     """
     match = _ROOT_AND_TARGET.fullmatch(url)
     if match is None:

@@ -14,9 +14,9 @@ from imgd.client.commands import CliContext
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, ErrorResponse, Retrier
 from imgd.client.load_targets import LoadTarget
-from imgd.client.manifest import Manifest
+from imgd.client.manifest import Manifest, UrlTable
 from imgd.client.options import CliOptions
-from imgd.client.progress import LoadProgress, print_line
+from imgd.client.progress import LoadProgress, log_verbose
 from imgd.client.session import HttpSession, endpoints
 from imgd.client.signed_urls import lifetime, redact, sign
 from imgd.client.verification import BatchQueue, ImageChecker, Verification
@@ -29,8 +29,6 @@ SHOWN_FAILURES: Final = 20
 
 
 class LoadCommand:
-    """Loads one directory after the other into one server."""
-
     def __init__(self, context: CliContext, server: Server, options: CliOptions) -> None:
         self._context = context
         self._server = server
@@ -39,7 +37,7 @@ class LoadCommand:
         self.client = context.client(server, self._retrier, options.request_timeout)
 
     async def run(self, targets: Sequence[LoadTarget]) -> int:
-        """Load them all; the exit status. One that fails does not stop the others."""
+        """Load one after the other, whichever fails, and return the exit status."""
         status = 0
         for target in targets:
             try:
@@ -87,7 +85,6 @@ class LoadCommand:
         return manifest.success
 
     async def _collection(self, target: LoadTarget) -> tuple[CollectionInfo, int | None]:
-        """The collection to list, and the minutes that it was given, if they are known."""
         minutes = self._options.timeout
         if self._options.unload_first:
             try:
@@ -98,7 +95,7 @@ class LoadCommand:
         elif not self._options.force_reload and minutes is None:
             existing = await self._existing(target)
             if existing is not None:
-                # What it was given, the server tells of the current collection alone.
+                # The server tells the minutes of the current collection alone.
                 status = await self.client.status() if existing.current else None
                 return existing, status.timeout_minutes if status else None
         loaded = await self.client.load(
@@ -112,7 +109,7 @@ class LoadCommand:
         return loaded.collection, minutes
 
     async def _existing(self, target: LoadTarget) -> CollectionInfo | None:
-        """The collection, if this directory is loaded already under this name and as deep."""
+        """The collection, if the directory is loaded already under this name and as deep."""
         same = {target.directory, os.path.realpath(target.directory)}
         for collection in (await self.client.collections()).collections:
             if collection.name == (target.name or CURRENT) and collection.directory in same:
@@ -121,7 +118,7 @@ class LoadCommand:
         return None
 
     async def _verify(self, verification: Verification, collection: CollectionInfo) -> str | None:
-        """Check the images; what ended the run before its end, if anything did."""
+        """Check the images, and return what ended that early, if anything did."""
         try:
             await verification.run(self._checkers(self._server.announcing(collection.url)))
         except CancelledError:
@@ -133,19 +130,15 @@ class LoadCommand:
         return None
 
     def _checkers(self, server: Server) -> list[ImageChecker]:
-        """One for each worker. The token is shown to the server's own origins alone, and not at all
-        with signed URLs: these are checked as a model fetches them.
-        """
+        # The token goes to the server's own origins alone; signed URLs are checked without one.
         options = self._options
         endpoint_for = endpoints(self._context.reactor, server)
         has_token = server.token and not options.signed
         tokens = dict.fromkeys(server.origins, server.token or "") if has_token else {}
         method = b"" if options.verify == "none" else options.verify.upper().encode()
         most = max(1, raise_limit() - RESERVE)  # each worker has a connection
-        sessions = [
-            HttpSession(endpoint_for, tokens)
-            for _ in range(min(options.workers, most) if method else 1)
-        ]
+        workers = min(options.workers, most) if method else 1
+        sessions = (HttpSession(endpoint_for, tokens) for _ in range(workers))
         seconds = options.request_timeout
         return [ImageChecker(session, self._retrier, method, seconds) for session in sessions]
 
@@ -153,8 +146,7 @@ class LoadCommand:
         chunks = manifest.chunks(verification.urls, verification.failed)
         path = target.path(manifest.now)
         if path is None:
-            for chunk in chunks:
-                self._context.out.write(chunk.decode("ascii"))
+            self._context.out.writelines(chunk.decode("ascii") for chunk in chunks)
             self._context.out.flush()
         else:
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
@@ -162,24 +154,22 @@ class LoadCommand:
             write_chunks(path, chunks, mode=0o600 if self._options.signed else 0o644)
             self._context.print_raw(path)
         if not manifest.success:
-            self._log_failures(path, manifest, verification)
+            self._log_failures(path or "MANIFEST", manifest, verification.failed)
 
-    def _log_failures(
-        self, path: str | None, manifest: Manifest, verification: Verification
-    ) -> None:
+    def _log_failures(self, path: str, manifest: Manifest, failed: UrlTable) -> None:
         log = self._context.log
         log(f"imgd: {manifest.collection.directory}: {manifest.message}")
-        for url, reason in islice(verification.failed, SHOWN_FAILURES):
+        for url, reason in islice(failed, SHOWN_FAILURES):
             log(f"  {redact(url)}: {reason}")
-        more = len(verification.failed) - SHOWN_FAILURES
+        more = len(failed) - SHOWN_FAILURES
         if more > 0:
             log(f"  and {more:,} more, which are listed in the manifest")
-        resume = f"imgd load --resume {shlex.quote(path or 'MANIFEST')}"
-        log(f"to check what is missing: {resume}{' --signed' * self._options.signed}")
+        signed = " --signed" if self._options.signed else ""
+        log(f"to check what is missing: imgd load --resume {shlex.quote(path)}{signed}")
 
     def _on_retry(self, error: ClientError, pause: float) -> None:
-        if self._options.verbose and not self._options.quiet:
-            print_line(self._context, f"trying again in {pause:.1f} s: {error.detail}")
+        text = f"trying again in {pause:.1f} s: {error.detail}"
+        log_verbose(self._context, self._options, text)
 
 
 def _message(verification: Verification, problem: str | None) -> str:

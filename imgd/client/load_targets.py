@@ -22,10 +22,9 @@ _MAX_NAME: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class LoadTarget:
-    """One directory to load. ``name`` is its collection's, None for the current one.
-
-    The manifest goes to ``output``, or if that is a folder to a file in it that is named after
-    ``title``, with the time if ``is_stamped``. ``done`` holds URLs that an earlier manifest has.
+    """A directory, and its collection's name, None for the current one. The manifest goes to
+    ``output``, or if that is a folder to a file in it that is named after ``title``, with the time
+    if ``is_stamped``. ``done`` holds URLs that an earlier manifest has.
     """
 
     directory: str
@@ -46,14 +45,12 @@ class LoadTarget:
 
 
 def is_file(output: str) -> bool:
-    """Whether ``--output`` means a file: it ends in .json and is no folder."""
     return output.endswith(".json") and not os.path.isdir(output)
 
 
 def load_targets(
     directories: Sequence[str], server: Server, name: str | None, output: str
 ) -> list[LoadTarget]:
-    """A target for each directory; several have no ``name``, but are named after themselves."""
     if len(directories) == 1:
         collection = None if name == CURRENT else name
         directory = _for_server(directories[0], server)
@@ -67,16 +64,13 @@ def load_targets(
 
 
 def resumed(manifest: UnfinishedManifest, done: Container[str], output: str) -> LoadTarget:
-    """The target that goes on with a manifest."""
     name = None if manifest.collection == CURRENT else valid_name(manifest.collection)
     title = name or _last(manifest.directory)
     return LoadTarget(manifest.directory, name, title, output, done=done, is_resumed=True)
 
 
 def _for_server(directory: str, server: Server) -> str:
-    """The path to send: absolute if the directory is on this machine. What is not here may be
-    there, as in a container.
-    """
+    """The path to send. A directory that is not here may be on the server, as in a container."""
     try:
         directory.encode("utf-8")
     except UnicodeEncodeError:

@@ -25,8 +25,8 @@ _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
 class UrlTable:
-    """URLs, each with a reason if it failed; iteration gives both, sorted. It takes little memory:
-    SQLite puts temporary databases of more than 2 MB on the disk. OSError if there is no room.
+    """URLs, each with a reason if it failed; iteration gives both, sorted. SQLite puts temporary
+    databases of more than 2 MB on the disk; OSError if there is no room.
     """
 
     def __init__(self) -> None:
@@ -60,10 +60,8 @@ class UrlTable:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest but for its two lists, which may be longer than memory.
-
-    ``minutes`` are those that the collection was given, if they are known; ``now`` is in seconds
-    since the epoch. ``links_expire_at`` is RFC 3339, UTC, if the URLs are signed.
+    """A manifest but for its two lists, which may be longer than memory. ``minutes`` is the timer
+    that the collection was given, ``now`` Unix time, and ``links_expire_at`` RFC 3339, UTC.
     """
 
     success: bool
@@ -103,8 +101,6 @@ class Manifest:
 
 
 class UnfinishedManifest(msgspec.Struct, kw_only=True):
-    """Of a manifest, what is needed to go on with it."""
-
     directory: str
     collection: str
     server: str
@@ -112,7 +108,6 @@ class UnfinishedManifest(msgspec.Struct, kw_only=True):
 
 
 def read_manifest(path: str) -> tuple[UnfinishedManifest, UrlTable]:
-    """A manifest and its URLs; BadRequest if it cannot be read or is none."""
     done = UrlTable()
     try:
         with open(path, "rb") as file:
@@ -121,8 +116,8 @@ def read_manifest(path: str) -> tuple[UnfinishedManifest, UrlTable]:
         for match in _STRING.finditer(memoryview(manifest.image_urls)):
             done.add(match[1].decode("utf-8"))
     except OSError as error:
-        reason = error.strerror or error
-        raise BadRequest(f"The manifest {path} cannot be read: {reason}.") from None
+        detail = f"The manifest {path} cannot be read: {error.strerror or error}."
+        raise BadRequest(detail) from None
     except ValueError:  # msgspec's errors, and mmap's for an empty file
         raise BadRequest(f"{path} is no manifest of imgd load.") from None
     manifest.image_urls = msgspec.Raw()  # and with it the mapped file
@@ -131,7 +126,7 @@ def read_manifest(path: str) -> tuple[UnfinishedManifest, UrlTable]:
 
 
 def parse_time(utc: str) -> float:
-    """A time of a collection, RFC 3339 in UTC, in seconds since the epoch."""
+    """RFC 3339 in UTC, in seconds since the epoch."""
     return datetime.strptime(utc, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
 
 

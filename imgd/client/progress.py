@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from tqdm import tqdm
@@ -10,6 +9,7 @@ from twisted.internet.task import LoopingCall
 
 from imgd.client.commands import CliContext
 from imgd.client.options import CliOptions
+from imgd.core.sizes import human_size
 from imgd.logs import escape
 
 BAR_SECONDS: Final = 0.1
@@ -18,10 +18,11 @@ _BAR: Final = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
 tqdm.monitor_interval = 0  # no thread that wakes up to redraw: the clock does
 
 
-def print_line(context: CliContext, text: str) -> None:
-    """A line that stays, above the bar if there is one."""
-    with tqdm.external_write_mode(file=context.err, nolock=True):
-        context.log(text)
+def log_verbose(context: CliContext, options: CliOptions, text: str) -> None:
+    """With ``--verbose``, a line that stays, above the bar if there is one."""
+    if options.verbose and not options.quiet:
+        with tqdm.external_write_mode(file=context.err, nolock=True):
+            context.log(text)
 
 
 class LoadProgress:
@@ -30,8 +31,7 @@ class LoadProgress:
     def __init__(self, name: str, context: CliContext, options: CliOptions) -> None:
         self._name = name
         self._context = context
-        self._is_quiet = options.quiet
-        self._is_verbose = options.verbose and not options.quiet
+        self._options = options
         self._total = self._good = self._bad = self._size = 0
         self._begun_at = context.clock.seconds()
         self._bar: Any = None
@@ -40,7 +40,7 @@ class LoadProgress:
 
     def begin(self, total: int) -> None:
         self._total = total
-        if not self._is_quiet:
+        if not self._options.quiet:
             seconds = BAR_SECONDS if self._context.err.isatty() else LINE_SECONDS
             showing = self._loop.start(seconds, now=False)
             showing.addErrback(lambda _: None)  # a terminal that went away stops no load
@@ -51,24 +51,23 @@ class LoadProgress:
 
     def add_bad(self, url: str, reason: str) -> None:
         self._bad += 1
-        if self._is_verbose:
-            print_line(self._context, f"failed: {url}: {reason}")
+        log_verbose(self._context, self._options, f"failed: {url}: {reason}")
 
     def end(self) -> None:
         if self._loop.running:
             self._loop.stop()
         if self._bar is not None:
             self._bar.close()
-        took = self._context.clock.seconds() - self._begun_at
-        good = f"{self._good:,} images good"
-        if not self._is_quiet:
-            self._context.log(f"{self._name}: {good}, {self._details()}, {took:.1f} s")
+        if not self._options.quiet:
+            seconds = self._context.clock.seconds() - self._begun_at
+            good = f"{self._name}: {self._good:,} images good"
+            self._context.log(f"{good}, {self._details()}, {seconds:.1f} s")
 
     def _show(self) -> None:
         seen, err = self._good + self._bad, self._context.err
         if not err.isatty():
-            share = f"{seen:,} of {self._total:,} images"
-            self._context.log(f"{self._name}: {share}, {self._details()}")
+            share = f"{self._name}: {seen:,} of {self._total:,} images"
+            self._context.log(f"{share}, {self._details()}")
             return
         if self._bar is None:
             name = escape(self._name)
@@ -77,14 +76,6 @@ class LoadProgress:
         self._bar.set_postfix_str(self._details())
 
     def _details(self) -> str:
-        took = self._context.clock.seconds() - self._begun_at
-        rate = (self._good + self._bad) / took if took > 0 else 0.0
-        return f"{self._bad:,} failed, {size_text(self._size)}, {rate:,.0f}/s"
-
-
-def size_text(size: float) -> str:
-    """Bytes as a person reads them: ``"20.0 kB"``."""
-    if size < 1000:
-        return f"{size:.0f} B"
-    power = min(int(math.log10(size)) // 3, 4)
-    return f"{size / 1000**power:.1f} {' kMGT'[power]}B"
+        seconds = self._context.clock.seconds() - self._begun_at
+        rate = (self._good + self._bad) / seconds if seconds > 0 else 0.0
+        return f"{self._bad:,} failed, {human_size(self._size)}, {rate:,.0f}/s"

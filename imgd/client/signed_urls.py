@@ -25,7 +25,6 @@ class SignedUrls:
     expires_at: str
 
     def url(self, url: str) -> str:
-        """The signed URL of an image, which ends as the plain one does."""
         if not url.startswith(self.plain):
             raise InvalidResponse(
                 "The server hands out URLs that its link is not for: "
@@ -35,9 +34,7 @@ class SignedUrls:
 
 
 def lifetime(collection: CollectionInfo, now: float) -> int:
-    """Seconds that links live by default: as long as the collection is loaded, from ``now`` (Unix
-    time) on.
-    """
+    """Seconds that links live by default: as long as the collection is loaded; ``now`` is Unix."""
     if collection.expires_at is None:
         return WITHOUT_TIMER
     remaining = ceil(parse_time(collection.expires_at) - now)
@@ -45,7 +42,6 @@ def lifetime(collection: CollectionInfo, now: float) -> int:
 
 
 async def sign(client: Client, collection: str, seconds: int) -> SignedUrls:
-    """A link to every image of this collection, for so many seconds."""
     path = routes.files_base(collection)
     link = await client.link(path, expires=seconds, prefix=True)
     base, mount, rest = link.url.rpartition(routes.SIGNED_BASE)

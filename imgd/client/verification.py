@@ -32,8 +32,7 @@ from imgd.core.messages import Image, ImagePage
 
 PAGE: Final = 2_000  # images; some 500 kB of JSON, and one page is read ahead
 SPARE_PAGES: Final = 1_000  # how many more than announced a growing directory may come in
-# Failures to reach anything, one after the other, after which the server is taken to be gone: to
-# try for each of a million images would take days.
+# Failures to connect in a row that end a run: to try for each of a million images takes days.
 LOST: Final = 50
 SLOWEST: Final = 1_000_000  # bytes a second, at which a body that is asked for may come
 Report = Callable[[Image, ClientError | None], None]
@@ -41,7 +40,7 @@ Report = Callable[[Image, ClientError | None], None]
 
 @dataclass(slots=True)
 class BatchQueue:
-    """Hands out a collection's images in batches to any number of workers; reads one page ahead."""
+    """Hands out a collection's images to any number of workers, and reads one page ahead."""
 
     client: Client
     name: str
@@ -60,7 +59,7 @@ class BatchQueue:
         return page.count
 
     async def get(self) -> Sequence[Image]:
-        """The next batch, none if there are no more images."""
+        """The next batch, empty after the last."""
         while not self._images:
             if self._arrived is not None:
                 page, self._arrived = self._arrived, None
@@ -97,10 +96,8 @@ class BatchQueue:
 
 @dataclass(frozen=True, slots=True)
 class ImageChecker:
-    """Asks for images one at a time. ``method`` is HEAD, or GET to count the bytes as well.
-
-    Without a method every image is good whose URL is one. Each request gets ``deadline`` seconds,
-    connecting and redirects included, and a body its time.
+    """Requests images one at a time by ``method``: HEAD, GET to count the bytes as well, or none if
+    a well-formed URL is enough. Each request gets ``deadline`` seconds, and a body its time.
     """
 
     session: HttpSession
@@ -109,7 +106,7 @@ class ImageChecker:
     deadline: float = 30.0
 
     async def check_all(self, images: Sequence[Image], report: Report) -> None:
-        """Report of each, in order, None if it can be had as announced, else why not."""
+        """Report each in order, with None if it can be had as announced, else why not."""
         done = 0
 
         def on_good() -> None:
@@ -136,10 +133,7 @@ class ImageChecker:
                 done += 1
 
     async def check(self, image: Image, response: HttpResponse | None = None) -> None:
-        """Return if the image can be had as announced; raise a ClientError if it cannot.
-
-        ``response`` is the answer to a first try that has been made.
-        """
+        """ClientError unless it can be had as announced; ``response`` is a first try's, if any."""
         if not self.method:
             split_url(image.url)
             return
@@ -156,28 +150,23 @@ class ImageChecker:
     async def _fetch(self, image: Image, response: HttpResponse | None) -> None:
         response = await self.session.send(self.method, image.url, response=response)
         try:
-            await self._judge(response, image.size)
+            if response.code != 200:
+                detail = f"The server answers with status {response.code}."
+                if response.code == 401:
+                    detail += " Reading is private there: --signed makes URLs that need no token."
+                now = self.retrier.clock.seconds()
+                wait = parse_retry_after(response.header(b"retry-after"), now)
+                raise ErrorResponse(response.code, detail, wait)
+            response.refuse_compression()
+            if response.length not in (image.size, UNKNOWN_LENGTH):
+                announced = f"but {image.size} bytes were announced"
+                raise InvalidResponse(f"Content-Length is {response.length}, {announced}.")
+            if self.method == b"GET":
+                await _count_body(response, image.size)
+            elif response.length == UNKNOWN_LENGTH:
+                raise InvalidResponse("The answer has no Content-Length.")
         finally:
             response.discard()
-
-    async def _judge(self, response: HttpResponse, size: int) -> None:
-        """Raise a ClientError unless this is a whole file of ``size`` bytes, sent as it is."""
-        if response.code != 200:
-            detail = f"The server answers with status {response.code}."
-            if response.code == 401:
-                detail += " Reading is private there: --signed makes URLs that need no token."
-            retry_after = response.header(b"retry-after")
-            wait = parse_retry_after(retry_after, self.retrier.clock.seconds())
-            raise ErrorResponse(response.code, detail, wait)
-        response.refuse_compression()
-        if response.length not in (size, UNKNOWN_LENGTH):
-            raise InvalidResponse(
-                f"Content-Length is {response.length}, but {size} bytes were announced."
-            )
-        if self.method == b"GET":
-            await _count_body(response, size)
-        elif response.length == UNKNOWN_LENGTH:
-            raise InvalidResponse("The answer has no Content-Length.")
 
 
 async def _count_body(response: HttpResponse, size: int) -> None:
@@ -196,9 +185,8 @@ async def _count_body(response: HttpResponse, size: int) -> None:
 
 @dataclass(slots=True)
 class Verification:
-    """Checks the images of a queue. ``done`` holds URLs that are known to be good.
-
-    However it ends, ``urls`` are those that are good, and ``failed`` the others.
+    """Checks the images of a queue. ``done`` holds URLs that are known to be good, ``urls`` those
+    that turn out good, and ``failed`` the others.
     """
 
     queue: BatchQueue
@@ -213,11 +201,7 @@ class Verification:
         self.failed.close()
 
     async def run(self, checkers: Sequence[ImageChecker]) -> None:
-        """Each checker works through the images, one at a time, until there are no more.
-
-        An image that fails is noted and passed over. A list that fails ends the run with its
-        ClientError, and so does a server that is gone; cancelling does, with CancelledError.
-        """
+        """Check every image. ClientError if the list fails or the server is gone."""
         self.progress.begin(await self.queue.begin())
         workers = [Deferred.fromCoroutine(self._work(checker)) for checker in checkers]
         try:

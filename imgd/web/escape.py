@@ -1,4 +1,4 @@
-"""Names and sizes as a person can read them. Names come from anyone, and may be misleading."""
+"""Names as a person can read them: they come from anyone, and may be misleading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ _INVISIBLE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
-_UNITS: Final = ("kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def escape_text(text: str) -> str:
@@ -40,14 +39,3 @@ def _picture(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
-
-
-def human_size(size: int) -> str:
-    """A number of bytes in powers of 1000, with one decimal below 100: ``512 B``, ``1.5 MB``."""
-    if size < 1000:
-        return f"{size} B"
-    value, power = size / 1000, 1
-    while value >= 999.5 and power < len(_UNITS):
-        value, power = value / 1000, power + 1
-    unit = _UNITS[power - 1]
-    return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"

@@ -9,7 +9,8 @@ from markupsafe import Markup
 from imgd.core import listing, media, routes
 from imgd.core.listing import Entry, Query, Sort
 from imgd.core.messages import CollectionInfo
-from imgd.web.escape import escape_html, escape_text, human_size
+from imgd.core.sizes import human_size
+from imgd.web.escape import escape_html, escape_text
 
 
 class TableRow(NamedTuple):

@@ -16,7 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from imgd.core import listing
 from imgd.core.listing import Page, Query, Sort
 from imgd.core.messages import CollectionInfo
-from imgd.web.escape import escape_html, escape_text, human_size
+from imgd.core.sizes import human_size
+from imgd.web.escape import escape_html, escape_text
 from imgd.web.page_parts import (
     Breadcrumb,
     CollectionCard,

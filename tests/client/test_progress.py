@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.client.commands import CliContext
 from imgd.client.options import CliOptions
-from imgd.client.progress import LoadProgress, size_text
+from imgd.client.progress import LoadProgress
 
 
 class Terminal(io.StringIO):
@@ -102,8 +102,3 @@ class Showing(SynchronousTestCase):
         """What never began ends with its line all the same."""
         self.progress().end()
         self.assertIn("0 images good", self.said.getvalue())
-
-    def test_sizes(self) -> None:
-        """Bytes as a person reads them."""
-        for size, text in ((0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2.5e15, "2500.0 TB")):
-            self.assertEqual(size_text(size), text)

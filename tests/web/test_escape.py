@@ -1,10 +1,10 @@
-"""Names and sizes as a person can read them."""
+"""Names as a person can read them."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.web.escape import escape_html, escape_text, human_size
+from imgd.web.escape import escape_html, escape_text
 
 
 class EscapeTests(SynchronousTestCase):
@@ -19,19 +19,3 @@ class EscapeTests(SynchronousTestCase):
         for name in ("שלום", "نمی\u200cشود", "日本\u3000語", "👩\u200d👧"):
             self.assertEqual(escape_text(name), name)
             self.assertEqual(escape_html(name), name)
-
-    def test_sizes(self) -> None:
-        """Sizes are in powers of 1000, with at most one decimal."""
-        for size, expected in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1_000, "1.0 kB"),
-            (99_949, "99.9 kB"),
-            (99_950, "100 kB"),
-            (999_499, "999 kB"),
-            (999_500, "1.0 MB"),
-            (1_500_000_000, "1.5 GB"),
-            (2**63, "9.2 EB"),
-            (2**73, "9445 EB"),
-        ]:
-            self.assertEqual(human_size(size), expected)
