@@ -118,15 +118,11 @@ class HttpConnection(Protocol):
         return cast("Deferred[HttpResponse]", waiting)
 
     def check_sizes(
-        self,
-        authority: bytes,
-        targets: Iterator[tuple[bytes, int]],
-        on_good: Callable[[], object],
+        self, authority: bytes, targets: Iterator[tuple[bytes, int]], on_good: Callable[[], object]
     ) -> Deferred[HttpResponse | None]:
         """HEAD for each target and announced size in turn, at a third of the cost of requests.
 
-        ``on_good`` is called for each answer that is plainly of a whole file of that size. Fires
-        with the first answer that is not, or with None after the last.
+        Fires with the first answer that is not plainly as announced, or with None after the last.
         """
         self._targets, self._on_good = targets, on_good
         waiting = self._wait(authority)

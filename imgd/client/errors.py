@@ -108,8 +108,7 @@ def parse_retry_after(value: str, now: float) -> float | None:
 class RequestTimeout(Generic[T]):
     """Makes what takes too long fail as TimedOut, and what is cancelled as CancelledError.
 
-    It does so whatever the watched Deferred makes of being cancelled: twisted's HostnameEndpoint
-    reports it as an unknown name, which would be tried again.
+    Twisted's HostnameEndpoint reports its cancellation as an unknown name: it would be tried again.
     """
 
     def __init__(self, seconds: float, clock: IReactorTime) -> None:

@@ -58,10 +58,7 @@ def endpoints(reactor: Any, server: Server) -> EndpointFor:
 @implementer(IAgent)
 @dataclass(slots=True, eq=False)
 class HttpSession:
-    """Kept connections, each for one request at a time: an agent of treq.
-
-    Each of ``tokens`` is sent to its origin, and to no other.
-    """
+    """An agent of treq on kept connections. Each of ``tokens`` is sent to its origin alone."""
 
     endpoint_for: EndpointFor
     tokens: Mapping[Origin, str] = field(default_factory=dict)
@@ -122,10 +119,9 @@ class HttpSession:
         """Check as many images as have the first's origin, if there is a connection to it."""
         root, _ = split_url(images[0].url)
         origin, authority = _parse_root(root)
-        connection = self._idle_connection(origin)
-        if connection is None:
-            return None
-        return await connection.check_sizes(authority, _targets(root, images), on_good)
+        if connection := self._idle_connection(origin):
+            return await connection.check_sizes(authority, _targets(root, images), on_good)
+        return None
 
     def close(self) -> None:
         for connections in self._connections.values():

@@ -20,7 +20,6 @@ from imgd.client.errors import (
     parse_retry_after,
 )
 from imgd.core import messages
-from imgd.core.messages import Problem
 
 MAX_BODY: Final = 32 << 20  # bytes; a page of 10,000 images with the longest names has some 15 MB
 MAX_LINE: Final = 1 << 20  # bytes
@@ -33,7 +32,7 @@ class ApiTransport:
     treq: Any  # with treq's ``request``
     base: str  # the URL of the only server that is asked, without a trailing slash
     retrier: Retrier
-    token: str | None
+    token: str | None  # for every request
 
     async def request(
         self, method: str, path: str, kind: type[T], body: object, deadline: float
@@ -95,7 +94,7 @@ class ApiTransport:
         retry_after = response.headers.getRawHeaders("Retry-After", [""])[0]
         wait = parse_retry_after(retry_after, self.retrier.clock.seconds())
         try:
-            detail = msgspec.json.decode(problem, type=Problem).detail
+            detail = msgspec.json.decode(problem, type=messages.Problem).detail
         except _UNREADABLE:
             detail = f"The server answers with status {response.code}."
         raise ErrorResponse(response.code, detail, wait)
