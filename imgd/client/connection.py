@@ -1,7 +1,6 @@
 """HTTP/1.1 on a kept-alive connection, one request at a time: a client of little cost.
 
-twisted.web's Agent costs several times what the daemon spends on the same request (see
-``benchmarks/client.py``), so that checking would run at the client's pace and not at the daemon's.
+twisted.web's Agent costs several times what the daemon spends (see ``benchmarks/client.py``).
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ _FIELDS: Final = f"User-Agent: imgd/{__version__}\r\nAccept-Encoding: identity\r
 class HttpResponse:
     """An answer whose head is there, with as much of IResponse as treq uses.
 
-    ``length`` is its ``Content-Length``, or UNKNOWN_LENGTH. Its connection adds ``chunks`` of the
-    body, and the ``end``; :meth:`flush` hands them on.
+    Its connection adds ``chunks`` of the body, and the ``end``; :meth:`flush` hands them on.
     """
 
     def __init__(self, connection: HttpConnection, code: int, headers: Headers) -> None:
@@ -45,17 +43,15 @@ class HttpResponse:
         self._protocol: Any = None
 
     def header(self, name: bytes) -> str:
-        """The last value of a header, "" without one."""
         return self.headers.getRawHeaders(name, [b""])[-1].decode("latin-1")
 
     def refuse_compression(self) -> None:
-        """InvalidResponse, and the end of the connection, if the body is not sent as it is."""
         for encoding in self.headers.getRawHeaders(b"content-encoding", []):
             if encoding.strip().lower() != b"identity":
                 self._connection.loseConnection()
+                field = f"(Content-Encoding {encoding.decode('latin-1')})"
                 raise InvalidResponse(
-                    f"The server compressed its answer (Content-Encoding "
-                    f"{encoding.decode('latin-1')}), which it was asked not to do."
+                    f"The server compressed its answer {field}, which it was asked not to do."
                 )
 
     def deliverBody(self, protocol: Any) -> None:
@@ -73,7 +69,6 @@ class HttpResponse:
             self._protocol.connectionLost(self.end)
 
     def discard(self) -> None:
-        """Give up the body, and the connection with it if some of the body is still to come."""
         if self.end is None:
             self._connection.loseConnection()
 
@@ -97,13 +92,10 @@ def is_plain(data: bytes, size: int) -> bool:
 
 
 class HttpConnection(Protocol):
-    """One connection, which is used until either end closes it. Bytes not asked for close it.
-
-    ``fields`` are header lines of every request on it, such as a token.
-    """
+    """One connection, which is used until either end closes it. Bytes not asked for close it."""
 
     is_open = False
-    fields = b""
+    fields = b""  # header lines of every request, such as a token
     _was_used = False
     _waiting: Deferred[HttpResponse | None] | None = None  # for the head of an answer
     _response: HttpResponse | None = None  # whose body is still coming
@@ -119,25 +111,18 @@ class HttpConnection(Protocol):
     def request(
         self, method: bytes, authority: bytes, target: bytes, fields: bytes = b"", body: bytes = b""
     ) -> Deferred[HttpResponse]:
-        """Fires with the answer when its head is there, and its body if that came along.
-
-        Cancelling closes the connection at once.
-        """
+        """Fires when the head of the answer is there. Cancelling closes the connection."""
         self._size = None
         waiting = self._wait(authority, fields)
         self._send(method, target, body)
         return cast("Deferred[HttpResponse]", waiting)
 
     def check_sizes(
-        self,
-        authority: bytes,
-        targets: Iterator[tuple[bytes, int]],
-        on_good: Callable[[], object],
+        self, authority: bytes, targets: Iterator[tuple[bytes, int]], on_good: Callable[[], object]
     ) -> Deferred[HttpResponse | None]:
         """HEAD for each target and announced size in turn, at a third of the cost of requests.
 
-        ``on_good`` is called for each answer that is plainly of a whole file of that size. Fires
-        with the first answer that is not, or with None after the last.
+        Fires with the first answer that is not plainly as announced, or with None after the last.
         """
         self._targets, self._on_good = targets, on_good
         waiting = self._wait(authority)
@@ -145,13 +130,9 @@ class HttpConnection(Protocol):
         return waiting
 
     def loseConnection(self) -> None:
-        """Close the connection at once.
-
-        Over TLS, twisted's own waits for the peer's goodbye, which one that sends without end never
-        says (twisted #8227).
-        """
         if self.is_open:
             self.is_open = False
+            # Over TLS, twisted's own waits for the peer to close, which may never do so (#8227).
             self.transport.abortConnection()  # type: ignore[union-attr]
 
     def _wait(self, authority: bytes, fields: bytes = b"") -> Deferred[HttpResponse | None]:
@@ -274,5 +255,6 @@ class HttpConnection(Protocol):
             self._deliver(response, Failure(PotentialDataLoss()))
         else:
             size = response.header(b"content-length") or "?"
-            detail = f"The connection closed after {self._body_size} of {size} bytes."
-            self._fail(Unreachable(detail))
+            self._fail(
+                Unreachable(f"The connection closed after {self._body_size} of {size} bytes.")
+            )

@@ -19,13 +19,10 @@ T = TypeVar("T")
 
 
 class ClientError(ImgdError):
-    """A request that did not succeed; ``detail`` is the sentence for the user.
-
-    ``retryable``: trying again may help. ``retry_after``: seconds that the server asked to wait.
-    """
+    """A request that did not succeed; ``detail`` is the sentence for the user."""
 
     retryable = False
-    retry_after: float | None = None
+    retry_after: float | None = None  # seconds that the server asked to wait
 
 
 class Unreachable(ClientError):
@@ -63,10 +60,9 @@ class ErrorResponse(ClientError):
 
 @dataclass(frozen=True, slots=True)
 class Retrier:
-    """Tries again on this clock; ``on_retry`` is called with each error that is tried again.
+    """Tries again on this clock; times are in seconds.
 
-    Times are in seconds. ``longest_wait`` bounds what a server may ask for in ``Retry-After``: more
-    is a failure, as the server asked us not to come back sooner. ``chance`` gives the jitter, from
+    A ``Retry-After`` of more than ``longest_wait`` is a failure. ``chance`` gives the jitter, from
     0 to 1: clients that failed together come back apart.
     """
 
@@ -87,7 +83,6 @@ class Retrier:
         return wait + pause * (0.5 + self.chance() / 2)
 
     async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """The attempt's result from as many tries as are allowed, else its last error."""
         failures = 0
         while True:
             try:
@@ -102,10 +97,7 @@ class Retrier:
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
-    """``Retry-After`` in seconds from ``now`` (since the epoch), RFC 9110 section 10.2.3.
-
-    Delay-seconds or a date; a date that has passed is 0, what cannot be read is None.
-    """
+    """Seconds from ``now`` (since the epoch), RFC 9110 section 10.2.3; None if it is unreadable."""
     text = value.strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
@@ -116,8 +108,7 @@ def parse_retry_after(value: str, now: float) -> float | None:
 class RequestTimeout(Generic[T]):
     """Makes what takes too long fail as TimedOut, and what is cancelled as CancelledError.
 
-    It does so whatever the watched Deferred makes of being cancelled: twisted's HostnameEndpoint
-    reports it as an unknown name, which would be tried again.
+    Twisted's HostnameEndpoint reports its cancellation as an unknown name: it would be tried again.
     """
 
     def __init__(self, seconds: float, clock: IReactorTime) -> None:
@@ -127,14 +118,12 @@ class RequestTimeout(Generic[T]):
         self._error: Exception | None = None
 
     def watch(self, watched: Deferred[T]) -> Deferred[T]:
-        """The result of this Deferred, in time."""
         self._watched = watched
         result: Deferred[T] = Deferred(lambda _: self._cancel(CancelledError()))
         watched.addBoth(self._finish, result)
         return result
 
     def reset(self) -> None:
-        """Start the time anew: something has come."""
         if self._timer.active():
             self._timer.reset(self._seconds)
 

@@ -1,12 +1,10 @@
-"""Requests to a server and its public URL over kept connections: what treq and checks go through.
-
-One TLS policy for each origin, one rule for redirects, and no request to any other origin.
-"""
+"""Requests to a server and its public URL over kept connections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from io import BytesIO
 from typing import Any, Final, cast
@@ -40,9 +38,7 @@ EndpointFor = Callable[[Origin], IStreamClientEndpoint]
 
 
 def endpoints(reactor: Any, server: Server) -> EndpointFor:
-    """How to reach an origin. Any but the server's own and its public ones is InvalidResponse:
-    nothing is sent there, and no name looked up.
-    """
+    """Nothing is sent to, and no name looked up of, an origin that is not one of the server's."""
     root_for = cache(trust_root)
 
     def endpoint_for(origin: Origin) -> IStreamClientEndpoint:
@@ -60,18 +56,13 @@ def endpoints(reactor: Any, server: Server) -> EndpointFor:
 
 
 @implementer(IAgent)
+@dataclass(slots=True, eq=False)
 class HttpSession:
-    """Kept connections, each for one request at a time: an agent of treq.
+    """An agent of treq on kept connections. Each of ``tokens`` is sent to its origin alone."""
 
-    Each of ``tokens`` is sent to its origin, and to no other.
-    """
-
-    def __init__(
-        self, endpoint_for: EndpointFor, tokens: Mapping[Origin, str] | None = None
-    ) -> None:
-        self._endpoint_for = endpoint_for
-        self._tokens = tokens or {}
-        self._connections: dict[Origin, list[HttpConnection]] = {}
+    endpoint_for: EndpointFor
+    tokens: Mapping[Origin, str] = field(default_factory=dict)
+    _connections: dict[Origin, list[HttpConnection]] = field(default_factory=dict, init=False)
 
     def request(
         self,
@@ -109,8 +100,8 @@ class HttpSession:
         body: bytes = b"",
         response: HttpResponse | None = None,
     ) -> HttpResponse:
-        """The answer; ``response`` is one that has come already. Redirects of GET and HEAD are
-        followed, but never to another origin, which would get the token, and would be believed.
+        """Go on from ``response``, if one has come, and follow redirects of GET and HEAD, but never
+        to another origin, which would get the token, and would be believed.
         """
         for _ in range(MAX_REDIRECTS + 1):
             response = response or await self._exchange(method, url, fields, body)
@@ -119,22 +110,18 @@ class HttpSession:
                 return response
             response.discard()
             url, response = redirected(url, location), None
-        raise InvalidResponse(
-            f"More than {MAX_REDIRECTS} redirects: the server sends us in a circle."
-        )
+        detail = f"More than {MAX_REDIRECTS} redirects: the server sends us in a circle."
+        raise InvalidResponse(detail)
 
     async def check_sizes(
         self, images: Sequence[Image], on_good: Callable[[], object]
     ) -> HttpResponse | None:
-        """See :meth:`HttpConnection.check_sizes`: for as many images as are of the first's origin,
-        to which a connection is needed; without one, None.
-        """
+        """Check as many images as have the first's origin, if there is a connection to it."""
         root, _ = split_url(images[0].url)
         origin, authority = _parse_root(root)
-        connection = self._idle_connection(origin)
-        if connection is None:
-            return None
-        return await connection.check_sizes(authority, _targets(root, images), on_good)
+        if connection := self._idle_connection(origin):
+            return await connection.check_sizes(authority, _targets(root, images), on_good)
+        return None
 
     def close(self) -> None:
         for connections in self._connections.values():
@@ -145,8 +132,7 @@ class HttpSession:
     async def _exchange(self, method: bytes, url: str, fields: bytes, body: bytes) -> HttpResponse:
         root, target = split_url(url)
         origin, authority = _parse_root(root)
-        connection = self._idle_connection(origin)
-        if connection is not None:
+        if connection := self._idle_connection(origin):
             with suppress(ConnectionReset):  # closed while idle: no failure of the server's
                 return await connection.request(method, authority, target, fields, body)
         connection = await self._connect(origin)
@@ -162,11 +148,11 @@ class HttpSession:
 
     async def _connect(self, origin: Origin) -> HttpConnection:
         try:
-            connection = await self._endpoint_for(origin).connect(_CONNECTIONS)
+            connection = await self.endpoint_for(origin).connect(_CONNECTIONS)
         except Exception:
             raise explain(Failure()) from None
         connection = cast(HttpConnection, connection)
-        if token := self._tokens.get(origin):  # no white space, which could end the line
+        if token := self.tokens.get(origin):  # no white space, which could end the line
             value = b" ".join(token.encode("utf-8", "surrogateescape").split())
             connection.fields = b"Authorization: Bearer %b\r\n" % value  # RFC 6750 section 2.1
         self._connections.setdefault(origin, []).append(connection)
@@ -175,13 +161,11 @@ class HttpSession:
 
 @lru_cache(16)  # to parse each URL took a tenth of the time of checking
 def _parse_root(root: str) -> tuple[Origin, bytes]:
-    """Of what stands before a URL's path, the origin, and the authority for ``Host``."""
     origin = origin_of(root)
     return origin, origin.authority.encode("ascii")
 
 
 def _targets(root: str, images: Sequence[Image]) -> Iterator[tuple[bytes, int]]:
-    """Targets and sizes of the first images, up to one that has another root."""
     for image in images:
         image_root, target = split_url(image.url)
         if image_root != root:

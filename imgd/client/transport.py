@@ -20,7 +20,6 @@ from imgd.client.errors import (
     parse_retry_after,
 )
 from imgd.core import messages
-from imgd.core.messages import Problem
 
 MAX_BODY: Final = 32 << 20  # bytes; a page of 10,000 images with the longest names has some 15 MB
 MAX_LINE: Final = 1 << 20  # bytes
@@ -30,35 +29,27 @@ _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class ApiTransport:
-    """Asks a server through anything that has treq's ``request``.
-
-    ``base`` is its URL without a trailing slash; ``token`` goes along with every request, and these
-    go nowhere else. Errors are ClientErrors.
-    """
-
-    treq: Any
-    base: str
+    treq: Any  # with treq's ``request``
+    base: str  # the URL of the only server that is asked, without a trailing slash
     retrier: Retrier
-    token: str | None
+    token: str | None  # for every request
 
     async def request(
         self, method: str, path: str, kind: type[T], body: object, deadline: float
     ) -> T:
-        """The answer as a message of this kind; each try has so many seconds."""
+        """Each try has ``deadline`` seconds."""
 
         async def attempt() -> bytes:
             content = bytearray()
-            timeout = RequestTimeout[None](deadline, self.retrier.clock)
             exchange = self._exchange(method, path, body, _limited(content))
+            timeout = RequestTimeout[None](deadline, self.retrier.clock)
             await timeout.watch(Deferred.fromCoroutine(exchange))
             return bytes(content)
 
         return decode(await self.retrier.call(attempt), kind)
 
     async def stream(self, path: str, on_line: Callable[[bytes], None], deadline: float) -> None:
-        """Hand the lines of an answer to ``on_line``; the deadline counts from the last that came.
-        It is not tried again, for lines would come twice.
-        """
+        """The deadline counts from the last line. No second try, as lines would come twice."""
         rest = bytearray()
         timeout = RequestTimeout[None](deadline, self.retrier.clock)
 
@@ -81,32 +72,29 @@ class ApiTransport:
     async def _exchange(
         self, method: str, path: str, body: object, take: Callable[[bytes], None]
     ) -> None:
-        """Hand the body of a good answer to ``take``; any other answer is ErrorResponse."""
         if not path.startswith("/") or path.startswith("//"):
             raise InvalidResponse("The server names a page that is not on it.")
-        split_url(self.base + path)
+        url = self.base + path
+        split_url(url)
         headers = {"Accept": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
+        content = b""
         if body is not None:
             headers["Content-Type"] = "application/json"
+            content = messages.encode(body)
         response = await self.treq.request(
-            method,
-            self.base + path,
-            headers=headers,
-            data=b"" if body is None else messages.encode(body),
-            allow_redirects=False,
-            unbuffered=True,
+            method, url, headers=headers, data=content, allow_redirects=False, unbuffered=True
         )
         if response.code == 200:
             await read_body(response, take)
             return
-        content = bytearray()
-        await read_body(response, _limited(content))
+        problem = bytearray()
+        await read_body(response, _limited(problem))
         retry_after = response.headers.getRawHeaders("Retry-After", [""])[0]
         wait = parse_retry_after(retry_after, self.retrier.clock.seconds())
         try:
-            detail = msgspec.json.decode(content, type=Problem).detail
+            detail = msgspec.json.decode(problem, type=messages.Problem).detail
         except _UNREADABLE:
             detail = f"The server answers with status {response.code}."
         raise ErrorResponse(response.code, detail, wait)
@@ -132,10 +120,8 @@ def _limited(content: bytearray) -> Callable[[bytes], None]:
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """An answer as a message of this kind, else InvalidResponse."""
     try:
         return msgspec.json.decode(body, type=kind)
     except _UNREADABLE as error:
-        raise InvalidResponse(
-            f"The server's answer is not what an imgd would say ({error}): is it one?"
-        ) from None
+        detail = f"The server's answer is not what an imgd would say ({error}): is it one?"
+        raise InvalidResponse(detail) from None

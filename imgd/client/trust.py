@@ -46,7 +46,7 @@ def trust_root(ca: bytes | None) -> Any:
 
 
 def verify_host(certificate: x509.Certificate, host: str) -> None:
-    """Return if the certificate is for this host name or address (RFC 9525 section 6), or raise."""
+    """Raise unless the certificate is for this host name or address (RFC 9525 section 6)."""
     names: Any = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     addresses = names.get_values_for_type(x509.IPAddress)
     patterns: list[hazmat.CertificatePattern] = [*map(hazmat.IPAddressPattern, addresses)]
@@ -62,10 +62,9 @@ def verify_host(certificate: x509.Certificate, host: str) -> None:
 class StrictCreator:
     """Makes TLS connections to one host whose chain and name are verified, failing closed.
 
-    Twisted 26.10 checks names in a callback that, if the check itself raises, logs the exception
-    and *lets the connection pass*: a certificate with no names at all, or with one that
-    service-identity cannot read (such as ``*.localhost``), is then good for every host. Here what
-    cannot be read matches nothing, and what raises refuses.
+    Twisted 26.10 lets a connection pass if its check of names itself raises: a certificate with no
+    names, or with one that service-identity cannot read (``*.localhost``), is then good for every
+    host. Here a name that cannot be read matches nothing, and an exception refuses.
     """
 
     def __init__(self, host: str, root: Any) -> None:
@@ -90,11 +89,7 @@ class StrictCreator:
 
 
 def explain(failure: Failure) -> ClientError:
-    """What a failed connection means to the user, and whether trying again may help.
-
-    Raises CancelledError if it failed because it was cancelled, and what is no failure of a
-    connection as it is.
-    """
+    """What a failed connection means to the user; cancellations and other errors are raised."""
     reasons = getattr(failure.value, "reasons", None)  # so does twisted.web wrap what happened
     problem: Any = reasons[-1].value if reasons else failure.value
     if isinstance(problem, ClientError):
