@@ -7,14 +7,13 @@ import sys
 import webbrowser
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
 from twisted.python.failure import Failure
 
-from imgd.client import commands
-from imgd.client.commands import CliContext
+from imgd.client.commands import CliContext, link, status, timeout, unload
 from imgd.client.demo import demo
 from imgd.client.discovery import Server, find_server
 from imgd.client.load_command import LoadCommand
@@ -24,17 +23,10 @@ from imgd.client.options import CliOptions, parse
 from imgd.client.tunnel import tunnel
 from imgd.errors import ImgdError
 
-COMMANDS: Final = {
-    "status": commands.status,
-    "unload": commands.unload,
-    "timeout": commands.timeout,
-    "link": commands.link,
-    "tunnel": tunnel,
-}
+_COMMANDS = {"status": status, "unload": unload, "timeout": timeout, "link": link, "tunnel": tunnel}
 
 
 def main() -> NoReturn:
-    """The entry point: exits with 0 all well, 1 something failed, 2 usage."""
     options = parse(sys.argv[1:])
     try:
         react(_run, (options,))
@@ -63,15 +55,14 @@ async def _run(reactor: Any, options: CliOptions) -> NoReturn:
 
 
 async def guarded(context: CliContext, command: Coroutine[Any, Any, int]) -> int:
-    """A command's exit status; what went wrong is logged in one line."""
     try:
         return await command
-    except ImgdError as error:
-        context.log(f"imgd: {error.detail}")
-    except CancelledError:
-        context.log(f"imgd: {context.stopped}")
     except BrokenPipeError:
         pass  # whoever read the results has gone
+    except CancelledError:
+        context.log(f"imgd: {context.stopped}")
+    except ImgdError as error:
+        context.log(f"imgd: {error.detail}")
     except OSError as error:
         context.log(f"imgd: {error}")
     except Exception:
@@ -80,11 +71,10 @@ async def guarded(context: CliContext, command: Coroutine[Any, Any, int]) -> int
 
 
 async def perform(context: CliContext, options: CliOptions) -> int:
-    """Do what the options ask for."""
     if options.command == "demo":
         return await demo(context, None if options.no_browser else webbrowser.open_new_tab)
     if options.command != "load":
-        return await COMMANDS[options.command](context, _server(context, options), options)
+        return await _COMMANDS[options.command](context, _server(context, options), options)
     if options.resume is None:
         server = _server(context, options)
         output = options.output or FOLDER

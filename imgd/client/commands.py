@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TextIO
+from typing import Any, TextIO
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -14,10 +14,8 @@ from imgd.client.discovery import Server
 from imgd.client.errors import Retrier
 from imgd.client.options import CliOptions
 from imgd.core import messages
-from imgd.core.messages import CollectionInfo, StatusInfo
+from imgd.core.messages import CollectionInfo
 from imgd.logs import escape, escape_json
-
-_HEAD: Final = ("NAME", "IMAGES", "UNLOADS AT", "DIRECTORY")
 
 
 @dataclass(slots=True)
@@ -32,15 +30,13 @@ class CliContext:
     stopped: str | None = None
 
     def log(self, text: str) -> None:
-        """Write a remark to the user, on a line of its own."""
         print(escape(text), file=self.err, flush=True)
 
     def print(self, text: str) -> None:
-        """Write a result, on a line of its own."""
         self.print_raw(escape(text))
 
     def print_raw(self, text: str) -> None:
-        """Write a result for programs as it is: a server's words in it must have been escaped."""
+        """Write a result for programs; a server's words in it must have been escaped."""
         print(text, file=self.out, flush=True)
 
     def client(
@@ -60,7 +56,8 @@ async def status(context: CliContext, server: Server, options: CliOptions) -> in
     if options.json:
         context.print_raw(escape_json(messages.encode(loaded).decode("utf-8")))
     else:
-        for line in _table(server.url, loaded):
+        context.print(f"imgd {loaded.version} at {server.url}")
+        for line in _table(loaded.collections):
             context.print(line)
     return 0
 
@@ -87,13 +84,12 @@ async def link(context: CliContext, server: Server, options: CliOptions) -> int:
     return 0
 
 
-def _table(url: str, status: StatusInfo) -> Iterable[str]:
-    yield f"imgd {escape(status.version)} at {url}"
-    if not status.collections:
+def _table(collections: Sequence[CollectionInfo]) -> Iterable[str]:
+    if not collections:
         yield "Nothing is loaded. To load a directory: imgd load DIR"
         return
     yield ""
-    rows = [_HEAD, *map(_row, status.collections)]
+    rows = [("NAME", "IMAGES", "UNLOADS AT", "DIRECTORY"), *map(_row, collections)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for name, images, expiry, directory in rows:
         yield f"{name:{widths[0]}}  {images:>{widths[1]}}  {expiry:{widths[2]}}  {directory}"
@@ -103,12 +99,8 @@ def _row(collection: CollectionInfo) -> tuple[str, str, str, str]:
     directory = collection.directory + (" (and below)" if collection.recursive else "")
     if not collection.available:
         directory += " (missing)"
-    return (
-        escape(collection.name),
-        f"{collection.image_count:,}",
-        escape(_readable(collection.expires_at or "never")),
-        escape(directory),
-    )
+    expiry = _readable(collection.expires_at or "never")
+    return collection.name, f"{collection.image_count:,}", expiry, directory
 
 
 def _readable(utc: str) -> str:

@@ -37,7 +37,7 @@ _FOREIGN: Final = ("IMGD_", "IMAGE_SERVER", "NIFTI_IMAGE_SERVER", "NGROK_", "STA
 
 
 async def demo(context: CliContext, show: Callable[[str], object] | None) -> int:
-    """Serve sample images until called off; ``show`` opens a URL in the user's browser."""
+    """``show`` opens a URL in the user's browser."""
     with (
         tempfile.TemporaryDirectory(prefix="imgd-demo-", ignore_cleanup_errors=True) as folder,
         _running_daemon(context.environ, folder) as process,
@@ -58,15 +58,13 @@ async def demo(context: CliContext, show: Callable[[str], object] | None) -> int
 
 @contextmanager
 def _running_daemon(environ: Mapping[str, str], folder: str) -> Iterator[Popen[bytes]]:
-    """An imgd under twistd, on free ports, with images, state and log in ``folder``."""
-    images, state, log_file = (os.path.join(folder, name) for name in ("images", "state", "log"))
-    make_images(images)
+    make_images(os.path.join(folder, "images"))
     home = os.path.dirname(os.path.dirname(os.path.abspath(imgd.__file__)))
     own = {key: value for key, value in environ.items() if not key.startswith(_FOREIGN)}
     own["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "imgd", "--images-dir", images]
-    command += ["--state-dir", state, "--port", "0", "--http-port", "0"]
-    with open(log_file, "wb") as log:
+    command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "imgd"]
+    command += ["--images-dir=images", "--state-dir=state", "--port=0", "--http-port=0"]
+    with open(os.path.join(folder, "log"), "wb") as log:
         process = Popen(command, cwd=folder, env=own, stdin=DEVNULL, stdout=log, stderr=log)  # noqa: S603
     try:
         yield process
@@ -80,10 +78,8 @@ def _running_daemon(environ: Mapping[str, str], folder: str) -> Iterator[Popen[b
 
 
 async def _started(context: CliContext, process: Popen[bytes], folder: str) -> RunningDaemon:
-    """Where the daemon listens, once it does; ClientError with its output if it does not start."""
     for _ in range(int(START_SECONDS / POLL_SECONDS)):
-        info = instance_lock.find(os.path.join(folder, "state"))
-        if info is not None:
+        if info := instance_lock.find(os.path.join(folder, "state")):
             return info
         if process.poll() is not None:
             break
@@ -106,14 +102,11 @@ async def _present(context: CliContext, folder: str, info: RunningDaemon) -> Non
     context.print(f"  open in a browser   {info.urls[-1]}")
     context.print(f"  the same over TLS   {info.urls[0]}")
     context.print(f"  one frame           {frame}")
-    context.print(f"  volumes             {volume}")
-    if info.ca:
-        context.print(f"  fetch it            curl --cacert {info.ca} -O {volume}")
+    context.print(f"  a volume            curl --cacert {info.ca} -O {volume}")
     context.log("Ctrl-C stops it and removes everything.")
 
 
 def make_images(folder: str) -> None:
-    """Sample frames in ``folder/frames``, and a volume in ``folder/volumes``."""
     files = {f"frames/frame_{number:04}.png": make_frame(number) for number in range(FRAMES)}
     files["volumes/spheres.nii.gz"] = make_volume()
     for name, content in files.items():

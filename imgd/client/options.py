@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from textwrap import dedent, indent
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from imgd import __version__
 from imgd.client.load_targets import is_file
@@ -17,30 +18,21 @@ from imgd.errors import BadRequest
 AGENT: Final = "http://127.0.0.1:4040"  # ngrok's, if it runs here
 
 
-def whole(text: str, least: int, most: int, what: str) -> int:
+def _whole(what: str, least: int, most: int, text: str) -> int:
     if not text.isascii() or not text.isdigit() or not least <= int(text[:12]) <= most:
         raise argparse.ArgumentTypeError(f"{what} to {most}, not {text!r}")
     return int(text)
 
 
-def positive(text: str) -> int:
-    return whole(text, 1, 10_000, "a whole number from 1")
-
-
-def minutes(text: str) -> int:
-    return whole(text, 0, MAX_MINUTES, "minutes from 0 (never)")
-
-
-def link_seconds(text: str) -> int:
+def _link_seconds(text: str) -> int:
     try:
         return links.seconds(text)
     except BadRequest:
-        raise argparse.ArgumentTypeError(
-            f"a time such as 90s, 30m, 1h or 7d, ten years at most, not {text!r}"
-        ) from None
+        problem = f"a time such as 90s, 30m, 1h or 7d, ten years at most, not {text!r}"
+        raise argparse.ArgumentTypeError(problem) from None
 
 
-def seconds(text: str) -> float:
+def _seconds(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
@@ -50,37 +42,39 @@ def seconds(text: str) -> float:
     return number
 
 
+_minutes = partial(_whole, "minutes from 0 (never)", 0, MAX_MINUTES)
 # How a value is read, by its metavar; others are text.
 _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "N": positive,
-    "MIN": minutes,
-    "MINUTES": minutes,
-    "TIME": link_seconds,
-    "SEC": seconds,
+    "N": partial(_whole, "a whole number from 1", 1, 10_000),
+    **{"MIN": _minutes, "MINUTES": _minutes, "TIME": _link_seconds, "SEC": _seconds},
 }
 
 
 def _value(metavar: str, about: str, default: Any = None, **more: Any) -> Any:
     """An option with a value; with ``nargs`` it is an argument that has no ``--name``."""
-    parser = _PARSERS.get(metavar, str)
-    metadata = {"metavar": metavar, "help": about, "type": parser, **more}
-    return field(default=default, metadata=metadata)
+    more |= {"metavar": metavar, "help": about, "type": _PARSERS.get(metavar, str)}
+    return field(default=default, metadata=more)
 
 
 def _switch(about: str) -> Any:
     return field(default=False, metadata={"action": "store_true", "help": about})
 
 
+_VERIFY: Final = "head requests headers of each URL, get every byte, none nothing (default: head)"
+_PUBLIC_URL: Final = "of the server (default: IMGD_PUBLIC_URL, NGROK_URL, NGROK_DOMAIN, its own)"
+_EXPIRES: Final = (
+    "how long links are good: 90s, 30m, 7d (default: 1h; with load until its unload, or 24h)"
+)
+
+
 @dataclass
 class CliOptions:
-    """What was typed. The fields' metadata are arguments of argparse's ``add_argument``."""
+    """What was typed; the fields' metadata are arguments of argparse's ``add_argument``."""
 
     command: str = ""
     # which server, and whom to trust
     server: str | None = _value("URL", "default: IMGD_SERVER, else the imgd that runs here")
-    token: str | None = _value(
-        "TOKEN", "for control, and private reading (default: IMGD_TOKEN, else the state folder's)"
-    )
+    token: str | None = _value("TOKEN", "default: IMGD_TOKEN, else the local imgd's")
     ca: str | None = _value("FILE", "trust this CA (default: the local imgd's, else the system's)")
     state_dir: str | None = _value("DIR", "the local imgd's (default: IMGD_STATE_DIR, or .env's)")
     # load
@@ -91,28 +85,15 @@ class CliOptions:
     force_reload: bool = _switch("load again, and not only check, what is loaded already")
     unload_first: bool = _switch("unload what has the name before loading")
     unload: bool = _switch("unload it again when the manifest is written")
-    verify: str = _value(
-        "HOW",
-        "head requests the headers of each URL, get every byte, none nothing (default: head)",
-        "head",
-        choices=("head", "get", "none"),
-    )
-    public_url: str | None = _value(
-        "URL",
-        "the server's public URL, if its list has other URLs than --server "
-        "(default: IMGD_PUBLIC_URL, NGROK_URL or NGROK_DOMAIN, and what the imgd here says)",
-    )
+    verify: str = _value("HOW", _VERIFY, "head", choices=("head", "get", "none"))
+    public_url: str | None = _value("URL", _PUBLIC_URL)
     workers: int = _value("N", "requests in flight (10), if enough files may be open", 10)
     batch_size: int = _value("N", "images a worker takes at a time (20)", 20)
     request_timeout: float = _value("SEC", "seconds that one request may take (30)", 30.0)
     deadline: float = _value("SEC", "seconds that everything may take (default: no limit)", 0.0)
     resume: str | None = _value("MANIFEST", "check only what this manifest does not hold yet")
     signed: bool = _switch("signed URLs, which need no token if reading is private")
-    expires: int | None = _value(
-        "TIME",
-        "how long links are good: seconds, or such as 30m, 1h, 7d (default: 1h; with load until "
-        "the collection unloads itself, 24h if it never does)",
-    )
+    expires: int | None = _value("TIME", _EXPIRES)
     output: str | None = _value("PATH", "a .json file, or a folder (output/json/); - is stdout")
     quiet: bool = _switch("no progress, only errors")
     verbose: bool = _switch("each failure and each retry as it happens")
@@ -142,28 +123,14 @@ _ABOUT: Final = """\
     Exit status: 0 all well, 1 something failed (which is listed), 2 wrong usage.
     """
 
+_SHORT: Final = {"quiet": ["-q"], "verbose": ["-v"]}
+_CHECKED: Final = "verify public_url workers batch_size request_timeout deadline resume"
+_SERVER: Final = {"which server, and whom to trust": "server token ca state_dir"}
 
-_SHORT: Final = {"quiet": "-q", "verbose": "-v"}
-_SERVER: Final = {"which server, and whom to trust": ("server", "token", "ca", "state_dir")}
-
-_LOADED: Final = ("name", "recursive", "timeout", "force_reload", "unload_first", "unload")
-_CHECKED: Final = (
-    *("verify", "public_url", "workers", "batch_size", "request_timeout", "deadline", "resume"),
-)
-
-
-class Command(NamedTuple):
-    """``about`` begins with the sentence of the list of commands. ``groups`` are names of fields of
-    CliOptions by the title that they have in the help.
-    """
-
-    about: str
-    examples: str
-    groups: Mapping[str, Sequence[str]]
-
-
-_COMMANDS: Final = {
-    "load": Command(
+# Each command's description, whose first sentence is in the list of commands; its examples; and
+# fields of CliOptions, by the title that they have in the help.
+_COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
+    "load": (
         "Load directories, check every URL, write manifests. The manifest's path is printed.",
         """
         imgd load frames                      one directory: it is served below /images/
@@ -174,14 +141,14 @@ _COMMANDS: Final = {
         imgd load --resume output/json/frames_20250131_120000.json
         """,
         {
-            "": ("directories",),
-            "what is loaded": _LOADED,
+            "": "directories",
+            "what is loaded": "name recursive timeout force_reload unload_first unload",
             "how it is checked": _CHECKED,
-            "what comes out": ("signed", "expires", "output", "quiet", "verbose"),
+            "what comes out": "signed expires output quiet verbose",
             **_SERVER,
         },
     ),
-    "link": Command(
+    "link": (
         "Make a signed link. Who has it can read without a token, until it expires.",
         """
         imgd link /images/ct.nii.gz          for an hour
@@ -189,24 +156,24 @@ _COMMANDS: Final = {
         imgd link /images/ --prefix          for all below it: put a name behind the link
         imgd link --revoke-all               no link made before is good any more
         """,
-        {"": ("url_or_path", "expires", "prefix", "revoke_all"), **_SERVER},
+        {"": "url_or_path expires prefix revoke_all", **_SERVER},
     ),
-    "status": Command(
+    "status": (
         "Show what is loaded, and until when.",
         "imgd status\nimgd status --json | jq .image_count",
-        {"": ("json",), **_SERVER},
+        {"": "json", **_SERVER},
     ),
-    "unload": Command(
+    "unload": (
         "Unload a collection. Downloads that are under way finish.",
         "imgd unload          the current one, which is served below /images/\nimgd unload ct",
-        {"": ("collection",), **_SERVER},
+        {"": "collection", **_SERVER},
     ),
-    "timeout": Command(
+    "timeout": (
         "Set the minutes until collections unload themselves. Every running timer starts anew.",
         "imgd timeout 120\nimgd timeout 0       nothing unloads itself",
-        {"": ("minutes",), **_SERVER},
+        {"": "minutes", **_SERVER},
     ),
-    "tunnel": Command(
+    "tunnel": (
         "Hand out the URLs of an ngrok tunnel. It is looked up with the agent that runs here.",
         """
         ngrok http https://localhost:8888     in another terminal
@@ -214,12 +181,12 @@ _COMMANDS: Final = {
         eval "$(imgd tunnel)"                 sets NGROK_URL in this shell
         imgd tunnel --clear                   hand out local URLs again
         """,
-        {"": ("agent", "wait", "clear"), **_SERVER},
+        {"": "agent wait clear", **_SERVER},
     ),
-    "demo": Command(
+    "demo": (
         "See it work: sample frames and a volume in a daemon of their own. Ctrl-C removes all.",
         "imgd demo\nimgd demo --no-browser",
-        {"": ("no_browser",)},
+        {"": "no_browser"},
     ),
 }
 
@@ -253,24 +220,21 @@ def build() -> argparse.ArgumentParser:
         for title, members in groups.items():
             group = subparser.add_argument_group(title) if title else subparser
             for option in fields(CliOptions):
-                if option.name in members:
-                    names = _flags(option.name) if "nargs" not in option.metadata else [option.name]
+                if option.name in members.split():
+                    names = _names(option.name, option.metadata)
                     group.add_argument(*names, default=option.default, **option.metadata)
     return parser
 
 
-def _flags(name: str) -> list[str]:
-    flag = "--" + name.replace("_", "-")
-    return [flag, _SHORT[name]] if name in _SHORT else [flag]
+def _names(name: str, metadata: Mapping[str, Any]) -> list[str]:
+    return [name] if "nargs" in metadata else [f"--{name.replace('_', '-')}", *_SHORT.get(name, [])]
 
 
 def _problem(options: CliOptions) -> str | None:
-    """What makes no sense in the options, if anything."""
-    if options.command == "link":
-        if options.revoke_all and (options.url_or_path or options.expires or options.prefix):
-            return "--revoke-all is about every link: give it alone"
-        if not options.revoke_all and not options.url_or_path:
-            return "name a URL or a path: imgd link /images/ct.nii.gz"
+    if options.revoke_all and (options.url_or_path or options.expires or options.prefix):
+        return "--revoke-all is about every link: give it alone"
+    if options.command == "link" and not options.revoke_all and not options.url_or_path:
+        return "name a URL or a path: imgd link /images/ct.nii.gz"
     return _problem_of_load(options) if options.command == "load" else None
 
 

@@ -1,7 +1,6 @@
 """``imgd tunnel``: asks ngrok's agent for the public URL of a tunnel, and sets it in the daemon.
 
-The agent's local API is documented at https://ngrok.com/docs/agent/api/: ``GET /api/tunnels``
-lists tunnels, each with a ``public_url`` and, in ``config.addr``, what it leads to.
+The agent's local API is documented at https://ngrok.com/docs/agent/api/.
 """
 
 from __future__ import annotations
@@ -28,9 +27,7 @@ REMARK_POLLS: Final = 5  # a line for the user with every so many polls
 
 
 class TunnelConfig(msgspec.Struct, kw_only=True):
-    """``addr`` is where a tunnel leads to, as its user wrote it: a port, host:port, or a URL."""
-
-    addr: str
+    addr: str  # where the tunnel leads to, as its user wrote it: a port, host:port, or a URL
 
 
 class Tunnel(msgspec.Struct, kw_only=True):
@@ -43,7 +40,6 @@ class Tunnels(msgspec.Struct, kw_only=True):
 
 
 async def tunnel(context: CliContext, server: Server, options: CliOptions) -> int:
-    """Have the daemon hand out a tunnel's URLs, and print ``NGROK_URL=…``; or clear its URL."""
     client = context.client(server)
     if options.clear:
         context.print((await client.set_public_url(None)).message)
@@ -56,12 +52,10 @@ async def tunnel(context: CliContext, server: Server, options: CliOptions) -> in
 
 
 async def _find_tunnel(context: CliContext, agent: str, server: Origin, patience: float) -> str:
-    """The URL of the tunnel to a server, waited for; ClientError says what to run."""
     base = base_of(agent)
     session = HttpSession(endpoints(context.reactor, Server(base)))
     transport = ApiTransport(HTTPClient(session), base, Retrier(context.clock, tries=1), None)
     deadline = context.clock.seconds() + patience
-    to_run = f"ngrok http {server}"
     try:
         for polls in count():
             try:
@@ -74,20 +68,18 @@ async def _find_tunnel(context: CliContext, agent: str, server: Origin, patience
             if context.clock.seconds() + POLL_SECONDS > deadline:
                 break
             if polls % REMARK_POLLS == 0:
-                context.log(f"{missing}; waiting. To open one: {to_run}")
+                context.log(f"{missing}; waiting. To open one: ngrok http {server}")
             await deferLater(context.clock, POLL_SECONDS)
     finally:
         session.close()
-    raise ClientError(f"{missing}: run this and try again: {to_run}")
+    raise ClientError(f"{missing}: run this and try again: ngrok http {server}")
 
 
 def tunnel_to(server: Origin, tunnels: Tunnels) -> Tunnel | None:
     """The tunnel that leads to this server's port on this machine, over https if one does."""
-    for scheme in ("https://", "http://"):
-        for tunnel in tunnels.tunnels:
-            if tunnel.public_url.startswith(scheme) and _leads_to(server, tunnel.config.addr):
-                return tunnel
-    return None
+    leading = [tunnel for tunnel in tunnels.tunnels if _leads_to(server, tunnel.config.addr)]
+    by_scheme = {tunnel.public_url.partition("://")[0]: tunnel for tunnel in reversed(leading)}
+    return by_scheme.get("https") or by_scheme.get("http")
 
 
 def _leads_to(server: Origin, addr: str) -> bool:
