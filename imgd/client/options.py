@@ -220,13 +220,10 @@ def build() -> argparse.ArgumentParser:
             group = subparser.add_argument_group(title) if title else subparser
             for option in fields(CliOptions):
                 if option.name in members.split():
-                    names = _names(option.name, option.metadata)
+                    flags = [f"--{option.name.replace('_', '-')}", *_SHORT.get(option.name, [])]
+                    names = [option.name] if "nargs" in option.metadata else flags
                     group.add_argument(*names, default=option.default, **option.metadata)
     return parser
-
-
-def _names(name: str, metadata: Mapping[str, Any]) -> list[str]:
-    return [name] if "nargs" in metadata else [f"--{name.replace('_', '-')}", *_SHORT.get(name, [])]
 
 
 def _problem(options: CliOptions) -> str | None:
