@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from imgd.client.commands import CliContext, link, status, timeout, unload
 from imgd.client.demo import demo
-from imgd.client.discovery import Server, find_server
+from imgd.client.discovery import find_server
 from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import FOLDER, load_targets, resumed
 from imgd.client.manifest import read_manifest
@@ -73,28 +73,23 @@ async def guarded(context: CliContext, command: Coroutine[Any, Any, int]) -> int
 async def perform(context: CliContext, options: CliOptions) -> int:
     if options.command == "demo":
         return await demo(context, None if options.no_browser else webbrowser.open_new_tab)
-    if options.command != "load":
-        return await _COMMANDS[options.command](context, _server(context, options), options)
-    if options.resume is None:
-        server = _server(context, options)
-        output = options.output or FOLDER
-        targets = load_targets(options.directories, server, options.name, output)
-    else:
-        manifest, done = read_manifest(options.resume)
-        server = _server(context, options, manifest.server)
-        targets = [resumed(manifest, done, options.output or options.resume)]
-    return await LoadCommand(context, server, options).run(targets)
-
-
-def _server(context: CliContext, options: CliOptions, url: str | None = None) -> Server:
-    return find_server(
+    previous = None if options.resume is None else read_manifest(options.resume)
+    server = find_server(
         context.environ,
-        url=options.server or url,
+        url=options.server or (previous[0].server if previous else None),
         token=options.token,
         ca_file=options.ca,
         state_dir=options.state_dir,
         public_url=options.public_url,
     )
+    if options.command != "load":
+        return await _COMMANDS[options.command](context, server, options)
+    output = options.output or options.resume or FOLDER
+    if previous is None:
+        targets = load_targets(options.directories, server, options.name, output)
+    else:
+        targets = [resumed(*previous, output)]
+    return await LoadCommand(context, server, options).run(targets)
 
 
 if __name__ == "__main__":

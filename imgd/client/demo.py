@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 import os
 import struct
 import sys
@@ -107,30 +106,24 @@ async def _present(context: CliContext, folder: str, info: RunningDaemon) -> Non
 
 
 def make_images(folder: str) -> None:
-    files = {f"frames/frame_{number:04}.png": make_frame(number) for number in range(FRAMES)}
-    files["volumes/spheres.nii.gz"] = make_volume()
-    for name, content in files.items():
-        path = os.path.join(folder, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        write_file(path, content, mode=0o644)
+    for name in ("frames", "volumes"):
+        os.makedirs(os.path.join(folder, name))
+    for number in range(FRAMES):
+        path = os.path.join(folder, "frames", f"frame_{number:04}.png")
+        write_file(path, make_frame(number), mode=0o644)
+    write_file(os.path.join(folder, "volumes", "spheres.nii.gz"), make_volume(), mode=0o644)
 
 
 def make_frame(number: int, width: int = 320, height: int = 200) -> bytes:
-    """Frame ``number`` as an RGB PNG (W3C PNG, section 5): a disc over a gradient."""
-    turn = 2 * math.pi * number / FRAMES
-    x, y = width / 2 + width / 4 * math.cos(turn), height / 2 + height / 4 * math.sin(turn)
-    pixels = bytearray()
-    for row in range(height):
-        line = bytearray(3 * width)
-        line[0::3] = bytes(255 * column // width for column in range(width))
-        line[1::3] = bytes([40 + 160 * number // FRAMES]) * width
-        line[2::3] = bytes([255 * row // height]) * width
-        half = math.sqrt(max(0.0, (height / 5) ** 2 - (row - y) ** 2))  # of the disc's width here
-        first, last = round(x - half), round(x + half)
-        line[3 * first : 3 * last] = b"\xff\xf4\xd6" * (last - first)
-        pixels += b"\0" + line  # filter type: none
-    png = b"\x89PNG\r\n\x1a\n"
+    """Frame ``number`` as an RGB PNG (W3C PNG, section 5): a bar that moves over a gradient."""
+    bar = width // 8
+    first = (width - bar) * number // (FRAMES - 1)
+    row = bytearray(3 * width)
+    row[::3] = bytes(255 * column // width for column in range(width))
+    row[3 * first : 3 * (first + bar)] = b"\xff\xf4\xd6" * bar
+    pixels = (b"\0" + row) * height  # filter type: none
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n"
     for chunk in (b"IHDR" + head, b"IDAT" + zlib.compress(pixels), b"IEND"):
         png += struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
     return png

@@ -15,8 +15,6 @@ from imgd.core import links
 from imgd.core.messages import COLLECTION_NAME, MAX_MINUTES
 from imgd.errors import BadRequest
 
-AGENT: Final = "http://127.0.0.1:4040"  # ngrok's, if it runs here
-
 
 def _whole(what: str, least: int, most: int, text: str) -> int:
     if not text.isascii() or not text.isdigit() or not least <= int(text[:12]) <= most:
@@ -60,6 +58,7 @@ def _switch(about: str) -> Any:
     return field(default=False, metadata={"action": "store_true", "help": about})
 
 
+_AGENT: Final = "http://127.0.0.1:4040"
 _VERIFY: Final = "head requests headers of each URL, get every byte, none nothing (default: head)"
 _PUBLIC_URL: Final = "of the server (default: IMGD_PUBLIC_URL, NGROK_URL, NGROK_DOMAIN, its own)"
 _EXPIRES: Final = (
@@ -105,7 +104,7 @@ class CliOptions:
     json: bool = _switch("the server's own JSON")
     collection: str | None = _value("NAME", "a collection (default: current)", nargs="?")
     minutes: int = _value("MINUTES", "0 for never", 0, nargs=None)
-    agent: str = _value("URL", f"the agent's local API (default: {AGENT})", AGENT)
+    agent: str = _value("URL", f"the agent's local API (default: {_AGENT})", _AGENT)
     wait: float = _value("SEC", "seconds to wait for the tunnel (60)", 60.0)
     clear: bool = _switch("hand out local URLs again")
     no_browser: bool = _switch("only print what to open")
@@ -221,13 +220,10 @@ def build() -> argparse.ArgumentParser:
             group = subparser.add_argument_group(title) if title else subparser
             for option in fields(CliOptions):
                 if option.name in members.split():
-                    names = _names(option.name, option.metadata)
+                    flags = [f"--{option.name.replace('_', '-')}", *_SHORT.get(option.name, [])]
+                    names = [option.name] if "nargs" in option.metadata else flags
                     group.add_argument(*names, default=option.default, **option.metadata)
     return parser
-
-
-def _names(name: str, metadata: Mapping[str, Any]) -> list[str]:
-    return [name] if "nargs" in metadata else [f"--{name.replace('_', '-')}", *_SHORT.get(name, [])]
 
 
 def _problem(options: CliOptions) -> str | None:

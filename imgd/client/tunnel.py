@@ -6,7 +6,6 @@ The agent's local API is documented at https://ngrok.com/docs/agent/api/.
 from __future__ import annotations
 
 import shlex
-from itertools import count
 from typing import Final
 
 import msgspec
@@ -23,7 +22,6 @@ from imgd.core.urls import DEFAULT_PORTS, Origin, parse_authority
 
 ASK_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 1.0
-REMARK_POLLS: Final = 5  # a line for the user with every so many polls
 
 
 class TunnelConfig(msgspec.Struct, kw_only=True):
@@ -56,8 +54,9 @@ async def _find_tunnel(context: CliContext, agent: str, server: Origin, patience
     session = HttpSession(endpoints(context.reactor, Server(base)))
     transport = ApiTransport(HTTPClient(session), base, Retrier(context.clock, tries=1), None)
     deadline = context.clock.seconds() + patience
+    logged = None
     try:
-        for polls in count():
+        while True:
             try:
                 tunnels = await transport.request("GET", "/api/tunnels", Tunnels, None, ASK_SECONDS)
                 missing = "ngrok has no tunnel to imgd"
@@ -66,13 +65,13 @@ async def _find_tunnel(context: CliContext, agent: str, server: Origin, patience
             except (Unreachable, TimedOut):
                 missing = "no ngrok agent answers"
             if context.clock.seconds() + POLL_SECONDS > deadline:
-                break
-            if polls % REMARK_POLLS == 0:
+                raise ClientError(f"{missing}: run this and try again: ngrok http {server}")
+            if missing != logged:
                 context.log(f"{missing}; waiting. To open one: ngrok http {server}")
+                logged = missing
             await deferLater(context.clock, POLL_SECONDS)
     finally:
         session.close()
-    raise ClientError(f"{missing}: run this and try again: ngrok http {server}")
 
 
 def tunnel_to(server: Origin, tunnels: Tunnels) -> Tunnel | None:
