@@ -56,14 +56,17 @@ class Url(NamedTuple):
 
 
 def parse_authority(text: str) -> Authority | None:
-    """Parse ``HOST[:PORT]``, as in ``Host`` (RFC 3986 section 3.2); None if it is malformed."""
+    """Parse ``HOST[:PORT]``, as in ``Host`` (RFC 3986 section 3.2); None if it is malformed.
+
+    One trailing dot is the root of the DNS; more of them are empty labels.
+    """
     match = _AUTHORITY.fullmatch(text)
     if match is None:
         return None
     address, name, digits = match.groups()
     port = int(digits) if digits else None
     host = _ipv6(address) if address else name.removesuffix(".")
-    if not host or (port or 0) > MAX_PORT:
+    if not host or host.endswith(".") or (port or 0) > MAX_PORT:
         return None
     return Authority(host.lower(), port)
 

@@ -37,6 +37,8 @@ class AuthorityTests(SynchronousTestCase):
                 ":80",
                 ".",
                 ".:80",
+                "a..",
+                "a..:80",
                 "a b",
                 "a:80:80",
                 "::1",
