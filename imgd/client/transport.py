@@ -12,19 +12,12 @@ from twisted.internet.defer import Deferred
 
 from imgd.client.connection import HttpResponse
 from imgd.client.discovery import split_url
-from imgd.client.errors import (
-    ErrorResponse,
-    InvalidResponse,
-    RequestTimeout,
-    Retrier,
-    parse_retry_after,
-)
+from imgd.client.errors import InvalidResponse, RequestTimeout, Retrier, error_response
 from imgd.core import messages
 
 MAX_BODY: Final = 32 << 20  # bytes; a page of 10,000 images with the longest names has some 15 MB
 MAX_LINE: Final = 1 << 20  # bytes
 T = TypeVar("T")
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +84,12 @@ class ApiTransport:
             return
         problem = bytearray()
         await read_body(response, _limited(problem))
-        retry_after = response.headers.getRawHeaders("Retry-After", [""])[0]
-        wait = parse_retry_after(retry_after, self.retrier.clock.seconds())
         try:
-            detail = msgspec.json.decode(problem, type=messages.Problem).detail
-        except _UNREADABLE:
+            detail = decode(problem, messages.Problem).detail
+        except InvalidResponse:
             detail = f"The server answers with status {response.code}."
-        raise ErrorResponse(response.code, detail, wait)
+        retry_after = response.headers.getRawHeaders("Retry-After", [""])[0]
+        raise error_response(response.code, retry_after, detail, self.retrier.clock.seconds())
 
 
 async def read_body(response: Any, take: Callable[[bytes], None]) -> None:
@@ -119,9 +111,9 @@ def _limited(content: bytearray) -> Callable[[bytes], None]:
     return take
 
 
-def decode(body: bytes, kind: type[T]) -> T:
+def decode(body: bytes | bytearray, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except _UNREADABLE as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         detail = f"The server's answer is not what an imgd would say ({error}): is it one?"
         raise InvalidResponse(detail) from None
