@@ -1,12 +1,9 @@
-"""HTTP/1.1 on a kept-alive connection, one request at a time: a client of little cost.
-
-twisted.web's Agent costs several times what the daemon spends (see ``benchmarks/client.py``).
-"""
+"""HTTP/1.1 on a kept-alive connection, one request at a time; twisted's Agent is far slower."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from twisted.internet.defer import CancelledError, Deferred
@@ -49,10 +46,8 @@ class HttpResponse:
         for encoding in self.headers.getRawHeaders(b"content-encoding", []):
             if encoding.strip().lower() != b"identity":
                 self._connection.loseConnection()
-                field = f"(Content-Encoding {encoding.decode('latin-1')})"
-                raise InvalidResponse(
-                    f"The server compressed its answer {field}, which it was asked not to do."
-                )
+                field = f"Content-Encoding {encoding.decode('latin-1')}"
+                raise InvalidResponse(f"The server compressed its answer unasked ({field}).")
 
     def deliverBody(self, protocol: Any) -> None:
         self._protocol = protocol
@@ -60,13 +55,12 @@ class HttpResponse:
         self.flush()
 
     def flush(self) -> None:
-        if self._protocol is None:
-            return
-        chunks, self.chunks = self.chunks, []
-        for chunk in chunks:
-            self._protocol.dataReceived(chunk)
-        if self.end is not None:
-            self._protocol.connectionLost(self.end)
+        if self._protocol is not None:
+            chunks, self.chunks = self.chunks, []
+            for chunk in chunks:
+                self._protocol.dataReceived(chunk)
+            if self.end is not None:
+                self._protocol.connectionLost(self.end)
 
     def discard(self) -> None:
         if self.end is None:
@@ -74,9 +68,9 @@ class HttpResponse:
 
 
 def is_plain(data: bytes, size: int) -> bool:
-    """Whether this is plainly the whole answer to a HEAD of a whole file of so many bytes.
+    """Whether this is the answer to a HEAD of a file of so many bytes, with nothing special in it.
 
-    What is not wholly recognised goes to the parser, which takes five times as long.
+    All else goes to the parser, which takes five times as long.
     """
     low = data.lower()
     return (
@@ -97,7 +91,7 @@ class HttpConnection(Protocol):
     is_open = False
     fields = b""  # header lines of every request, such as a token
     _was_used = False
-    _waiting: Deferred[HttpResponse | None] | None = None  # for the head of an answer
+    _waiting: Deferred[Any] | None = None  # for the head of an answer
     _response: HttpResponse | None = None  # whose body is still coming
     _size: int | None = None  # announced, while ``check_sizes`` runs
 
@@ -115,7 +109,7 @@ class HttpConnection(Protocol):
         self._size = None
         waiting = self._wait(authority, fields)
         self._send(method, target, body)
-        return cast("Deferred[HttpResponse]", waiting)
+        return waiting
 
     def check_sizes(
         self, authority: bytes, targets: Iterator[tuple[bytes, int]], on_good: Callable[[], object]
@@ -135,14 +129,13 @@ class HttpConnection(Protocol):
             # Over TLS, twisted's own waits for the peer to close, which may never do so (#8227).
             self.transport.abortConnection()  # type: ignore[union-attr]
 
-    def _wait(self, authority: bytes, fields: bytes = b"") -> Deferred[HttpResponse | None]:
+    def _wait(self, authority: bytes, fields: bytes = b"") -> Deferred[Any]:
         if not self.is_open:
             raise ConnectionReset("The connection was closed.")
         fields = _FIELDS + self.fields + fields
         self._head_end = b" HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (authority, fields)
-        waiting: Deferred[HttpResponse | None] = Deferred(lambda _: self._fail(CancelledError()))
-        self._waiting = waiting
-        return waiting
+        self._waiting = Deferred(lambda _: self._fail(CancelledError()))
+        return self._waiting
 
     def _send(self, method: bytes, target: bytes, body: bytes = b"") -> None:
         self._is_head = method == b"HEAD"
@@ -154,12 +147,11 @@ class HttpConnection(Protocol):
 
     def _send_next(self) -> None:
         following = next(self._targets, None)
-        if following is not None:
+        if following is None:
+            self._finish(None)
+        else:
             target, self._size = following
             self._send(b"HEAD", target)
-        elif self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            waiting.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
         if self.is_idle:
@@ -186,12 +178,18 @@ class HttpConnection(Protocol):
                 self._fail(InvalidResponse(NOT_HTTP))
                 return
             self._is_last = True
-        if self._response is not None:
-            self._deliver(self._response, Failure(ResponseDone()) if self._is_whole else None)
-            return
-        self._head_size += len(data)
-        if self._head_size > MAX_HEAD:
-            self._fail(InvalidResponse(f"The server's headers are longer than {MAX_HEAD} bytes."))
+        if self._response is None:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD:
+                detail = f"The server's headers are longer than {MAX_HEAD} bytes."
+                self._fail(InvalidResponse(detail))
+        elif self._is_whole:
+            self._was_used = True
+            if self._is_last:
+                self.loseConnection()
+            self._finish(self._response, Failure(ResponseDone()))
+        else:
+            self._finish(self._response)
 
     # Called by the parser, within which no code of a caller runs.
 
@@ -219,26 +217,19 @@ class HttpConnection(Protocol):
     def on_message_complete(self) -> None:
         self._is_whole = self._response is not None  # and not of an interim answer
 
-    def _deliver(self, response: HttpResponse, end: Failure | None) -> None:
-        waiting, self._waiting = self._waiting, None
-        if end is not None:
-            response.end = end
-            self._response, self._was_used = None, True
-            if self._is_last:
-                self.loseConnection()
-        response.flush()
-        if waiting is not None:
-            waiting.callback(response)
-
     def _fail(self, error: Exception) -> None:
         self.loseConnection()
-        response, self._response = self._response, None
-        waiting, self._waiting = self._waiting, None
+        self._finish(Failure(error), Failure(error))
+
+    def _finish(self, result: HttpResponse | Failure | None, end: Failure | None = None) -> None:
+        """Give the result to who waits for the head, and what has come to the body's reader."""
+        response, waiting, self._waiting = self._response, self._waiting, None
         if response is not None:
-            response.end = Failure(error)
+            if end is not None:
+                response.end, self._response = end, None
             response.flush()
         if waiting is not None:
-            waiting.errback(Failure(error))
+            waiting.callback(result)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.is_open = False
@@ -249,12 +240,10 @@ class HttpConnection(Protocol):
             elif self._waiting is not None:
                 self._fail(explain(reason))
             return
-        fields = response.headers
-        has_end = fields.hasHeader(b"content-length") or fields.hasHeader(b"transfer-encoding")
+        size = response.header(b"content-length")
+        has_end = size or response.headers.hasHeader(b"transfer-encoding")
         if reason.check(ConnectionDone) and not has_end:  # its end is the connection's
-            self._deliver(response, Failure(PotentialDataLoss()))
-        else:
-            size = response.header(b"content-length") or "?"
-            self._fail(
-                Unreachable(f"The connection closed after {self._body_size} of {size} bytes.")
-            )
+            self._finish(response, Failure(PotentialDataLoss()))
+            return
+        detail = f"The connection closed after {self._body_size} of {size or '?'} bytes."
+        self._fail(Unreachable(detail))
