@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError, hazmat
 from twisted.internet import error, ssl
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -33,6 +33,7 @@ _ERRORS: Final = (
 )
 
 
+@cache
 def trust_root(ca: bytes | None) -> Any:
     """Trust the certificates of this PEM and no other; without one, the system's store."""
     if ca is None:
@@ -41,8 +42,8 @@ def trust_root(ca: bytes | None) -> Any:
         certificates = x509.load_pem_x509_certificates(ca)
     except ValueError:
         raise Untrusted("The CA file holds no certificate: give a PEM file.") from None
-    ders = (certificate.public_bytes(Encoding.DER) for certificate in certificates)
-    return ssl.trustRootFromCertificates([ssl.Certificate.load(der) for der in ders])
+    roots = map(crypto.X509.from_cryptography, certificates)
+    return ssl.trustRootFromCertificates([ssl.Certificate(root) for root in roots])
 
 
 def verify_host(certificate: x509.Certificate, host: str) -> None:
