@@ -24,17 +24,14 @@ _FIELDS: Final = f"User-Agent: imgd/{__version__}\r\nAccept-Encoding: identity\r
 
 
 class HttpResponse:
-    """An answer whose head is there, with as much of IResponse as treq uses.
-
-    Its connection adds ``chunks`` of the body, and the ``end``; :meth:`flush` hands them on.
-    """
+    """An answer whose head is there, with as much of IResponse as treq uses."""
 
     def __init__(self, connection: HttpConnection, code: int, headers: Headers) -> None:
         self.code = code
         self.headers = headers
         length = self.header(b"content-length")
         self.length: Any = int(length) if length else UNKNOWN_LENGTH  # the parser has checked it
-        self.chunks: list[bytes] = []
+        self.chunks: list[bytes] = []  # of the body, which the reader does not have yet
         self.end: Failure | None = None
         self._connection = connection
         self._protocol: Any = None
@@ -68,10 +65,7 @@ class HttpResponse:
 
 
 def is_plain(data: bytes, size: int) -> bool:
-    """Whether this is the answer to a HEAD of a file of so many bytes, with nothing special in it.
-
-    All else goes to the parser, which takes five times as long.
-    """
+    """Whether this surely answers a HEAD of so many bytes; the parser takes five times as long."""
     low = data.lower()
     return (
         low.startswith(b"http/1.1 200 ")
@@ -114,9 +108,8 @@ class HttpConnection(Protocol):
     def check_sizes(
         self, authority: bytes, targets: Iterator[tuple[bytes, int]], on_good: Callable[[], object]
     ) -> Deferred[HttpResponse | None]:
-        """HEAD for each target and announced size in turn, at a third of the cost of requests.
-
-        Fires with the first answer that is not plainly as announced, or with None after the last.
+        """HEAD for each target and announced size, at a third of the cost of requests. Fires with
+        the first answer that is not plainly as announced, or with None after the last.
         """
         self._targets, self._on_good = targets, on_good
         waiting = self._wait(authority)
@@ -192,7 +185,6 @@ class HttpConnection(Protocol):
             self._finish(self._response)
 
     # Called by the parser, within which no code of a caller runs.
-
     def on_message_begin(self) -> None:
         self._is_last |= self._is_whole  # one more answer, which nobody asked for
 

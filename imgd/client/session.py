@@ -78,8 +78,7 @@ class HttpSession:
                 return response
             response.discard()
             url, response = redirected(url, location), None
-        detail = f"More than {MAX_REDIRECTS} redirects: the server sends us in a circle."
-        raise InvalidResponse(detail)
+        raise InvalidResponse(f"More than {MAX_REDIRECTS} redirects: they lead in a circle.")
 
     async def check_sizes(
         self, images: Sequence[Image], on_good: Callable[[], object]

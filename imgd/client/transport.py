@@ -8,7 +8,6 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from treq import collect
-from twisted.internet.defer import Deferred
 
 from imgd.client.connection import HttpResponse
 from imgd.client.discovery import split_url
@@ -32,12 +31,11 @@ class ApiTransport:
     ) -> T:
         """Each try has ``deadline`` seconds."""
 
-        async def attempt() -> bytes:
+        async def attempt() -> bytearray:
             content = bytearray()
-            exchange = self._exchange(method, path, body, _limited(content))
             timeout = RequestTimeout[None](deadline, self.retrier.clock)
-            await timeout.watch(Deferred.fromCoroutine(exchange))
-            return bytes(content)
+            await timeout.watch(self._exchange(method, path, body, _limited(content)))
+            return content
 
         return decode(await self.retrier.call(attempt), kind)
 
@@ -57,8 +55,7 @@ class ApiTransport:
                 if line:
                     on_line(bytes(line))
 
-        exchange = self._exchange("GET", path, None, split)
-        await timeout.watch(Deferred.fromCoroutine(exchange))
+        await timeout.watch(self._exchange("GET", path, None, split))
         if rest:
             on_line(bytes(rest))
 

@@ -21,12 +21,11 @@ from imgd.client.errors import ClientError, InvalidResponse, Unreachable, Untrus
 
 NOT_HTTP: Final = "The server's answer is not HTTP."
 _NOT_TLS: Final = ("wrong version number", "packet length too long", "http request")
-_CLOSED: Final = "The server closed the connection before its answer was whole."
 _NOTHING: Final = "Nothing answers there: is the server running, and the port right?"
 _ERRORS: Final = (
     (VerificationError, Untrusted, "The server's certificate is for another name than the URL's."),
     (error.TimeoutError, Unreachable, "No connection: nothing answers at that address."),
-    (error.ConnectionDone | error.ConnectionLost, Unreachable, _CLOSED),
+    (error.ConnectionClosed, Unreachable, "The server closed the connection before it answered."),
     (error.DNSLookupError, Unreachable, "The server's name is unknown: check the URL."),
     (error.ConnectError, Unreachable, _NOTHING),
     (OSError, Unreachable, "The connection failed."),
@@ -61,11 +60,9 @@ def verify_host(certificate: x509.Certificate, host: str) -> None:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class StrictCreator:
-    """Makes TLS connections to one host whose chain and name are verified, failing closed.
-
-    Twisted 26.10 lets a connection pass if its check of names itself raises: a certificate with no
-    names, or with one that service-identity cannot read (``*.localhost``), is then good for every
-    host. Here a name that cannot be read matches nothing, and an exception refuses.
+    """Verifies a host's chain and name, failing closed. Twisted 26.10 lets a connection pass if its
+    check of names itself raises: a certificate with no names, or with one that service-identity
+    cannot read (``*.localhost``), is then good for every host.
     """
 
     def __init__(self, host: str, root: Any) -> None:
