@@ -83,7 +83,7 @@ class HttpConnection(Protocol):
     """One connection, which is used until either end closes it. Bytes not asked for close it."""
 
     is_open = False
-    fields = b""  # header lines of every request, such as a token
+    fields = b""  # header lines of every request: Host, and a token
     _was_used = False
     _waiting: Deferred[Any] | None = None  # for the head of an answer
     _response: HttpResponse | None = None  # whose body is still coming
@@ -97,22 +97,22 @@ class HttpConnection(Protocol):
         self.is_open = True
 
     def request(
-        self, method: bytes, authority: bytes, target: bytes, fields: bytes = b"", body: bytes = b""
+        self, method: bytes, target: bytes, fields: bytes = b"", body: bytes = b""
     ) -> Deferred[HttpResponse]:
         """Fires when the head of the answer is there. Cancelling closes the connection."""
         self._size = None
-        waiting = self._wait(authority, fields)
+        waiting = self._wait(fields)
         self._send(method, target, body)
         return waiting
 
     def check_sizes(
-        self, authority: bytes, targets: Iterator[tuple[bytes, int]], on_good: Callable[[], object]
+        self, targets: Iterator[tuple[bytes, int]], on_good: Callable[[], object]
     ) -> Deferred[HttpResponse | None]:
         """HEAD for each target and announced size, at a third of the cost of requests. Fires with
         the first answer that is not plainly as announced, or with None after the last.
         """
         self._targets, self._on_good = targets, on_good
-        waiting = self._wait(authority)
+        waiting = self._wait()
         self._send_next()
         return waiting
 
@@ -122,11 +122,10 @@ class HttpConnection(Protocol):
             # Over TLS, twisted's own waits for the peer to close, which may never do so (#8227).
             self.transport.abortConnection()  # type: ignore[union-attr]
 
-    def _wait(self, authority: bytes, fields: bytes = b"") -> Deferred[Any]:
+    def _wait(self, fields: bytes = b"") -> Deferred[Any]:
         if not self.is_open:
             raise ConnectionReset("The connection was closed.")
-        fields = _FIELDS + self.fields + fields
-        self._head_end = b" HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (authority, fields)
+        self._head_end = b" HTTP/1.1\r\n%b%b%b\r\n" % (self.fields, _FIELDS, fields)
         self._waiting = Deferred(lambda _: self._fail(CancelledError()))
         return self._waiting
 
