@@ -82,7 +82,6 @@ def is_plain(data: bytes, size: int) -> bool:
 class HttpConnection(Protocol):
     """One connection, which is used until either end closes it. Bytes not asked for close it."""
 
-    is_open = False
     fields = b""  # header lines of every request: Host, and a token
     _was_used = False
     _waiting: Deferred[Any] | None = None  # for the head of an answer
@@ -91,10 +90,7 @@ class HttpConnection(Protocol):
 
     @property
     def is_idle(self) -> bool:
-        return self.is_open and self._waiting is None and self._response is None
-
-    def connectionMade(self) -> None:
-        self.is_open = True
+        return bool(self.connected) and self._waiting is None and self._response is None
 
     def request(
         self, method: bytes, target: bytes, fields: bytes = b"", body: bytes = b""
@@ -117,13 +113,13 @@ class HttpConnection(Protocol):
         return waiting
 
     def loseConnection(self) -> None:
-        if self.is_open:
-            self.is_open = False
+        if self.connected:
+            self.connected = False
             # Over TLS, twisted's own waits for the peer to close, which may never do so (#8227).
             self.transport.abortConnection()  # type: ignore[union-attr]
 
     def _wait(self, fields: bytes = b"") -> Deferred[Any]:
-        if not self.is_open:
+        if not self.connected:
             raise ConnectionReset("The connection was closed.")
         self._head_end = b" HTTP/1.1\r\n%b%b%b\r\n" % (self.fields, _FIELDS, fields)
         self._waiting = Deferred(lambda _: self._fail(CancelledError()))
@@ -148,7 +144,7 @@ class HttpConnection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self.is_idle:
             self.loseConnection()  # what comes next could be taken for another's answer
-        if not self.is_open:
+        if not self.connected:
             return
         if self._parser is not None or self._size is None or not is_plain(data, self._size):
             self._parse(data)
@@ -223,7 +219,7 @@ class HttpConnection(Protocol):
             waiting.callback(result)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.is_open = False
+        self.connected = False
         response = self._response
         if response is None:
             if self._was_used and not self._head_size:

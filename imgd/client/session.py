@@ -106,7 +106,7 @@ class HttpSession:
         return await connection.request(method, target, *content)
 
     def _idle_connection(self, origin: Origin) -> HttpConnection | None:
-        connections = [c for c in self._connections.get(origin, ()) if c.is_open]
+        connections = [c for c in self._connections.get(origin, ()) if c.connected]
         idle = [connection for connection in connections if connection.is_idle]
         for spare in idle[MAX_IDLE:]:
             spare.loseConnection()

@@ -17,6 +17,7 @@ from imgd.core import messages
 MAX_BODY: Final = 32 << 20  # bytes; a page of 10,000 images with the longest names has some 15 MB
 MAX_LINE: Final = 1 << 20  # bytes
 T = TypeVar("T")
+Reader = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,6 @@ class ApiTransport:
     async def request(
         self, method: str, path: str, kind: type[T], body: object, deadline: float
     ) -> T:
-        """Each try has ``deadline`` seconds."""
-
         async def attempt() -> bytearray:
             content = bytearray()
             timeout = RequestTimeout[None](deadline, self.retrier.clock)
@@ -39,7 +38,7 @@ class ApiTransport:
 
         return decode(await self.retrier.call(attempt), kind)
 
-    async def stream(self, path: str, on_line: Callable[[bytes], None], deadline: float) -> None:
+    async def stream(self, path: str, on_line: Reader, deadline: float) -> None:
         """The deadline counts from the last line. No second try, as lines would come twice."""
         rest = bytearray()
         timeout = RequestTimeout[None](deadline, self.retrier.clock)
@@ -59,9 +58,7 @@ class ApiTransport:
         if rest:
             on_line(bytes(rest))
 
-    async def _exchange(
-        self, method: str, path: str, body: object, take: Callable[[bytes], None]
-    ) -> None:
+    async def _exchange(self, method: str, path: str, body: object, take: Reader) -> None:
         if not path.startswith("/") or path.startswith("//"):
             raise InvalidResponse("The server names a page that is not on it.")
         url = self.base + path
@@ -89,7 +86,7 @@ class ApiTransport:
         raise error_response(response.code, retry_after, detail, self.retrier.clock.seconds())
 
 
-async def read_body(response: Any, take: Callable[[bytes], None]) -> None:
+async def read_body(response: Any, take: Reader) -> None:
     """Hand a body to ``take``; unless it is read to its end, the connection is closed."""
     try:
         await collect(response, take)
@@ -99,7 +96,7 @@ async def read_body(response: Any, take: Callable[[bytes], None]) -> None:
             response.discard()
 
 
-def _limited(content: bytearray) -> Callable[[bytes], None]:
+def _limited(content: bytearray) -> Reader:
     def take(data: bytes) -> None:
         if len(content) + len(data) > MAX_BODY:
             raise InvalidResponse(f"The server's answer is longer than {MAX_BODY} bytes.")

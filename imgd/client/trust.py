@@ -73,14 +73,13 @@ class StrictCreator:
         connection: SSL.Connection = self._options.clientConnectionForTLS(tlsProtocol)
 
         def verify(_: SSL.Connection, leaf: Any, error: int, depth: int, ok: int) -> bool:
-            if not ok or depth != 0:
-                return bool(ok)
             try:
-                verify_host(leaf.to_cryptography(), self._host)
+                if ok and depth == 0:
+                    verify_host(leaf.to_cryptography(), self._host)
             except Exception:
                 tlsProtocol.failVerification(Failure(VerificationError(errors=[])))
                 return False
-            return True
+            return bool(ok)
 
         connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, verify)
         return connection
