@@ -17,7 +17,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 
 from imgd import __version__
 from imgd.client.errors import ConnectionReset, InvalidResponse, Unreachable
-from imgd.client.trust import NOT_HTTP, explain
+from imgd.client.trust import explain
 
 MAX_HEAD: Final = 64 * 1024  # bytes of a status line and its headers
 _FIELDS: Final = f"User-Agent: imgd/{__version__}\r\nAccept-Encoding: identity\r\n".encode("ascii")
@@ -163,7 +163,7 @@ class HttpConnection(Protocol):
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             if not self._is_whole:
-                self._fail(InvalidResponse(NOT_HTTP))
+                self._fail(InvalidResponse("The server's answer is not HTTP."))
                 return
             self._is_last = True
         if self._response is None:
@@ -225,7 +225,7 @@ class HttpConnection(Protocol):
             if self._was_used and not self._head_size:
                 self._fail(ConnectionReset("The connection was closed while it was idle."))
             elif self._waiting is not None:
-                self._fail(explain(reason))
+                self._fail(explain(reason.value))
             return
         size = response.header(b"content-length")
         has_end = size or response.headers.hasHeader(b"transfer-encoding")

@@ -12,7 +12,6 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
-from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
@@ -125,8 +124,8 @@ class HttpSession:
             endpoint = wrapClientTLS(StrictCreator(host, root), endpoint)
         try:
             connection: HttpConnection = await endpoint.connect(_CONNECTIONS)
-        except Exception:
-            raise explain(Failure()) from None
+        except Exception as error:
+            raise explain(error) from None
         connection.fields = b"Host: %b\r\n" % origin.authority.encode("ascii")
         if token := self.tokens.get(origin):  # no white space, which could end the line
             value = b" ".join(token.encode("utf-8", "surrogateescape").split())

@@ -17,9 +17,8 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from imgd.client.errors import ClientError, InvalidResponse, Unreachable, Untrusted
+from imgd.client.errors import ClientError, Unreachable, Untrusted
 
-NOT_HTTP: Final = "The server's answer is not HTTP."
 _NOT_TLS: Final = ("wrong version number", "packet length too long", "http request")
 _NOTHING: Final = "Nothing answers there: is the server running, and the port right?"
 _ERRORS: Final = (
@@ -85,12 +84,8 @@ class StrictCreator:
         return connection
 
 
-def explain(failure: Failure) -> ClientError:
+def explain(problem: Any) -> ClientError:
     """What a failed connection means to the user; cancellations and other errors are raised."""
-    reasons = getattr(failure.value, "reasons", None)  # so does twisted.web wrap what happened
-    problem: Any = reasons[-1].value if reasons else failure.value
-    if isinstance(problem, ClientError):
-        return problem
     if isinstance(problem, CancelledError | error.ConnectingCancelledError):
         raise CancelledError
     if isinstance(problem, SSL.Error):
@@ -98,8 +93,6 @@ def explain(failure: Failure) -> ClientError:
     for kinds, error_class, detail in _ERRORS:
         if isinstance(problem, kinds):
             return error_class(detail)
-    if reasons:
-        return InvalidResponse(NOT_HTTP)  # twisted.web's ParseError, which has no public name
     raise problem
 
 
