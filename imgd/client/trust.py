@@ -103,7 +103,5 @@ def _explain_tls(text: str) -> ClientError:
         return Untrusted("The server does not speak TLS on this port: try http:// in the URL.")
     if "certificate verify failed" not in text:
         return Untrusted(f"TLS failed: {text}")
-    return Untrusted(
-        "The server's certificate is not signed by a CA that is trusted here: "
-        "name the right one with --ca FILE (imgd writes its own as ca.pem)."
-    )
+    detail = "The server's CA is not trusted here: name it with --ca FILE (imgd's own is ca.pem)."
+    return Untrusted(detail)
