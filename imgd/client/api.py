@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from imgd.client.discovery import Server, base_of, find_server
 from imgd.client.errors import Retrier
-from imgd.client.session import HttpSession, endpoints
+from imgd.client.session import HttpSession
 from imgd.client.transport import ApiTransport, decode
 from imgd.core import messages, routes
 from imgd.core.catalog import CURRENT
@@ -174,7 +174,7 @@ def connect(
 def client_of(
     server: Server, reactor: Any, retrier: Retrier, deadline: float = REQUEST_SECONDS
 ) -> Client:
-    session = HttpSession(endpoints(reactor, server))
+    session = HttpSession(reactor, server)
     client = Client(HTTPClient(session), server.url, retrier, token=server.token, deadline=deadline)
     client.on_close = session.close
     return client

@@ -1,12 +1,9 @@
-"""HTTP/1.1 on a kept-alive connection, one request at a time: a client of little cost.
-
-twisted.web's Agent costs several times what the daemon spends (see ``benchmarks/client.py``).
-"""
+"""HTTP/1.1 on a kept-alive connection, one request at a time; twisted's Agent is far slower."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from twisted.internet.defer import CancelledError, Deferred
@@ -20,24 +17,21 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 
 from imgd import __version__
 from imgd.client.errors import ConnectionReset, InvalidResponse, Unreachable
-from imgd.client.trust import NOT_HTTP, explain
+from imgd.client.trust import explain
 
 MAX_HEAD: Final = 64 * 1024  # bytes of a status line and its headers
 _FIELDS: Final = f"User-Agent: imgd/{__version__}\r\nAccept-Encoding: identity\r\n".encode("ascii")
 
 
 class HttpResponse:
-    """An answer whose head is there, with as much of IResponse as treq uses.
-
-    Its connection adds ``chunks`` of the body, and the ``end``; :meth:`flush` hands them on.
-    """
+    """An answer whose head is there, with as much of IResponse as treq uses."""
 
     def __init__(self, connection: HttpConnection, code: int, headers: Headers) -> None:
         self.code = code
         self.headers = headers
         length = self.header(b"content-length")
         self.length: Any = int(length) if length else UNKNOWN_LENGTH  # the parser has checked it
-        self.chunks: list[bytes] = []
+        self.chunks: list[bytes] = []  # of the body, which the reader does not have yet
         self.end: Failure | None = None
         self._connection = connection
         self._protocol: Any = None
@@ -49,10 +43,8 @@ class HttpResponse:
         for encoding in self.headers.getRawHeaders(b"content-encoding", []):
             if encoding.strip().lower() != b"identity":
                 self._connection.loseConnection()
-                field = f"(Content-Encoding {encoding.decode('latin-1')})"
-                raise InvalidResponse(
-                    f"The server compressed its answer {field}, which it was asked not to do."
-                )
+                field = f"Content-Encoding {encoding.decode('latin-1')}"
+                raise InvalidResponse(f"The server compressed its answer unasked ({field}).")
 
     def deliverBody(self, protocol: Any) -> None:
         self._protocol = protocol
@@ -60,13 +52,12 @@ class HttpResponse:
         self.flush()
 
     def flush(self) -> None:
-        if self._protocol is None:
-            return
-        chunks, self.chunks = self.chunks, []
-        for chunk in chunks:
-            self._protocol.dataReceived(chunk)
-        if self.end is not None:
-            self._protocol.connectionLost(self.end)
+        if self._protocol is not None:
+            chunks, self.chunks = self.chunks, []
+            for chunk in chunks:
+                self._protocol.dataReceived(chunk)
+            if self.end is not None:
+                self._protocol.connectionLost(self.end)
 
     def discard(self) -> None:
         if self.end is None:
@@ -74,10 +65,7 @@ class HttpResponse:
 
 
 def is_plain(data: bytes, size: int) -> bool:
-    """Whether this is plainly the whole answer to a HEAD of a whole file of so many bytes.
-
-    What is not wholly recognised goes to the parser, which takes five times as long.
-    """
+    """Whether this surely answers a HEAD of so many bytes; the parser takes five times as long."""
     low = data.lower()
     return (
         low.startswith(b"http/1.1 200 ")
@@ -94,55 +82,48 @@ def is_plain(data: bytes, size: int) -> bool:
 class HttpConnection(Protocol):
     """One connection, which is used until either end closes it. Bytes not asked for close it."""
 
-    is_open = False
-    fields = b""  # header lines of every request, such as a token
+    fields = b""  # header lines of every request: Host, and a token
     _was_used = False
-    _waiting: Deferred[HttpResponse | None] | None = None  # for the head of an answer
+    _waiting: Deferred[Any] | None = None  # for the head of an answer
     _response: HttpResponse | None = None  # whose body is still coming
     _size: int | None = None  # announced, while ``check_sizes`` runs
 
     @property
     def is_idle(self) -> bool:
-        return self.is_open and self._waiting is None and self._response is None
-
-    def connectionMade(self) -> None:
-        self.is_open = True
+        return bool(self.connected) and self._waiting is None and self._response is None
 
     def request(
-        self, method: bytes, authority: bytes, target: bytes, fields: bytes = b"", body: bytes = b""
+        self, method: bytes, target: bytes, fields: bytes = b"", body: bytes = b""
     ) -> Deferred[HttpResponse]:
         """Fires when the head of the answer is there. Cancelling closes the connection."""
         self._size = None
-        waiting = self._wait(authority, fields)
+        waiting = self._wait(fields)
         self._send(method, target, body)
-        return cast("Deferred[HttpResponse]", waiting)
+        return waiting
 
     def check_sizes(
-        self, authority: bytes, targets: Iterator[tuple[bytes, int]], on_good: Callable[[], object]
+        self, targets: Iterator[tuple[bytes, int]], on_good: Callable[[], object]
     ) -> Deferred[HttpResponse | None]:
-        """HEAD for each target and announced size in turn, at a third of the cost of requests.
-
-        Fires with the first answer that is not plainly as announced, or with None after the last.
+        """HEAD for each target and announced size, at a third of the cost of requests. Fires with
+        the first answer that is not plainly as announced, or with None after the last.
         """
         self._targets, self._on_good = targets, on_good
-        waiting = self._wait(authority)
+        waiting = self._wait()
         self._send_next()
         return waiting
 
     def loseConnection(self) -> None:
-        if self.is_open:
-            self.is_open = False
+        if self.connected:
+            self.connected = False
             # Over TLS, twisted's own waits for the peer to close, which may never do so (#8227).
             self.transport.abortConnection()  # type: ignore[union-attr]
 
-    def _wait(self, authority: bytes, fields: bytes = b"") -> Deferred[HttpResponse | None]:
-        if not self.is_open:
+    def _wait(self, fields: bytes = b"") -> Deferred[Any]:
+        if not self.connected:
             raise ConnectionReset("The connection was closed.")
-        fields = _FIELDS + self.fields + fields
-        self._head_end = b" HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (authority, fields)
-        waiting: Deferred[HttpResponse | None] = Deferred(lambda _: self._fail(CancelledError()))
-        self._waiting = waiting
-        return waiting
+        self._head_end = b" HTTP/1.1\r\n%b%b%b\r\n" % (self.fields, _FIELDS, fields)
+        self._waiting = Deferred(lambda _: self._fail(CancelledError()))
+        return self._waiting
 
     def _send(self, method: bytes, target: bytes, body: bytes = b"") -> None:
         self._is_head = method == b"HEAD"
@@ -154,17 +135,16 @@ class HttpConnection(Protocol):
 
     def _send_next(self) -> None:
         following = next(self._targets, None)
-        if following is not None:
+        if following is None:
+            self._finish(None)
+        else:
             target, self._size = following
             self._send(b"HEAD", target)
-        elif self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            waiting.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
         if self.is_idle:
             self.loseConnection()  # what comes next could be taken for another's answer
-        if not self.is_open:
+        if not self.connected:
             return
         if self._parser is not None or self._size is None or not is_plain(data, self._size):
             self._parse(data)
@@ -183,18 +163,23 @@ class HttpConnection(Protocol):
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             if not self._is_whole:
-                self._fail(InvalidResponse(NOT_HTTP))
+                self._fail(InvalidResponse("The server's answer is not HTTP."))
                 return
             self._is_last = True
-        if self._response is not None:
-            self._deliver(self._response, Failure(ResponseDone()) if self._is_whole else None)
-            return
-        self._head_size += len(data)
-        if self._head_size > MAX_HEAD:
-            self._fail(InvalidResponse(f"The server's headers are longer than {MAX_HEAD} bytes."))
+        if self._response is None:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD:
+                detail = f"The server's headers are longer than {MAX_HEAD} bytes."
+                self._fail(InvalidResponse(detail))
+        elif self._is_whole:
+            self._was_used = True
+            if self._is_last:
+                self.loseConnection()
+            self._finish(self._response, Failure(ResponseDone()))
+        else:
+            self._finish(self._response)
 
     # Called by the parser, within which no code of a caller runs.
-
     def on_message_begin(self) -> None:
         self._is_last |= self._is_whole  # one more answer, which nobody asked for
 
@@ -219,42 +204,33 @@ class HttpConnection(Protocol):
     def on_message_complete(self) -> None:
         self._is_whole = self._response is not None  # and not of an interim answer
 
-    def _deliver(self, response: HttpResponse, end: Failure | None) -> None:
-        waiting, self._waiting = self._waiting, None
-        if end is not None:
-            response.end = end
-            self._response, self._was_used = None, True
-            if self._is_last:
-                self.loseConnection()
-        response.flush()
-        if waiting is not None:
-            waiting.callback(response)
-
     def _fail(self, error: Exception) -> None:
         self.loseConnection()
-        response, self._response = self._response, None
-        waiting, self._waiting = self._waiting, None
+        self._finish(Failure(error), Failure(error))
+
+    def _finish(self, result: HttpResponse | Failure | None, end: Failure | None = None) -> None:
+        """Give the result to who waits for the head, and what has come to the body's reader."""
+        response, waiting, self._waiting = self._response, self._waiting, None
         if response is not None:
-            response.end = Failure(error)
+            if end is not None:
+                response.end, self._response = end, None
             response.flush()
         if waiting is not None:
-            waiting.errback(Failure(error))
+            waiting.callback(result)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.is_open = False
+        self.connected = False
         response = self._response
         if response is None:
             if self._was_used and not self._head_size:
                 self._fail(ConnectionReset("The connection was closed while it was idle."))
             elif self._waiting is not None:
-                self._fail(explain(reason))
+                self._fail(explain(reason.value))
             return
-        fields = response.headers
-        has_end = fields.hasHeader(b"content-length") or fields.hasHeader(b"transfer-encoding")
+        size = response.header(b"content-length")
+        has_end = size or response.headers.hasHeader(b"transfer-encoding")
         if reason.check(ConnectionDone) and not has_end:  # its end is the connection's
-            self._deliver(response, Failure(PotentialDataLoss()))
-        else:
-            size = response.header(b"content-length") or "?"
-            self._fail(
-                Unreachable(f"The connection closed after {self._body_size} of {size} bytes.")
-            )
+            self._finish(response, Failure(PotentialDataLoss()))
+            return
+        detail = f"The connection closed after {self._body_size} of {size or '?'} bytes."
+        self._fail(Unreachable(detail))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -60,10 +60,8 @@ class ErrorResponse(ClientError):
 
 @dataclass(frozen=True, slots=True)
 class Retrier:
-    """Tries again on this clock; times are in seconds.
-
-    A ``Retry-After`` of more than ``longest_wait`` is a failure. ``chance`` gives the jitter, from
-    0 to 1: clients that failed together come back apart.
+    """Tries again; times are in seconds. To be asked for more than ``longest_wait`` is a failure.
+    ``chance`` gives the jitter, from 0 to 1: clients that failed together come back apart.
     """
 
     clock: IReactorTime
@@ -105,10 +103,14 @@ def parse_retry_after(value: str, now: float) -> float | None:
     return None if date is None else max(0.0, date - now)
 
 
-class RequestTimeout(Generic[T]):
-    """Makes what takes too long fail as TimedOut, and what is cancelled as CancelledError.
+def error_response(status: int, retry_after: str, detail: str, now: float) -> ErrorResponse:
+    """``retry_after`` is the header's value; ``now`` is in seconds since the epoch."""
+    return ErrorResponse(status, detail, parse_retry_after(retry_after, now))
 
-    Twisted's HostnameEndpoint reports its cancellation as an unknown name: it would be tried again.
+
+class RequestTimeout(Generic[T]):
+    """Makes what takes too long fail as TimedOut, and what is cancelled as CancelledError, which
+    HostnameEndpoint reports as an unknown name: it would be tried again.
     """
 
     def __init__(self, seconds: float, clock: IReactorTime) -> None:
@@ -117,10 +119,10 @@ class RequestTimeout(Generic[T]):
         self._timer = clock.callLater(seconds, self._cancel, timed_out)
         self._error: Exception | None = None
 
-    def watch(self, watched: Deferred[T]) -> Deferred[T]:
-        self._watched = watched
+    def watch(self, watched: Deferred[T] | Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
         result: Deferred[T] = Deferred(lambda _: self._cancel(CancelledError()))
-        watched.addBoth(self._finish, result)
+        self._watched = ensureDeferred(watched)
+        self._watched.addBoth(self._finish, result)
         return result
 
     def reset(self) -> None:

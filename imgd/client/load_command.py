@@ -17,7 +17,7 @@ from imgd.client.load_targets import LoadTarget
 from imgd.client.manifest import Manifest, UrlTable
 from imgd.client.options import CliOptions
 from imgd.client.progress import LoadProgress, log_verbose
-from imgd.client.session import HttpSession, endpoints
+from imgd.client.session import HttpSession
 from imgd.client.signed_urls import lifetime, redact, sign
 from imgd.client.verification import BatchQueue, ImageChecker, Verification
 from imgd.core.catalog import CURRENT
@@ -132,13 +132,13 @@ class LoadCommand:
     def _checkers(self, server: Server) -> list[ImageChecker]:
         # The token goes to the server's own origins alone; signed URLs are checked without one.
         options = self._options
-        endpoint_for = endpoints(self._context.reactor, server)
+        reactor = self._context.reactor
         has_token = server.token and not options.signed
         tokens = dict.fromkeys(server.origins, server.token or "") if has_token else {}
         method = b"" if options.verify == "none" else options.verify.upper().encode()
         most = max(1, raise_limit() - RESERVE)  # each worker has a connection
         workers = min(options.workers, most) if method else 1
-        sessions = (HttpSession(endpoint_for, tokens) for _ in range(workers))
+        sessions = (HttpSession(reactor, server, tokens) for _ in range(workers))
         seconds = options.request_timeout
         return [ImageChecker(session, self._retrier, method, seconds) for session in sessions]
 

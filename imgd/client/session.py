@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from io import BytesIO
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from imgd.client.connection import HttpConnection, HttpResponse
@@ -29,30 +27,12 @@ CONNECT_SECONDS: Final = 10
 MAX_REDIRECTS: Final = 5
 MAX_IDLE: Final = 2  # connections to one origin that are kept after more were needed at once
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_REDIRECTED: Final = (b"GET", b"HEAD")
 # What HttpConnection writes itself; treq's Accept-Encoding asks for gzip.
 _OWN_FIELDS: Final = frozenset({b"host", b"user-agent", b"accept-encoding", b"content-length"})
 _CONNECTIONS: Final = Factory.forProtocol(HttpConnection)
 _CONNECTIONS.noisy = False
-
-EndpointFor = Callable[[Origin], IStreamClientEndpoint]
-
-
-def endpoints(reactor: Any, server: Server) -> EndpointFor:
-    """Nothing is sent to, and no name looked up of, an origin that is not one of the server's."""
-    root_for = cache(trust_root)
-
-    def endpoint_for(origin: Origin) -> IStreamClientEndpoint:
-        if not server.may_hand_out(origin):
-            raise InvalidResponse(
-                f"Not asked: {origin} is neither the server "
-                "nor its public URL, which --public-url names."
-            )
-        plain = HostnameEndpoint(reactor, origin.host, origin.port, timeout=CONNECT_SECONDS)
-        if origin.scheme == "http":
-            return plain
-        return wrapClientTLS(StrictCreator(origin.host, root_for(server.ca_for(origin))), plain)
-
-    return endpoint_for
+_origin_of = lru_cache(16)(origin_of)  # to parse each URL took a tenth of the time of checking
 
 
 @implementer(IAgent)
@@ -60,67 +40,53 @@ def endpoints(reactor: Any, server: Server) -> EndpointFor:
 class HttpSession:
     """An agent of treq on kept connections. Each of ``tokens`` is sent to its origin alone."""
 
-    endpoint_for: EndpointFor
+    reactor: Any
+    server: Server
     tokens: Mapping[Origin, str] = field(default_factory=dict)
     _connections: dict[Origin, list[HttpConnection]] = field(default_factory=dict, init=False)
 
+    @inlineCallbacks
     def request(
-        self,
-        method: bytes,
-        uri: bytes,
-        headers: Headers | None = None,
-        bodyProducer: IBodyProducer | None = None,
-    ) -> Deferred[IResponse]:
-        sending = self._send_for_treq(method, uri, headers or Headers(), bodyProducer)
-        return cast("Deferred[IResponse]", Deferred.fromCoroutine(sending))
-
-    async def _send_for_treq(
-        self, method: bytes, uri: bytes, headers: Headers, producer: IBodyProducer | None
-    ) -> HttpResponse:
+        self, method: bytes, uri: bytes, headers: Any = None, bodyProducer: Any = None
+    ) -> Generator[Deferred[Any], Any, Any]:
         body = BytesIO()
-        if producer is not None:
-            await producer.startProducing(cast(Any, body))
+        if bodyProducer is not None:
+            yield bodyProducer.startProducing(body)
         fields = b"".join(
             b"%b: %b\r\n" % (name, value)
-            for name, values in headers.getAllRawHeaders()
+            for name, values in (headers or Headers()).getAllRawHeaders()
             for value in values
             if name.lower() not in _OWN_FIELDS
         )
-        if method not in (b"GET", b"HEAD"):
+        if method not in _REDIRECTED:
             fields += b"Content-Length: %d\r\n" % len(body.getvalue())
-        response = await self.send(method, uri.decode("ascii"), fields, body.getvalue())
+        sending = self.send(method, uri.decode("ascii"), fields, body.getvalue())
+        response: HttpResponse = yield Deferred.fromCoroutine(sending)
         response.refuse_compression()  # before treq would inflate it
         return response
 
     async def send(
-        self,
-        method: bytes,
-        url: str,
-        fields: bytes = b"",
-        body: bytes = b"",
-        response: HttpResponse | None = None,
+        self, method: bytes, url: str, *content: bytes, response: HttpResponse | None = None
     ) -> HttpResponse:
-        """Go on from ``response``, if one has come, and follow redirects of GET and HEAD, but never
-        to another origin, which would get the token, and would be believed.
+        """Send header lines and a body, or go on from ``response``, and follow redirects of GET and
+        HEAD, but never to another origin, which would get the token, and would be believed.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            response = response or await self._exchange(method, url, fields, body)
+            response = response or await self._exchange(method, url, *content)
             location = response.header(b"location")
-            if response.code not in _REDIRECTS or method not in (b"GET", b"HEAD") or not location:
+            if response.code not in _REDIRECTS or method not in _REDIRECTED or not location:
                 return response
             response.discard()
             url, response = redirected(url, location), None
-        detail = f"More than {MAX_REDIRECTS} redirects: the server sends us in a circle."
-        raise InvalidResponse(detail)
+        raise InvalidResponse(f"More than {MAX_REDIRECTS} redirects: they lead in a circle.")
 
     async def check_sizes(
         self, images: Sequence[Image], on_good: Callable[[], object]
     ) -> HttpResponse | None:
         """Check as many images as have the first's origin, if there is a connection to it."""
         root, _ = split_url(images[0].url)
-        origin, authority = _parse_root(root)
-        if connection := self._idle_connection(origin):
-            return await connection.check_sizes(authority, _targets(root, images), on_good)
+        if connection := self._idle_connection(_origin_of(root)):
+            return await connection.check_sizes(_targets(root, images), on_good)
         return None
 
     def close(self) -> None:
@@ -129,17 +95,17 @@ class HttpSession:
                 connection.loseConnection()
         self._connections.clear()
 
-    async def _exchange(self, method: bytes, url: str, fields: bytes, body: bytes) -> HttpResponse:
+    async def _exchange(self, method: bytes, url: str, *content: bytes) -> HttpResponse:
         root, target = split_url(url)
-        origin, authority = _parse_root(root)
+        origin = _origin_of(root)
         if connection := self._idle_connection(origin):
             with suppress(ConnectionReset):  # closed while idle: no failure of the server's
-                return await connection.request(method, authority, target, fields, body)
+                return await connection.request(method, target, *content)
         connection = await self._connect(origin)
-        return await connection.request(method, authority, target, fields, body)
+        return await connection.request(method, target, *content)
 
     def _idle_connection(self, origin: Origin) -> HttpConnection | None:
-        connections = [c for c in self._connections.get(origin, ()) if c.is_open]
+        connections = [c for c in self._connections.get(origin, ()) if c.connected]
         idle = [connection for connection in connections if connection.is_idle]
         for spare in idle[MAX_IDLE:]:
             spare.loseConnection()
@@ -147,22 +113,25 @@ class HttpSession:
         return idle[0] if idle else None
 
     async def _connect(self, origin: Origin) -> HttpConnection:
+        """Nothing is sent to, and no name looked up of, an origin that is not the server's."""
+        if not self.server.may_hand_out(origin):
+            names = "neither the server nor its public URL, which --public-url names"
+            raise InvalidResponse(f"Not asked: {origin} is {names}.")
+        host = origin.host
+        endpoint: Any = HostnameEndpoint(self.reactor, host, origin.port, timeout=CONNECT_SECONDS)
+        if origin.scheme == "https":
+            root = trust_root(self.server.ca_for(origin))
+            endpoint = wrapClientTLS(StrictCreator(host, root), endpoint)
         try:
-            connection = await self.endpoint_for(origin).connect(_CONNECTIONS)
-        except Exception:
-            raise explain(Failure()) from None
-        connection = cast(HttpConnection, connection)
+            connection: HttpConnection = await endpoint.connect(_CONNECTIONS)
+        except Exception as error:
+            raise explain(error) from None
+        connection.fields = b"Host: %b\r\n" % origin.authority.encode("ascii")
         if token := self.tokens.get(origin):  # no white space, which could end the line
             value = b" ".join(token.encode("utf-8", "surrogateescape").split())
-            connection.fields = b"Authorization: Bearer %b\r\n" % value  # RFC 6750 section 2.1
+            connection.fields += b"Authorization: Bearer %b\r\n" % value  # RFC 6750 section 2.1
         self._connections.setdefault(origin, []).append(connection)
         return connection
-
-
-@lru_cache(16)  # to parse each URL took a tenth of the time of checking
-def _parse_root(root: str) -> tuple[Origin, bytes]:
-    origin = origin_of(root)
-    return origin, origin.authority.encode("ascii")
 
 
 def _targets(root: str, images: Sequence[Image]) -> Iterator[tuple[bytes, int]]:

@@ -26,10 +26,8 @@ class SignedUrls:
 
     def url(self, url: str) -> str:
         if not url.startswith(self.plain):
-            raise InvalidResponse(
-                "The server hands out URLs that its link is not for: "
-                "was its public URL changed meanwhile? Load again."
-            )
+            detail = "The link is not for this URL: was the public URL changed? Load again."
+            raise InvalidResponse(detail)
         return self.base + url.removeprefix(self.plain)
 
 

@@ -8,23 +8,16 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from treq import collect
-from twisted.internet.defer import Deferred
 
 from imgd.client.connection import HttpResponse
 from imgd.client.discovery import split_url
-from imgd.client.errors import (
-    ErrorResponse,
-    InvalidResponse,
-    RequestTimeout,
-    Retrier,
-    parse_retry_after,
-)
+from imgd.client.errors import InvalidResponse, RequestTimeout, Retrier, error_response
 from imgd.core import messages
 
 MAX_BODY: Final = 32 << 20  # bytes; a page of 10,000 images with the longest names has some 15 MB
 MAX_LINE: Final = 1 << 20  # bytes
 T = TypeVar("T")
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+Reader = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +30,15 @@ class ApiTransport:
     async def request(
         self, method: str, path: str, kind: type[T], body: object, deadline: float
     ) -> T:
-        """Each try has ``deadline`` seconds."""
-
-        async def attempt() -> bytes:
+        async def attempt() -> bytearray:
             content = bytearray()
-            exchange = self._exchange(method, path, body, _limited(content))
             timeout = RequestTimeout[None](deadline, self.retrier.clock)
-            await timeout.watch(Deferred.fromCoroutine(exchange))
-            return bytes(content)
+            await timeout.watch(self._exchange(method, path, body, _limited(content)))
+            return content
 
         return decode(await self.retrier.call(attempt), kind)
 
-    async def stream(self, path: str, on_line: Callable[[bytes], None], deadline: float) -> None:
+    async def stream(self, path: str, on_line: Reader, deadline: float) -> None:
         """The deadline counts from the last line. No second try, as lines would come twice."""
         rest = bytearray()
         timeout = RequestTimeout[None](deadline, self.retrier.clock)
@@ -64,14 +54,11 @@ class ApiTransport:
                 if line:
                     on_line(bytes(line))
 
-        exchange = self._exchange("GET", path, None, split)
-        await timeout.watch(Deferred.fromCoroutine(exchange))
+        await timeout.watch(self._exchange("GET", path, None, split))
         if rest:
             on_line(bytes(rest))
 
-    async def _exchange(
-        self, method: str, path: str, body: object, take: Callable[[bytes], None]
-    ) -> None:
+    async def _exchange(self, method: str, path: str, body: object, take: Reader) -> None:
         if not path.startswith("/") or path.startswith("//"):
             raise InvalidResponse("The server names a page that is not on it.")
         url = self.base + path
@@ -91,16 +78,15 @@ class ApiTransport:
             return
         problem = bytearray()
         await read_body(response, _limited(problem))
-        retry_after = response.headers.getRawHeaders("Retry-After", [""])[0]
-        wait = parse_retry_after(retry_after, self.retrier.clock.seconds())
         try:
-            detail = msgspec.json.decode(problem, type=messages.Problem).detail
-        except _UNREADABLE:
+            detail = decode(problem, messages.Problem).detail
+        except InvalidResponse:
             detail = f"The server answers with status {response.code}."
-        raise ErrorResponse(response.code, detail, wait)
+        retry_after = response.headers.getRawHeaders("Retry-After", [""])[0]
+        raise error_response(response.code, retry_after, detail, self.retrier.clock.seconds())
 
 
-async def read_body(response: Any, take: Callable[[bytes], None]) -> None:
+async def read_body(response: Any, take: Reader) -> None:
     """Hand a body to ``take``; unless it is read to its end, the connection is closed."""
     try:
         await collect(response, take)
@@ -110,7 +96,7 @@ async def read_body(response: Any, take: Callable[[bytes], None]) -> None:
             response.discard()
 
 
-def _limited(content: bytearray) -> Callable[[bytes], None]:
+def _limited(content: bytearray) -> Reader:
     def take(data: bytes) -> None:
         if len(content) + len(data) > MAX_BODY:
             raise InvalidResponse(f"The server's answer is longer than {MAX_BODY} bytes.")
@@ -119,9 +105,9 @@ def _limited(content: bytearray) -> Callable[[bytes], None]:
     return take
 
 
-def decode(body: bytes, kind: type[T]) -> T:
+def decode(body: bytes | bytearray, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except _UNREADABLE as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         detail = f"The server's answer is not what an imgd would say ({error}): is it one?"
         raise InvalidResponse(detail) from None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError, hazmat
 from twisted.internet import error, ssl
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -17,22 +17,21 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from imgd.client.errors import ClientError, InvalidResponse, Unreachable, Untrusted
+from imgd.client.errors import ClientError, Unreachable, Untrusted
 
-NOT_HTTP: Final = "The server's answer is not HTTP."
 _NOT_TLS: Final = ("wrong version number", "packet length too long", "http request")
-_CLOSED: Final = "The server closed the connection before its answer was whole."
 _NOTHING: Final = "Nothing answers there: is the server running, and the port right?"
 _ERRORS: Final = (
     (VerificationError, Untrusted, "The server's certificate is for another name than the URL's."),
     (error.TimeoutError, Unreachable, "No connection: nothing answers at that address."),
-    (error.ConnectionDone | error.ConnectionLost, Unreachable, _CLOSED),
+    (error.ConnectionClosed, Unreachable, "The server closed the connection before it answered."),
     (error.DNSLookupError, Unreachable, "The server's name is unknown: check the URL."),
     (error.ConnectError, Unreachable, _NOTHING),
     (OSError, Unreachable, "The connection failed."),
 )
 
 
+@cache
 def trust_root(ca: bytes | None) -> Any:
     """Trust the certificates of this PEM and no other; without one, the system's store."""
     if ca is None:
@@ -41,8 +40,8 @@ def trust_root(ca: bytes | None) -> Any:
         certificates = x509.load_pem_x509_certificates(ca)
     except ValueError:
         raise Untrusted("The CA file holds no certificate: give a PEM file.") from None
-    ders = (certificate.public_bytes(Encoding.DER) for certificate in certificates)
-    return ssl.trustRootFromCertificates([ssl.Certificate.load(der) for der in ders])
+    roots = map(crypto.X509.from_cryptography, certificates)
+    return ssl.trustRootFromCertificates([ssl.Certificate(root) for root in roots])
 
 
 def verify_host(certificate: x509.Certificate, host: str) -> None:
@@ -60,11 +59,9 @@ def verify_host(certificate: x509.Certificate, host: str) -> None:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class StrictCreator:
-    """Makes TLS connections to one host whose chain and name are verified, failing closed.
-
-    Twisted 26.10 lets a connection pass if its check of names itself raises: a certificate with no
-    names, or with one that service-identity cannot read (``*.localhost``), is then good for every
-    host. Here a name that cannot be read matches nothing, and an exception refuses.
+    """Verifies a host's chain and name, failing closed. Twisted 26.10 lets a connection pass if its
+    check of names itself raises: a certificate with no names, or with one that service-identity
+    cannot read (``*.localhost``), is then good for every host.
     """
 
     def __init__(self, host: str, root: Any) -> None:
@@ -75,25 +72,20 @@ class StrictCreator:
         connection: SSL.Connection = self._options.clientConnectionForTLS(tlsProtocol)
 
         def verify(_: SSL.Connection, leaf: Any, error: int, depth: int, ok: int) -> bool:
-            if not ok or depth != 0:
-                return bool(ok)
             try:
-                verify_host(leaf.to_cryptography(), self._host)
+                if ok and depth == 0:
+                    verify_host(leaf.to_cryptography(), self._host)
             except Exception:
                 tlsProtocol.failVerification(Failure(VerificationError(errors=[])))
                 return False
-            return True
+            return bool(ok)
 
         connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, verify)
         return connection
 
 
-def explain(failure: Failure) -> ClientError:
+def explain(problem: Any) -> ClientError:
     """What a failed connection means to the user; cancellations and other errors are raised."""
-    reasons = getattr(failure.value, "reasons", None)  # so does twisted.web wrap what happened
-    problem: Any = reasons[-1].value if reasons else failure.value
-    if isinstance(problem, ClientError):
-        return problem
     if isinstance(problem, CancelledError | error.ConnectingCancelledError):
         raise CancelledError
     if isinstance(problem, SSL.Error):
@@ -101,8 +93,6 @@ def explain(failure: Failure) -> ClientError:
     for kinds, error_class, detail in _ERRORS:
         if isinstance(problem, kinds):
             return error_class(detail)
-    if reasons:
-        return InvalidResponse(NOT_HTTP)  # twisted.web's ParseError, which has no public name
     raise problem
 
 
@@ -113,7 +103,5 @@ def _explain_tls(text: str) -> ClientError:
         return Untrusted("The server does not speak TLS on this port: try http:// in the URL.")
     if "certificate verify failed" not in text:
         return Untrusted(f"TLS failed: {text}")
-    return Untrusted(
-        "The server's certificate is not signed by a CA that is trusted here: "
-        "name the right one with --ca FILE (imgd writes its own as ca.pem)."
-    )
+    detail = "The server's CA is not trusted here: name it with --ca FILE (imgd's own is ca.pem)."
+    return Untrusted(detail)

@@ -16,7 +16,7 @@ from imgd.client.commands import CliContext
 from imgd.client.discovery import Server, base_of, origin_of
 from imgd.client.errors import ClientError, Retrier, TimedOut, Unreachable
 from imgd.client.options import CliOptions
-from imgd.client.session import HttpSession, endpoints
+from imgd.client.session import HttpSession
 from imgd.client.transport import ApiTransport
 from imgd.core.urls import DEFAULT_PORTS, Origin, parse_authority
 
@@ -51,7 +51,7 @@ async def tunnel(context: CliContext, server: Server, options: CliOptions) -> in
 
 async def _find_tunnel(context: CliContext, agent: str, server: Origin, patience: float) -> str:
     base = base_of(agent)
-    session = HttpSession(endpoints(context.reactor, Server(base)))
+    session = HttpSession(context.reactor, Server(base))
     transport = ApiTransport(HTTPClient(session), base, Retrier(context.clock, tries=1), None)
     deadline = context.clock.seconds() + patience
     logged = None

@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 from imgd.client.api import Client
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, Retrier
-from imgd.client.session import HttpSession, endpoints
+from imgd.client.session import HttpSession
 from imgd.client.verification import ImageChecker
 from imgd.core import messages
 from imgd.core.messages import Health, Image
@@ -168,7 +168,7 @@ def hurried(clock: Clock) -> tuple[Retrier, list[str]]:
 
 def session_of(case: TestCase, url: str) -> HttpSession:
     """A session with real connections, closed when the test is over."""
-    session = HttpSession(endpoints(reactor, Server(url)))
+    session = HttpSession(reactor, Server(url))
     case.addCleanup(session.close)
     return session
 

@@ -26,13 +26,14 @@ class ConnectionCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.transport = Transport()
         self.connection = HttpConnection()
+        self.connection.fields = b"Host: here:81\r\n"
         self.connection.makeConnection(self.transport)
 
     def head(self) -> Deferred[HttpResponse]:
-        return self.connection.request(b"HEAD", b"here", b"/")
+        return self.connection.request(b"HEAD", b"/")
 
     def get(self) -> Deferred[HttpResponse]:
-        return self.connection.request(b"GET", b"here", b"/")
+        return self.connection.request(b"GET", b"/")
 
     def body(self, asking: Deferred[HttpResponse]) -> tuple[Deferred[None], list[bytes]]:
         chunks: list[bytes] = []
@@ -43,7 +44,7 @@ class ConnectionCase(SynchronousTestCase):
 class Requests(ConnectionCase):
     def test_request(self) -> None:
         """A request is one line, the headers that HTTP/1.1 wants, and its body."""
-        self.connection.request(b"POST", b"here:81", b"/a%20b", b"Content-Length: 2\r\n", b"{}")
+        self.connection.request(b"POST", b"/a%20b", b"Content-Length: 2\r\n", b"{}")
         head, body = self.transport.value().split(b"\r\n\r\n")
         first, *headers = head.split(b"\r\n")
         self.assertEqual((first, body), (b"POST /a%20b HTTP/1.1", b"{}"))
@@ -182,7 +183,7 @@ class Runs(ConnectionCase):
 
     def run_three(self) -> Deferred[HttpResponse | None]:
         targets = iter([(b"/a", 3), (b"/b", 3), (b"/c", 3)])
-        return self.connection.check_sizes(b"here", targets, self.on_good)
+        return self.connection.check_sizes(targets, self.on_good)
 
     def asked(self) -> list[bytes]:
         return [line for line in self.transport.value().split(b"\r\n") if b" HTTP/" in line]
@@ -244,7 +245,7 @@ class Runs(ConnectionCase):
         def broken() -> None:
             raise OSError("no space left")
 
-        run = self.connection.check_sizes(b"here", iter([(b"/a", 3), (b"/b", 3)]), broken)
+        run = self.connection.check_sizes(iter([(b"/a", 3), (b"/b", 3)]), broken)
         self.connection.dataReceived(HEAD)
         self.failureResultOf(run, OSError)
         self.assertTrue(self.transport.aborted)

@@ -16,7 +16,7 @@ from twisted.web.server import Site
 from imgd.client.api import Client
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, Retrier, Untrusted
-from imgd.client.session import HttpSession, endpoints
+from imgd.client.session import HttpSession
 from imgd.client.trust import trust_root, verify_host
 from imgd.core import messages
 from imgd.core.messages import Health
@@ -62,10 +62,10 @@ class Handshakes(TestCase):
     async def ask(self, url: str, ca: bytes | None) -> list[str]:
         """What the API and the checks say of a server: "ok", or why not."""
         said = []
-        session = HttpSession(endpoints(reactor, Server(url, ca)))
+        session = HttpSession(reactor, Server(url, ca))
         self.addCleanup(session.close)
         client = Client(HTTPClient(session), url, Retrier(reactor))
-        checks = HttpSession(endpoints(reactor, Server(url, ca)))
+        checks = HttpSession(reactor, Server(url, ca))
         self.addCleanup(checks.close)
         for ask in (client.health, lambda: checks.send(b"HEAD", f"{url}/health")):
             try:
@@ -127,7 +127,7 @@ class Handshakes(TestCase):
         near, far = f"https://localhost:{port}", f"https://127.0.0.1:{port}"
         for is_chosen in (False, True):
             server = Server(near, self.authority.pem, is_chosen).with_public(far)
-            session = HttpSession(endpoints(reactor, server))
+            session = HttpSession(reactor, server)
             self.addCleanup(session.close)
             self.assertEqual((await session.send(b"HEAD", f"{near}/health")).code, 200)
             asking = Deferred.fromCoroutine(session.send(b"HEAD", f"{far}/health"))
