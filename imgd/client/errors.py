@@ -105,6 +105,11 @@ def parse_retry_after(value: str, now: float) -> float | None:
     return None if date is None else max(0.0, date - now)
 
 
+def error_response(status: int, retry_after: str, detail: str, now: float) -> ErrorResponse:
+    """``retry_after`` is the header's value; ``now`` is in seconds since the epoch."""
+    return ErrorResponse(status, detail, parse_retry_after(retry_after, now))
+
+
 class RequestTimeout(Generic[T]):
     """Makes what takes too long fail as TimedOut, and what is cancelled as CancelledError.
 

@@ -79,7 +79,8 @@ class LoadCommand:
             )
             self._write(target, manifest, verification)
         finally:
-            verification.close()
+            verification.urls.close()
+            verification.failed.close()
         if options.unload and not context.stopped:
             await self.client.unload(target.name)
         return manifest.success
