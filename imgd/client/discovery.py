@@ -98,20 +98,18 @@ def find_server(
 
 
 def _state_dir(environ: Mapping[str, str], cwd: str, *, is_needed: bool) -> str:
-    """The folder of a daemon started in ``cwd``; an unsafe ``.env`` is ignored unless needed."""
     try:
         return find_state_dir(environ, cwd)
     except SettingsError as error:
-        if not is_needed:
+        if not is_needed:  # the unsafe ``.env`` is ignored
             return str(BY_FIELD["state_dir"].default_value(cwd))
         raise ClientError(f"{error.detail} (or name the daemon's folder by --state-dir)") from None
 
 
 def _local_url(daemon: RunningDaemon | None) -> str:
     if daemon is None or not daemon.urls:
-        raise ClientError(
-            "no imgd is running: start one with twistd -n imgd, or name a server with --server URL"
-        )
+        detail = "no imgd is running: start one with twistd -n imgd, or name one with --server URL"
+        raise ClientError(detail)
     return next((url for url in daemon.urls if url.startswith("https:")), daemon.urls[0])
 
 
@@ -156,12 +154,10 @@ def split_url(url: str) -> tuple[str, bytes]:
 
 
 def base_of(given: str) -> str:
-    """The URL of a server that a user gave, without its last slash; ClientError if it is none."""
+    """A server's URL as a user gave it, without the last slash; ClientError if it is none."""
     text = given.strip().rstrip("/")
-    if parse_url(text) is None:
+    if parse_url(text) is None or "?" in text or "#" in text:
         raise ClientError(f"Not a server's URL: {given!r}. Write it like https://localhost:8888")
-    if "?" in text or "#" in text:
-        raise ClientError(f"A server's URL has no query and no fragment: {given!r}")
     return text
 
 

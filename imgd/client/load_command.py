@@ -99,11 +99,9 @@ class LoadCommand:
                 # The server tells the minutes of the current collection alone.
                 status = await self.client.status() if existing.current else None
                 return existing, status.timeout_minutes if status else None
+        recursive = self._options.recursive
         loaded = await self.client.load(
-            target.directory,
-            name=target.name,
-            recursive=self._options.recursive,
-            timeout_minutes=minutes,
+            target.directory, name=target.name, recursive=recursive, timeout_minutes=minutes
         )
         if minutes is None:
             minutes = (await self.client.timeout()).timeout_minutes
@@ -119,7 +117,7 @@ class LoadCommand:
         return None
 
     async def _verify(self, verification: Verification, collection: CollectionInfo) -> str | None:
-        """Check the images, and return what ended that early, if anything did."""
+        """Check the images, and return what ended the check early, if anything did."""
         try:
             await verification.run(self._checkers(self._server.announcing(collection.url)))
         except CancelledError:

@@ -66,8 +66,8 @@ class LoadProgress:
     def _show(self) -> None:
         seen, err = self._good + self._bad, self._context.err
         if not err.isatty():
-            share = f"{self._name}: {seen:,} of {self._total:,} images"
-            self._context.log(f"{share}, {self._details()}")
+            text = f"{self._name}: {seen:,} of {self._total:,} images, {self._details()}"
+            self._context.log(text)
             return
         if self._bar is None:
             name = escape(self._name)
