@@ -13,7 +13,6 @@ from imgd.client.errors import ClientError, InvalidResponse
 from imgd.core.urls import Origin, parse_url
 from imgd.errors import BadRequest
 from imgd.host import instance_lock
-from imgd.host.instance_lock import RunningDaemon
 from imgd.host.secret_files import TOKEN
 from imgd.settings import SettingsError, find_state_dir
 from imgd.settings.table import BY_FIELD
@@ -76,9 +75,8 @@ def find_server(
     public_url: str | None = None,
     cwd: str | None = None,
 ) -> Server:
-    """``url``, else ``IMGD_SERVER``, else the daemon of the state folder, which a ``.env`` in
-    ``cwd`` may name; ClientError or BadRequest if there is none. The folder's CA is trusted for
-    addresses of this machine alone, and its token goes only to the daemon that runs on it.
+    """ClientError or BadRequest if there is none. The state folder's CA is trusted for addresses of
+    this machine alone, and its token goes only to the daemon that runs on it.
     """
     url = url or environ.get("IMGD_SERVER")
     folder = state_dir or _state_dir(environ, cwd or os.getcwd(), is_needed=url is None)
@@ -106,14 +104,14 @@ def _state_dir(environ: Mapping[str, str], cwd: str, *, is_needed: bool) -> str:
         raise ClientError(f"{error.detail} (or name the daemon's folder by --state-dir)") from None
 
 
-def _local_url(daemon: RunningDaemon | None) -> str:
+def _local_url(daemon: instance_lock.RunningDaemon | None) -> str:
     if daemon is None or not daemon.urls:
         detail = "no imgd is running: start one with twistd -n imgd, or name one with --server URL"
         raise ClientError(detail)
     return next((url for url in daemon.urls if url.startswith("https:")), daemon.urls[0])
 
 
-def _listens_at(daemon: RunningDaemon, origin: Origin) -> bool:
+def _listens_at(daemon: instance_lock.RunningDaemon, origin: Origin) -> bool:
     """Whether an origin is the daemon's: one that it names, or its port on this machine."""
     return any(
         origin == own or (origin.is_loopback and origin._replace(host=own.host) == own)
@@ -162,7 +160,6 @@ def base_of(given: str) -> str:
 
 
 def redirected(url: str, location: str) -> str:
-    """The URL that a redirect names; InvalidResponse if its origin is another."""
     target = urljoin(url, location)
     if origin_of(target) != origin_of(url):
         raise InvalidResponse("Redirected to another origin, which is not followed.")

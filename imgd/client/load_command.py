@@ -42,10 +42,8 @@ class LoadCommand:
         for target in targets:
             try:
                 status |= not await self._load(target)
-            except ClientError as error:
-                status = self._fail(target, error.detail)
-            except OSError as error:
-                status = self._fail(target, error.strerror or str(error))
+            except (ClientError, OSError) as error:
+                status = self._fail(target, getattr(error, "strerror", None) or str(error))
             except CancelledError:
                 return self._fail(target, f"{self._context.stopped}; nothing was written")
             if self._context.stopped:
@@ -65,7 +63,7 @@ class LoadCommand:
             signed = await sign(self.client, collection.name, expires)
         progress = LoadProgress(target.title, context, options)
         queue = BatchQueue(self.client, collection.name, options.batch_size, signed)
-        verification = Verification(queue, progress, target.done)
+        verification = Verification(queue, progress, target.done or frozenset())
         try:
             problem = await self._verify(verification, collection)
             manifest = Manifest(
@@ -112,7 +110,7 @@ class LoadCommand:
         same = {target.directory, os.path.realpath(target.directory)}
         for collection in (await self.client.collections()).collections:
             if collection.name == (target.name or CURRENT) and collection.directory in same:
-                fits = target.is_resumed or collection.recursive == self._options.recursive
+                fits = target.done is not None or collection.recursive == self._options.recursive
                 return collection if fits and collection.available else None
         return None
 
@@ -132,8 +130,7 @@ class LoadCommand:
         # The token goes to the server's own origins alone; signed URLs are checked without one.
         options = self._options
         endpoint_for = endpoints(self._context.reactor, server)
-        has_token = server.token and not options.signed
-        tokens = dict.fromkeys(server.origins, server.token or "") if has_token else {}
+        tokens = {} if options.signed else dict.fromkeys(server.origins, server.token or "")
         method = b"" if options.verify == "none" else options.verify.upper().encode()
         most = max(1, raise_limit() - RESERVE)  # each worker has a connection
         workers = min(options.workers, most) if method else 1

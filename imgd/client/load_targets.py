@@ -21,9 +21,9 @@ _MAX_NAME: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class LoadTarget:
-    """A directory, and its collection's name, None for the current one. The manifest goes to
-    ``output``, or if that is a folder to a file in it that is named after ``title``, with the time
-    if ``is_stamped``. ``done`` holds URLs that an earlier manifest has.
+    """``name`` None is the current collection. The manifest goes to ``output``, or if that is a
+    folder into a file named after ``title``, with the time if ``is_stamped``. ``done`` holds the
+    URLs of the manifest that is resumed.
     """
 
     directory: str
@@ -31,8 +31,7 @@ class LoadTarget:
     title: str
     output: str
     is_stamped: bool = True
-    done: Container[str] = frozenset()
-    is_resumed: bool = False
+    done: Container[str] | None = None
 
     def path(self, now: float) -> str | None:
         """Where the manifest goes, None for stdout; ``now`` in seconds since the epoch."""
@@ -61,7 +60,7 @@ def load_targets(
 def resumed(manifest: UnfinishedManifest, done: Container[str], output: str) -> LoadTarget:
     name = None if manifest.collection == CURRENT else valid_name(manifest.collection)
     title = name or _last(manifest.directory)
-    return LoadTarget(manifest.directory, name, title, output, done=done, is_resumed=True)
+    return LoadTarget(manifest.directory, name, title, output, done=done)
 
 
 def _for_server(directory: str, server: Server) -> str:

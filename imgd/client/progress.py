@@ -60,8 +60,8 @@ class LoadProgress:
             self._bar.close()
         if not self._options.quiet:
             seconds = self._context.clock.seconds() - self._begun_at
-            good = f"{self._name}: {self._good:,} images good"
-            self._context.log(f"{good}, {self._details()}, {seconds:.1f} s")
+            text = f"{self._name}: {self._good:,} images good, {self._details()}, {seconds:.1f} s"
+            self._context.log(text)
 
     def _show(self) -> None:
         seen, err = self._good + self._bad, self._context.err

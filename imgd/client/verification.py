@@ -87,8 +87,8 @@ class BatchQueue:
 
 @dataclass(frozen=True, slots=True)
 class ImageChecker:
-    """Requests images one at a time by ``method``: HEAD, GET to count the bytes as well, or none if
-    a well-formed URL is enough. Each request gets ``deadline`` seconds, and a body its time.
+    """``method`` is HEAD, GET to count the bytes as well, or empty if a well-formed URL is enough.
+    Each request gets ``deadline`` seconds, and a body its time.
     """
 
     session: HttpSession
@@ -107,8 +107,7 @@ class ImageChecker:
             done += 1
 
         while done < len(images):
-            response: HttpResponse | None = None
-            problem: ClientError | None = None
+            response, problem = None, None
             try:
                 if self.method == b"HEAD":
                     timeout = RequestTimeout[HttpResponse | None](self.deadline, self.retrier.clock)
