@@ -130,7 +130,8 @@ class LoadCommand:
         # The token goes to the server's own origins alone; signed URLs are checked without one.
         options = self._options
         endpoint_for = endpoints(self._context.reactor, server)
-        tokens = {} if options.signed else dict.fromkeys(server.origins, server.token or "")
+        has_token = server.token and not options.signed
+        tokens = dict.fromkeys(server.origins, server.token or "") if has_token else {}
         method = b"" if options.verify == "none" else options.verify.upper().encode()
         most = max(1, raise_limit() - RESERVE)  # each worker has a connection
         workers = min(options.workers, most) if method else 1
