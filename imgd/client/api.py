@@ -27,11 +27,8 @@ T = TypeVar("T")
 
 
 class Client:
-    """An imgd at ``base_url``, asked through anything that has treq's ``request``.
-
-    Methods return Deferreds of :mod:`imgd.core.messages`, or fail with a
-    :class:`~imgd.client.errors.ClientError`. ``retrier`` tries again what may pass; each try gets
-    ``deadline`` seconds on its clock.
+    """An imgd, asked through anything that has treq's ``request``. Methods return Deferreds of
+    :mod:`imgd.core.messages`, or fail with a ClientError; each try has ``deadline`` seconds.
     """
 
     def __init__(
@@ -59,7 +56,6 @@ class Client:
         return self._request("GET", RouteKind.HEALTH.value, messages.Health)
 
     def timeout(self) -> Deferred[messages.TimeoutInfo]:
-        """Minutes that a load without its own timeout gets."""
         return self._request("GET", RouteKind.TIMEOUT.value, messages.TimeoutInfo)
 
     def collections(self) -> Deferred[messages.CollectionList]:
@@ -99,7 +95,7 @@ class Client:
     def link(
         self, url_or_path: str, *, expires: int = LINK_SECONDS, prefix: bool = False
     ) -> Deferred[messages.LinkResult]:
-        """A signed link to a URL or path, for so many seconds; a ``prefix`` to all below it."""
+        """``expires`` is in seconds; with ``prefix`` the link is good for all below it, too."""
         field = "url" if url_or_path.lower().startswith(_ABSOLUTE) else "path"
         ascii_text = quote(url_or_path.encode("utf-8", "surrogateescape"), safe=bytes(range(128)))
         request = messages.LinkRequest(**{field: ascii_text}, expires=expires, prefix=prefix)
@@ -129,9 +125,7 @@ class Client:
             path = page.next
 
     def stream(self, name: str, each: Callable[[Image], None]) -> Deferred[int]:
-        """Call ``each`` with every image as it comes; fires with their number. Not tried again;
-        the deadline counts from the last that came.
-        """
+        """Fires with the number of images. No second try; the deadline counts from the last."""
         count = 0
 
         def on_line(line: bytes) -> None:
@@ -164,16 +158,12 @@ def connect(
     state_dir: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Client:
-    """A client of this server, else of ``IMGD_SERVER``, else of the imgd that runs here: ImgdError
-    if there is none. Token and CA are found as the command finds them. ``close`` it in the end.
-    """
+    """A client of the server that the command would find, or ImgdError. ``close`` it in the end."""
     server = find_server(environ, url=url, token=token, ca_file=ca_file, state_dir=state_dir)
-    return client_of(server, reactor, Retrier(reactor))
+    return client_of(server, reactor, Retrier(reactor), REQUEST_SECONDS)
 
 
-def client_of(
-    server: Server, reactor: Any, retrier: Retrier, deadline: float = REQUEST_SECONDS
-) -> Client:
+def client_of(server: Server, reactor: Any, retrier: Retrier, deadline: float) -> Client:
     session = HttpSession(reactor, server)
     client = Client(HTTPClient(session), server.url, retrier, token=server.token, deadline=deadline)
     client.on_close = session.close

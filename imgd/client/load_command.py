@@ -42,10 +42,8 @@ class LoadCommand:
         for target in targets:
             try:
                 status |= not await self._load(target)
-            except ClientError as error:
-                status = self._fail(target, error.detail)
-            except OSError as error:
-                status = self._fail(target, error.strerror or str(error))
+            except (ClientError, OSError) as error:
+                status = self._fail(target, getattr(error, "strerror", None) or str(error))
             except CancelledError:
                 return self._fail(target, f"{self._context.stopped}; nothing was written")
             if self._context.stopped:
@@ -65,7 +63,7 @@ class LoadCommand:
             signed = await sign(self.client, collection.name, expires)
         progress = LoadProgress(target.title, context, options)
         queue = BatchQueue(self.client, collection.name, options.batch_size, signed)
-        verification = Verification(queue, progress, target.done)
+        verification = Verification(queue, progress, target.done or frozenset())
         try:
             problem = await self._verify(verification, collection)
             manifest = Manifest(
@@ -79,7 +77,8 @@ class LoadCommand:
             )
             self._write(target, manifest, verification)
         finally:
-            verification.close()
+            verification.urls.close()
+            verification.failed.close()
         if options.unload and not context.stopped:
             await self.client.unload(target.name)
         return manifest.success
@@ -98,11 +97,9 @@ class LoadCommand:
                 # The server tells the minutes of the current collection alone.
                 status = await self.client.status() if existing.current else None
                 return existing, status.timeout_minutes if status else None
+        recursive = self._options.recursive
         loaded = await self.client.load(
-            target.directory,
-            name=target.name,
-            recursive=self._options.recursive,
-            timeout_minutes=minutes,
+            target.directory, name=target.name, recursive=recursive, timeout_minutes=minutes
         )
         if minutes is None:
             minutes = (await self.client.timeout()).timeout_minutes
@@ -113,12 +110,12 @@ class LoadCommand:
         same = {target.directory, os.path.realpath(target.directory)}
         for collection in (await self.client.collections()).collections:
             if collection.name == (target.name or CURRENT) and collection.directory in same:
-                fits = target.is_resumed or collection.recursive == self._options.recursive
+                fits = target.done is not None or collection.recursive == self._options.recursive
                 return collection if fits and collection.available else None
         return None
 
     async def _verify(self, verification: Verification, collection: CollectionInfo) -> str | None:
-        """Check the images, and return what ended that early, if anything did."""
+        """Check the images, and return what ended the check early, if anything did."""
         try:
             await verification.run(self._checkers(self._server.announcing(collection.url)))
         except CancelledError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,16 +15,15 @@ from imgd.core.catalog import CURRENT
 from imgd.core.messages import valid_name
 
 FOLDER: Final = os.path.join("output", "json")
-STDOUT: Final = "-"
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_NAME: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class LoadTarget:
-    """A directory, and its collection's name, None for the current one. The manifest goes to
-    ``output``, or if that is a folder to a file in it that is named after ``title``, with the time
-    if ``is_stamped``. ``done`` holds URLs that an earlier manifest has.
+    """``name`` None is the current collection. The manifest goes to ``output``, or if that is a
+    folder into a file named after ``title``, with the time if ``is_stamped``. ``done`` holds the
+    URLs of the manifest that is resumed.
     """
 
     directory: str
@@ -32,12 +31,11 @@ class LoadTarget:
     title: str
     output: str
     is_stamped: bool = True
-    done: Container[str] = frozenset()
-    is_resumed: bool = False
+    done: Container[str] | None = None
 
     def path(self, now: float) -> str | None:
         """Where the manifest goes, None for stdout; ``now`` in seconds since the epoch."""
-        if self.output == STDOUT:
+        if self.output == "-":
             return None
         if is_file(self.output):
             return self.output
@@ -51,22 +49,18 @@ def is_file(output: str) -> bool:
 def load_targets(
     directories: Sequence[str], server: Server, name: str | None, output: str
 ) -> list[LoadTarget]:
+    directories = [_for_server(directory, server) for directory in directories]
     if len(directories) == 1:
-        collection = None if name == CURRENT else name
-        directory = _for_server(directories[0], server)
-        title = name or _last(directory)
-        return [LoadTarget(directory, collection, title, output, is_stamped=name is None)]
-    names = _distinct([_last(directory) for directory in directories])
-    return [
-        LoadTarget(_for_server(directory, server), unique, unique, output)
-        for directory, unique in zip(directories, names, strict=True)
-    ]
+        collection, title = None if name == CURRENT else name, name or _last(directories[0])
+        return [LoadTarget(directories[0], collection, title, output, is_stamped=name is None)]
+    named = zip(directories, _distinct(map(_last, directories)), strict=True)
+    return [LoadTarget(directory, unique, unique, output) for directory, unique in named]
 
 
 def resumed(manifest: UnfinishedManifest, done: Container[str], output: str) -> LoadTarget:
     name = None if manifest.collection == CURRENT else valid_name(manifest.collection)
     title = name or _last(manifest.directory)
-    return LoadTarget(manifest.directory, name, title, output, done=done, is_resumed=True)
+    return LoadTarget(manifest.directory, name, title, output, done=done)
 
 
 def _for_server(directory: str, server: Server) -> str:
@@ -83,7 +77,7 @@ def _last(directory: str) -> str:
     return os.path.basename(os.path.abspath(directory)) or "root"
 
 
-def _distinct(titles: Sequence[str]) -> list[str]:
+def _distinct(titles: Iterable[str]) -> list[str]:
     """Collection names made of these, each allowed, none twice and none the current one's."""
     names: list[str] = []
     for title in titles:

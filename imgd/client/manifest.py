@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -73,9 +73,8 @@ class Manifest:
     links_expire_at: str | None = None
 
     def chunks(self, urls: UrlTable, failed: UrlTable) -> Iterator[bytes]:
-        """The manifest as JSON, one URL a line; fields of times only if they are set."""
         expires_at = self.collection.expires_at
-        at = None if expires_at is None else parse_time(expires_at)
+        at = None if expires_at is None else datetime.fromisoformat(expires_at).timestamp()
         fields: dict[str, object] = {
             "success": self.success,
             "directory": self.collection.directory,
@@ -116,18 +115,12 @@ def read_manifest(path: str) -> tuple[UnfinishedManifest, UrlTable]:
         for match in _STRING.finditer(memoryview(manifest.image_urls)):
             done.add(match[1].decode("utf-8"))
     except OSError as error:
-        detail = f"The manifest {path} cannot be read: {error.strerror or error}."
-        raise BadRequest(detail) from None
+        raise BadRequest(f"Manifest {path} cannot be read: {error.strerror or error}.") from None
     except ValueError:  # msgspec's errors, and mmap's for an empty file
         raise BadRequest(f"{path} is no manifest of imgd load.") from None
     manifest.image_urls = msgspec.Raw()  # and with it the mapped file
     done.make_index()
     return manifest, done
-
-
-def parse_time(utc: str) -> float:
-    """RFC 3339 in UTC, in seconds since the epoch."""
-    return datetime.strptime(utc, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
 
 
 def file_name(stem: str, now: float | None = None) -> str:

@@ -60,14 +60,14 @@ class LoadProgress:
             self._bar.close()
         if not self._options.quiet:
             seconds = self._context.clock.seconds() - self._begun_at
-            good = f"{self._name}: {self._good:,} images good"
-            self._context.log(f"{good}, {self._details()}, {seconds:.1f} s")
+            text = f"{self._name}: {self._good:,} images good, {self._details()}, {seconds:.1f} s"
+            self._context.log(text)
 
     def _show(self) -> None:
         seen, err = self._good + self._bad, self._context.err
         if not err.isatty():
-            share = f"{self._name}: {seen:,} of {self._total:,} images"
-            self._context.log(f"{share}, {self._details()}")
+            text = f"{self._name}: {seen:,} of {self._total:,} images, {self._details()}"
+            self._context.log(text)
             return
         if self._bar is None:
             name = escape(self._name)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from math import ceil
 from typing import Final
 
 from imgd.client.api import Client
 from imgd.client.errors import InvalidResponse
-from imgd.client.manifest import parse_time
 from imgd.core import links, routes
 from imgd.core.messages import CollectionInfo
 
@@ -35,7 +35,7 @@ def lifetime(collection: CollectionInfo, now: float) -> int:
     """Seconds that links live by default: as long as the collection is loaded; ``now`` is Unix."""
     if collection.expires_at is None:
         return WITHOUT_TIMER
-    remaining = ceil(parse_time(collection.expires_at) - now)
+    remaining = ceil(datetime.fromisoformat(collection.expires_at).timestamp() - now)
     return min(max(remaining, SHORTEST), links.MAX_SECONDS)
 
 

@@ -11,18 +11,11 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH
 
+from imgd.client import errors
 from imgd.client.api import Client
 from imgd.client.connection import HttpResponse
 from imgd.client.discovery import split_url
-from imgd.client.errors import (
-    ClientError,
-    ErrorResponse,
-    InvalidResponse,
-    RequestTimeout,
-    Retrier,
-    Unreachable,
-    parse_retry_after,
-)
+from imgd.client.errors import ClientError, InvalidResponse, RequestTimeout, Unreachable
 from imgd.client.manifest import UrlTable
 from imgd.client.progress import LoadProgress
 from imgd.client.session import HttpSession
@@ -40,7 +33,7 @@ Report = Callable[[Image, ClientError | None], None]
 
 @dataclass(slots=True)
 class BatchQueue:
-    """Hands out a collection's images to any number of workers, and reads one page ahead."""
+    """Hands out a collection's images in batches, the last empty, and reads one page ahead."""
 
     client: Client
     name: str
@@ -52,14 +45,12 @@ class BatchQueue:
     _pages_left: int = 0
 
     async def begin(self) -> int:
-        """Ask for the first page, and return how many images there are."""
         page = await self.client.images_page(self.name, limit=PAGE)
         self._pages_left = page.count // PAGE + SPARE_PAGES
         self._take(page)
         return page.count
 
     async def get(self) -> Sequence[Image]:
-        """The next batch, empty after the last."""
         while not self._images:
             if self._arrived is not None:
                 page, self._arrived = self._arrived, None
@@ -96,12 +87,12 @@ class BatchQueue:
 
 @dataclass(frozen=True, slots=True)
 class ImageChecker:
-    """Requests images one at a time by ``method``: HEAD, GET to count the bytes as well, or none if
-    a well-formed URL is enough. Each request gets ``deadline`` seconds, and a body its time.
+    """``method`` is HEAD, GET to count the bytes as well, or empty if a well-formed URL is enough.
+    Each request gets ``deadline`` seconds, and a body its time.
     """
 
     session: HttpSession
-    retrier: Retrier
+    retrier: errors.Retrier
     method: bytes = b""
     deadline: float = 30.0
 
@@ -116,8 +107,7 @@ class ImageChecker:
             done += 1
 
         while done < len(images):
-            response: HttpResponse | None = None
-            problem: ClientError | None = None
+            response, problem = None, None
             try:
                 if self.method == b"HEAD":
                     timeout = RequestTimeout[HttpResponse | None](self.deadline, self.retrier.clock)
@@ -133,17 +123,17 @@ class ImageChecker:
                 done += 1
 
     async def check(self, image: Image, response: HttpResponse | None = None) -> None:
-        """ClientError unless it can be had as announced; ``response`` is a first try's, if any."""
+        """``response`` is a first try's, if any."""
         if not self.method:
             split_url(image.url)
             return
-        responses = [response]
         seconds = self.deadline + (image.size / SLOWEST if self.method == b"GET" else 0.0)
 
-        async def attempt() -> None:
-            first = responses.pop() if responses else None
-            fetching = Deferred.fromCoroutine(self._fetch(image, first))
-            await RequestTimeout[None](seconds, self.retrier.clock).watch(fetching)
+        def attempt() -> Deferred[None]:
+            nonlocal response
+            fetching = Deferred.fromCoroutine(self._fetch(image, response))
+            response = None
+            return RequestTimeout[None](seconds, self.retrier.clock).watch(fetching)
 
         await self.retrier.call(attempt)
 
@@ -154,13 +144,12 @@ class ImageChecker:
                 detail = f"The server answers with status {response.code}."
                 if response.code == 401:
                     detail += " Reading is private there: --signed makes URLs that need no token."
-                now = self.retrier.clock.seconds()
-                wait = parse_retry_after(response.header(b"retry-after"), now)
-                raise ErrorResponse(response.code, detail, wait)
+                retry_after, now = response.header(b"retry-after"), self.retrier.clock.seconds()
+                raise errors.error_response(response.code, retry_after, detail, now)
             response.refuse_compression()
             if response.length not in (image.size, UNKNOWN_LENGTH):
-                announced = f"but {image.size} bytes were announced"
-                raise InvalidResponse(f"Content-Length is {response.length}, {announced}.")
+                detail = f"is {response.length}, but {image.size} bytes were announced."
+                raise InvalidResponse(f"Content-Length {detail}")
             if self.method == b"GET":
                 await _count_body(response, image.size)
             elif response.length == UNKNOWN_LENGTH:
@@ -185,9 +174,7 @@ async def _count_body(response: HttpResponse, size: int) -> None:
 
 @dataclass(slots=True)
 class Verification:
-    """Checks the images of a queue. ``done`` holds URLs that are known to be good, ``urls`` those
-    that turn out good, and ``failed`` the others.
-    """
+    """``done`` holds URLs known to be good, ``urls`` those found good, ``failed`` the others."""
 
     queue: BatchQueue
     progress: LoadProgress
@@ -196,12 +183,8 @@ class Verification:
     failed: UrlTable = field(default_factory=UrlTable)
     _lost: int = 0
 
-    def close(self) -> None:
-        self.urls.close()
-        self.failed.close()
-
     async def run(self, checkers: Sequence[ImageChecker]) -> None:
-        """Check every image. ClientError if the list fails or the server is gone."""
+        """ClientError if the list fails or the server is gone."""
         self.progress.begin(await self.queue.begin())
         workers = [Deferred.fromCoroutine(self._work(checker)) for checker in checkers]
         try:
