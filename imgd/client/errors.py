@@ -109,8 +109,8 @@ def error_response(status: int, retry_after: str, detail: str, now: float) -> Er
 
 
 class RequestTimeout(Generic[T]):
-    """Makes what takes too long fail as TimedOut, and what is cancelled as CancelledError, which
-    HostnameEndpoint reports as an unknown name: it would be tried again.
+    """Makes what takes too long fail as TimedOut, and what is cancelled as CancelledError.
+    HostnameEndpoint reports its cancellation as an unknown name, which would be tried again.
     """
 
     def __init__(self, seconds: float, clock: IReactorTime) -> None:
