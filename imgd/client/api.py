@@ -84,7 +84,6 @@ class Client:
         return self._request("POST", RouteKind.UNLOAD.value, messages.UnloadResult, request)
 
     def set_timeout(self, minutes: int) -> Deferred[messages.TimeoutResult]:
-        """Restart every running timer, and set the default."""
         path = routes.timeout_path(messages.valid_minutes(minutes))
         return self._request("POST", path, messages.TimeoutResult)
 
@@ -105,7 +104,6 @@ class Client:
         return self._request("POST", RouteKind.REVOKE_LINKS.value, messages.RevokeResult)
 
     def images_page(self, name: str = CURRENT, *, limit: int = 1000) -> Deferred[ImagePage]:
-        """The first page of a collection's images; URLs are absolute."""
         return self.next_page(routes.images_page_path(name, limit))
 
     def next_page(self, path: str) -> Deferred[ImagePage]:

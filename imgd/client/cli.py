@@ -36,7 +36,6 @@ def main() -> NoReturn:
 
 
 async def _run(reactor: Any, options: CliOptions) -> NoReturn:
-    """Run a command until it is done, its deadline passes, or SIGINT or SIGTERM comes."""
     running: Deferred[None] = Deferred()
     reactor.callWhenRunning(running.callback, None)
     await running  # from here on the reactor handles signals

@@ -45,7 +45,6 @@ class CliContext:
         return client_of(server, self.reactor, retrier or Retrier(self.clock), deadline)
 
     def stop(self, working: Deferred[int], reason: str) -> None:
-        """Cancel a command, which may still put things in order before its Deferred fires."""
         if not working.called and self.stopped is None:
             self.stopped = reason
             working.cancel()

@@ -169,8 +169,7 @@ class HttpConnection(Protocol):
         if self._response is None:
             self._head_size += len(data)
             if self._head_size > MAX_HEAD:
-                detail = f"The server's headers are longer than {MAX_HEAD} bytes."
-                self._fail(InvalidResponse(detail))
+                self._fail(InvalidResponse(f"The answer has headers of over {MAX_HEAD} bytes."))
         elif self._is_whole:
             self._was_used = True
             if self._is_last:

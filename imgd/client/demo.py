@@ -36,7 +36,6 @@ _FOREIGN: Final = ("IMGD_", "IMAGE_SERVER", "NIFTI_IMAGE_SERVER", "NGROK_", "STA
 
 
 async def demo(context: CliContext, show: Callable[[str], object] | None) -> int:
-    """``show`` opens a URL in the user's browser."""
     with (
         tempfile.TemporaryDirectory(prefix="imgd-demo-", ignore_cleanup_errors=True) as folder,
         _running_daemon(context.environ, folder) as process,
@@ -137,7 +136,6 @@ def make_volume(size: int = 48) -> bytes:
     struct.pack_into("<hh", header, 70, 2, 8)  # datatype: uint8, in 8 bits
     struct.pack_into("<8f", header, 76, 1, 2, 2, 2, 1, 1, 1, 1)  # sizes of voxels
     struct.pack_into("<3fxxxB", header, 108, 352, 1, 0, 2)  # offset, slope, intercept; millimetres
-    struct.pack_into("<80s", header, 148, b"imgd demo: synthetic, not a patient")
     struct.pack_into("<hh", header, 252, 0, 1)  # qform unknown, sform: scanner
     struct.pack_into("<12f", header, 280, 2, 0, 0, -size, 0, 2, 0, -size, 0, 0, 2, -size)
     struct.pack_into("<4s", header, 344, b"n+1\0")

@@ -12,7 +12,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from imgd.core.conditional import parse_date
 from imgd.errors import ImgdError
 
 T = TypeVar("T")
@@ -92,20 +91,6 @@ class Retrier:
                     raise
                 self.on_retry(error, pause)
                 await deferLater(self.clock, pause)
-
-
-def parse_retry_after(value: str, now: float) -> float | None:
-    """Seconds from ``now`` (since the epoch), RFC 9110 section 10.2.3; None if it is unreadable."""
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:12])
-    date = parse_date(text.encode("utf-8"))
-    return None if date is None else max(0.0, date - now)
-
-
-def error_response(status: int, retry_after: str, detail: str, now: float) -> ErrorResponse:
-    """``retry_after`` is the header's value; ``now`` is in seconds since the epoch."""
-    return ErrorResponse(status, detail, parse_retry_after(retry_after, now))
 
 
 class RequestTimeout(Generic[T]):

@@ -18,10 +18,11 @@ from imgd.client.manifest import Manifest, UrlTable
 from imgd.client.options import CliOptions
 from imgd.client.progress import LoadProgress, log_verbose
 from imgd.client.session import HttpSession
-from imgd.client.signed_urls import lifetime, redact, sign
+from imgd.client.signed_urls import lifetime, sign
 from imgd.client.verification import BatchQueue, ImageChecker, Verification
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import CollectionInfo
+from imgd.core.routes import redact_text
 from imgd.host.atomic_files import write_chunks
 from imgd.host.descriptors import RESERVE, raise_limit
 
@@ -106,7 +107,6 @@ class LoadCommand:
         return loaded.collection, minutes
 
     async def _existing(self, target: LoadTarget) -> CollectionInfo | None:
-        """The collection, if the directory is loaded already under this name and as deep."""
         same = {target.directory, os.path.realpath(target.directory)}
         for collection in (await self.client.collections()).collections:
             if collection.name == (target.name or CURRENT) and collection.directory in same:
@@ -115,7 +115,6 @@ class LoadCommand:
         return None
 
     async def _verify(self, verification: Verification, collection: CollectionInfo) -> str | None:
-        """Check the images, and return what ended the check early, if anything did."""
         try:
             await verification.run(self._checkers(self._server.announcing(collection.url)))
         except CancelledError:
@@ -130,8 +129,7 @@ class LoadCommand:
         # The token goes to the server's own origins alone; signed URLs are checked without one.
         options = self._options
         reactor = self._context.reactor
-        has_token = server.token and not options.signed
-        tokens = dict.fromkeys(server.origins, server.token or "") if has_token else {}
+        tokens = {} if options.signed else dict.fromkeys(server.origins, server.token or "")
         method = b"" if options.verify == "none" else options.verify.upper().encode()
         most = max(1, raise_limit() - RESERVE)  # each worker has a connection
         workers = min(options.workers, most) if method else 1
@@ -157,7 +155,7 @@ class LoadCommand:
         log = self._context.log
         log(f"imgd: {manifest.collection.directory}: {manifest.message}")
         for url, reason in islice(failed, SHOWN_FAILURES):
-            log(f"  {redact(url)}: {reason}")
+            log(f"  {redact_text(url)}: {reason}")
         more = len(failed) - SHOWN_FAILURES
         if more > 0:
             log(f"  and {more:,} more, which are listed in the manifest")
@@ -165,8 +163,7 @@ class LoadCommand:
         log(f"to check what is missing: imgd load --resume {shlex.quote(path)}{signed}")
 
     def _on_retry(self, error: ClientError, pause: float) -> None:
-        text = f"trying again in {pause:.1f} s: {error.detail}"
-        log_verbose(self._context, self._options, text)
+        log_verbose(self._context, self._options, f"trying again in {pause:.1f} s: {error.detail}")
 
 
 def _message(verification: Verification, problem: str | None) -> str:

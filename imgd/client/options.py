@@ -115,7 +115,6 @@ _ABOUT: Final = """\
       imgd demo                  see it work, with sample images
       imgd load /data/frames     load a directory, check every URL, write a manifest
       imgd link /images/a.nii    a link to one of them that needs no token
-      imgd load --help           all options of a load
 
     The server is the imgd that runs on this machine, unless --server or IMGD_SERVER
     names another. Results go to stdout, progress and errors to stderr.
@@ -134,8 +133,6 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         """
         imgd load frames                      one directory: it is served below /images/
         imgd load day1 day2 day3              several: collections day1, day2 and day3
-        imgd load scans --recursive --name ct --timeout 120
-        imgd load frames --output - | jq -r .image_urls[]
         imgd load ct --signed --expires 2h    URLs that read without a token
         imgd load --resume output/json/frames_20250131_120000.json
         """,
@@ -151,9 +148,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         "Make a signed link. Who has it can read without a token, until it expires.",
         """
         imgd link /images/ct.nii.gz          for an hour
-        imgd link https://localhost:8888/images/ct.nii.gz --expires 7d
         imgd link /images/ --prefix          for all below it: put a name behind the link
-        imgd link --revoke-all               no link made before is good any more
         """,
         {"": "url_or_path expires prefix revoke_all", **_SERVER},
     ),
@@ -178,7 +173,6 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         ngrok http https://localhost:8888     in another terminal
         imgd tunnel                           prints NGROK_URL=https://...
         eval "$(imgd tunnel)"                 sets NGROK_URL in this shell
-        imgd tunnel --clear                   hand out local URLs again
         """,
         {"": "agent wait clear", **_SERVER},
     ),

@@ -26,8 +26,6 @@ def log_verbose(context: CliContext, options: CliOptions, text: str) -> None:
 
 
 class LoadProgress:
-    """Counts the images of one directory, and has them shown from time to time."""
-
     def __init__(self, name: str, context: CliContext, options: CliOptions) -> None:
         self._name = name
         self._context = context
@@ -66,8 +64,9 @@ class LoadProgress:
     def _show(self) -> None:
         seen, err = self._good + self._bad, self._context.err
         if not err.isatty():
-            text = f"{self._name}: {seen:,} of {self._total:,} images, {self._details()}"
-            self._context.log(text)
+            self._context.log(
+                f"{self._name}: {seen:,} of {self._total:,} images, {self._details()}"
+            )
             return
         if self._bar is None:
             name = escape(self._name)

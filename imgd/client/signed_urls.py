@@ -46,8 +46,3 @@ async def sign(client: Client, collection: str, seconds: int) -> SignedUrls:
     if not mount or "".join(rest.partition("/")[1:]) != path:
         raise InvalidResponse("The server's link is not for what it was asked for.")
     return SignedUrls(base + path, link.url, link.expires_at)
-
-
-def redact(url: str) -> str:
-    """A URL for eyes and logs: with its signature it would open the whole collection."""
-    return routes.redact(url.encode("utf-8", "replace")).decode("utf-8")

@@ -11,8 +11,9 @@ from treq import collect
 
 from imgd.client.connection import HttpResponse
 from imgd.client.discovery import split_url
-from imgd.client.errors import InvalidResponse, RequestTimeout, Retrier, error_response
+from imgd.client.errors import ErrorResponse, InvalidResponse, RequestTimeout, Retrier
 from imgd.core import messages
+from imgd.core.conditional import parse_retry_after
 
 MAX_BODY: Final = 32 << 20  # bytes; a page of 10,000 images with the longest names has some 15 MB
 MAX_LINE: Final = 1 << 20  # bytes
@@ -82,8 +83,9 @@ class ApiTransport:
             detail = decode(problem, messages.Problem).detail
         except InvalidResponse:
             detail = f"The server answers with status {response.code}."
-        retry_after = response.headers.getRawHeaders("Retry-After", [""])[0]
-        raise error_response(response.code, retry_after, detail, self.retrier.clock.seconds())
+        value = response.headers.getRawHeaders("Retry-After", [""])[0]
+        wait = parse_retry_after(value, self.retrier.clock.seconds())
+        raise ErrorResponse(response.code, detail, wait)
 
 
 async def read_body(response: Any, take: Reader) -> None:

@@ -1,7 +1,4 @@
-"""``imgd tunnel``: asks ngrok's agent for the public URL of a tunnel, and sets it in the daemon.
-
-The agent's local API is documented at https://ngrok.com/docs/agent/api/.
-"""
+"""``imgd tunnel``: asks ngrok's agent for the public URL of a tunnel, and sets it in the daemon."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ POLL_SECONDS: Final = 1.0
 
 
 class TunnelConfig(msgspec.Struct, kw_only=True):
-    addr: str  # where the tunnel leads to, as its user wrote it: a port, host:port, or a URL
+    addr: str  # a port, host:port, or a URL: https://ngrok.com/docs/agent/api/
 
 
 class Tunnel(msgspec.Struct, kw_only=True):

@@ -19,9 +19,11 @@ from imgd.client.errors import ClientError, InvalidResponse, RequestTimeout, Unr
 from imgd.client.manifest import UrlTable
 from imgd.client.progress import LoadProgress
 from imgd.client.session import HttpSession
-from imgd.client.signed_urls import SignedUrls, redact
+from imgd.client.signed_urls import SignedUrls
 from imgd.client.transport import read_body
+from imgd.core.conditional import parse_retry_after
 from imgd.core.messages import Image, ImagePage
+from imgd.core.routes import redact_text
 
 PAGE: Final = 2_000  # images; some 500 kB of JSON, and one page is read ahead
 SPARE_PAGES: Final = 1_000  # how many more than announced a growing directory may come in
@@ -113,7 +115,7 @@ class ImageChecker:
                     timeout = RequestTimeout[HttpResponse | None](self.deadline, self.retrier.clock)
                     checking = self.session.check_sizes(images[done:], on_good)
                     with suppress(Unreachable):  # which deserves another try
-                        response = await timeout.watch(Deferred.fromCoroutine(checking))
+                        response = await timeout.watch(checking)
                 if done < len(images):
                     await self.check(images[done], response)
             except ClientError as error:
@@ -123,7 +125,6 @@ class ImageChecker:
                 done += 1
 
     async def check(self, image: Image, response: HttpResponse | None = None) -> None:
-        """``response`` is a first try's, if any."""
         if not self.method:
             split_url(image.url)
             return
@@ -131,7 +132,7 @@ class ImageChecker:
 
         def attempt() -> Deferred[None]:
             nonlocal response
-            fetching = Deferred.fromCoroutine(self._fetch(image, response))
+            fetching = self._fetch(image, response)
             response = None
             return RequestTimeout[None](seconds, self.retrier.clock).watch(fetching)
 
@@ -144,8 +145,9 @@ class ImageChecker:
                 detail = f"The server answers with status {response.code}."
                 if response.code == 401:
                     detail += " Reading is private there: --signed makes URLs that need no token."
-                retry_after, now = response.header(b"retry-after"), self.retrier.clock.seconds()
-                raise errors.error_response(response.code, retry_after, detail, now)
+                now = self.retrier.clock.seconds()
+                wait = parse_retry_after(response.header(b"retry-after"), now)
+                raise errors.ErrorResponse(response.code, detail, wait)
             response.refuse_compression()
             if response.length not in (image.size, UNKNOWN_LENGTH):
                 detail = f"is {response.length}, but {image.size} bytes were announced."
@@ -184,7 +186,6 @@ class Verification:
     _lost: int = 0
 
     async def run(self, checkers: Sequence[ImageChecker]) -> None:
-        """ClientError if the list fails or the server is gone."""
         self.progress.begin(await self.queue.begin())
         workers = [Deferred.fromCoroutine(self._work(checker)) for checker in checkers]
         try:
@@ -214,7 +215,7 @@ class Verification:
             self.progress.add_good(image.size)
             return
         self.failed.add(image.url, problem.detail)
-        self.progress.add_bad(redact(image.url), problem.detail)
+        self.progress.add_bad(redact_text(image.url), problem.detail)
         self._lost = self._lost + 1 if isinstance(problem, Unreachable) else 0
         if self._lost >= LOST:
             raise problem

@@ -102,3 +102,12 @@ def _matches(header: bytes, tag: bytes, *, weak: bool) -> bool:
 def _is_modified_since(modified: int, date: bytes | None) -> bool:
     since = None if date is None else parse_date(date)
     return since is not None and modified > since
+
+
+def parse_retry_after(value: str, now: float) -> float | None:
+    """Seconds from ``now`` (since the epoch), RFC 9110 section 10.2.3; None if it is unreadable."""
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:12])
+    date = parse_date(text.encode("utf-8"))
+    return None if date is None else max(0.0, date - now)

@@ -170,3 +170,8 @@ def is_open(path: bytes) -> bool:
 def redact(text: bytes) -> bytes:
     """A URL for a log: whoever reads that must not be able to use its link."""
     return _SIGNATURE.sub(rb"\1...", text) if _SIGNED_BASE in text else text
+
+
+def redact_text(text: str) -> str:
+    """``redact`` of a URL that is shown to people."""
+    return redact(text.encode("utf-8", "replace")).decode("utf-8")

@@ -16,7 +16,6 @@ from imgd.client.errors import (
     TimedOut,
     Unreachable,
     Untrusted,
-    parse_retry_after,
 )
 from tests.client.faulty import (
     HEALTH,
@@ -62,23 +61,6 @@ class Pauses(SynchronousTestCase):
         self.assertIsNone(pause(ErrorResponse(429, "", 60.5)))
 
 
-class RetryAfter(SynchronousTestCase):
-    def test_seconds_and_dates(self) -> None:
-        """Both forms of RFC 9110 section 10.2.3, and nonsense."""
-        date = "Sun, 06 Nov 1994 08:49:37 GMT"
-        for value, now, wait in (
-            ("120", 0.0, 120.0),
-            (" 0 ", 0.0, 0.0),
-            (date, 784111777.0 - 5, 5.0),
-            (date, 784111777.0 + 5, 0.0),
-            ("soon", 0.0, None),
-            ("-5", 0.0, None),
-            ("١٢", 0.0, None),
-            ("", 0.0, None),
-        ):
-            self.assertEqual(parse_retry_after(value, now), wait, value)
-
-
 class Retries(FaultCase):
     async def test_resets_are_retried(self) -> None:
         """A connection that is reset is tried again, for checks and for the API."""
@@ -91,7 +73,7 @@ class Retries(FaultCase):
         self.assertEqual(len(server.requests), 3)
 
     async def test_resets_without_end(self) -> None:
-        """A server that always resets fails after four tries, each a longer time split_url."""
+        """A server that always resets fails after four tries, each a longer time apart."""
         server = self.serve(reset)
         await self.fails(self.check(server), Unreachable)
         self.assertEqual([line.split()[0] for line in self.retried], ["0.25", "0.5", "1"])

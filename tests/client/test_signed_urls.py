@@ -23,9 +23,10 @@ from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import resumed
 from imgd.client.manifest import read_manifest
 from imgd.client.options import CliOptions
-from imgd.client.signed_urls import SHORTEST, WITHOUT_TIMER, SignedUrls, lifetime, redact, sign
+from imgd.client.signed_urls import SHORTEST, WITHOUT_TIMER, SignedUrls, lifetime, sign
 from imgd.core import links, messages
 from imgd.core.messages import LinkResult
+from imgd.core.routes import redact_text
 from tests.client.fake_imgd import TICKET, FakeImgd, collection, content_of
 from tests.client.load_case import TOKEN as FAKE_TOKEN
 from tests.client.load_case import LoadCase
@@ -162,9 +163,9 @@ class Small(SynchronousTestCase):
     def test_shown(self) -> None:
         """What is shown of a signed URL opens nothing."""
         self.assertEqual(
-            redact("https://a/-/s/5-1.SIGNATURE/images/b"), "https://a/-/s/5-1..../images/b"
+            redact_text("https://a/-/s/5-1.SIGNATURE/images/b"), "https://a/-/s/5-1..../images/b"
         )
-        self.assertEqual(redact("https://a/\udcffb"), "https://a/?b")
+        self.assertEqual(redact_text("https://a/\udcffb"), "https://a/?b")
 
     def test_wrong_links(self) -> None:
         """A link for something else than was asked for is not taken."""

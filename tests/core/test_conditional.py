@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core import conditional
-from imgd.core.conditional import FileFacts
+from imgd.core.conditional import FileFacts, parse_retry_after
 
 PROPERTY = settings(deadline=None, database=None, max_examples=300)
 TAG = b'"tag"'
@@ -198,3 +198,20 @@ class IfRangeTests(SynchronousTestCase):
         self.assertFalse(self.holds(AT, MODIFIED + 0.999))
         self.assertTrue(self.holds(AT, MODIFIED + 1.0))
         self.assertTrue(self.holds(TAG, MODIFIED + 0.0))
+
+
+class RetryAfterTests(SynchronousTestCase):
+    def test_seconds_and_dates(self) -> None:
+        """Both forms of RFC 9110 section 10.2.3, and nonsense."""
+        date = "Sun, 06 Nov 1994 08:49:37 GMT"
+        for value, now, wait in (
+            ("120", 0.0, 120.0),
+            (" 0 ", 0.0, 0.0),
+            (date, 784111777.0 - 5, 5.0),
+            (date, 784111777.0 + 5, 0.0),
+            ("soon", 0.0, None),
+            ("-5", 0.0, None),
+            ("١٢", 0.0, None),
+            ("", 0.0, None),
+        ):
+            self.assertEqual(parse_retry_after(value, now), wait, value)

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.core.urls import Authority, Origin, Url, is_loopback, parse_authority, parse_url
+from imgd.core.urls import (
+    Authority,
+    Origin,
+    Url,
+    is_loopback,
+    parse_authority,
+    parse_url,
+    split_url,
+)
 
 PROPERTY = settings(deadline=None, database=None, max_examples=300)
 
@@ -143,3 +151,17 @@ class LoopbackTests(SynchronousTestCase):
         self.assertFalse(is_loopback("localhost"))
         self.assertFalse(is_loopback(""))
         self.assertTrue(is_loopback("127.0.0.1"))
+
+
+class SplitTests(SynchronousTestCase):
+    def test_parts(self) -> None:
+        """Scheme and authority stand for the origin; the rest is what a request asks for."""
+        for text, expected in (
+            ("https://A.example:80/b?c#d", ("https://A.example:80", b"/b?c")),
+            ("http://[::1]:81", ("http://[::1]:81", b"/")),
+            ("https://a?q", ("https://a", b"/?q")),
+            ("https://a/\r\nX: y", None),
+            ("ftp://a/b", None),
+            ("https://a/b c", None),
+        ):
+            self.assertEqual(split_url(text), expected, text)
