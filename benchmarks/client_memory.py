@@ -89,7 +89,7 @@ async def one(what: str, listed: int, target: LoadTarget) -> None:
     status = await command.run([target])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     took = time.monotonic() - before
-    print(f"{what} of {listed:,} images: status {status}, peak {peak:.0f} MB, {took:.0f} s")
+    print(f"{what} of {listed:,} images: status {status}, peak {peak:.0f} MB, {took:.2f} s")
 
 
 def main() -> None:

@@ -46,10 +46,7 @@ class Server:
 
     def may_hand_out(self, origin: Origin) -> bool:
         """Whether its URLs of this origin are requested: what else it lists might be anybody's."""
-        return origin in self.origins | self.public or any(
-            origin.is_loopback and own.is_loopback and origin._replace(host=own.host) == own
-            for own in self.origins
-        )
+        return origin in self.public or any(_is_same(origin, own) for own in self.origins)
 
     def ca_for(self, origin: Origin) -> bytes | None:
         """Whom to trust for an origin: the certificate of a tunnel is not of the local CA."""
@@ -82,7 +79,7 @@ def find_server(
     daemon = instance_lock.find(folder)
     base = base_of(url or _local_url(daemon))
     origin = origin_of(base)
-    if daemon is not None and not _listens_at(daemon, origin):
+    if daemon is not None and not any(_is_same(origin, origin_of(own)) for own in daemon.urls):
         daemon = None
     ca = _read_ca(ca_file or (daemon.ca if daemon else _local_ca(folder, origin)))
     token = token or environ.get("IMGD_TOKEN") or (TOKEN.read(folder) if daemon else None)
@@ -110,11 +107,9 @@ def _local_url(daemon: instance_lock.RunningDaemon | None) -> str:
     return next((url for url in daemon.urls if url.startswith("https:")), daemon.urls[0])
 
 
-def _listens_at(daemon: instance_lock.RunningDaemon, origin: Origin) -> bool:
-    return any(
-        origin == own or (origin.is_loopback and origin._replace(host=own.host) == own)
-        for own in map(origin_of, daemon.urls)
-    )
+def _is_same(origin: Origin, own: Origin) -> bool:
+    is_near = origin.is_loopback and own.is_loopback
+    return origin == own or (is_near and origin._replace(host=own.host) == own)
 
 
 def _local_ca(folder: str, origin: Origin) -> str | None:

@@ -128,12 +128,11 @@ class LoadCommand:
     def _checkers(self, server: Server) -> list[ImageChecker]:
         # The token goes to the server's own origins alone; signed URLs are checked without one.
         options = self._options
-        reactor = self._context.reactor
         tokens = {} if options.signed else dict.fromkeys(server.origins, server.token or "")
         method = b"" if options.verify == "none" else options.verify.upper().encode()
         most = max(1, raise_limit() - RESERVE)  # each worker has a connection
         workers = min(options.workers, most) if method else 1
-        sessions = (HttpSession(reactor, server, tokens) for _ in range(workers))
+        sessions = (HttpSession(self._context.reactor, server, tokens) for _ in range(workers))
         seconds = options.request_timeout
         return [ImageChecker(session, self._retrier, method, seconds) for session in sessions]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import mmap
 import re
-import sqlite3
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from tempfile import TemporaryFile
+from typing import IO, Final
 
 import msgspec
 
@@ -21,41 +24,51 @@ from imgd.errors import BadRequest
 _UNFIT: Final = re.compile(
     r'[/\\\0-\x1f\x7f-\x9f:*?"<>|\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+'
 )
+IN_MEMORY: Final = 50_000  # lines of a UrlTable, of some 150 bytes each
+_encode: Final = json.JSONEncoder().encode
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
 class UrlTable:
-    """URLs, each with a reason if it failed; iteration gives both, sorted. SQLite puts temporary
-    databases of more than 2 MB on the disk; OSError if there is no room.
-    """
+    """URLs, each with a reason if it failed, given back sorted. Most are on the disk: OSError."""
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("")
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("CREATE TABLE urls (url TEXT, reason TEXT)")
-        self.close = self._database.close
+        self._lines: list[str] = []
+        self._files: list[IO[str]] = []
 
     def __len__(self) -> int:
-        return int(self._query("SELECT count(*) FROM urls").fetchone()[0])
+        return len(self._files) * IN_MEMORY + len(self._lines)
 
     def add(self, url: str, reason: str = "") -> None:
-        self._query("INSERT INTO urls VALUES (?, ?)", url, " ".join(reason.split()))
+        """Neither holds a line break."""
+        self._lines.append(f"{url}\t{reason}\n")
+        if len(self._lines) == IN_MEMORY:
+            file = TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+            self._files.append(file)
+            file.writelines(sorted(self._lines))
+            self._lines.clear()
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return self._query("SELECT url, reason FROM urls ORDER BY url, reason")
+        for file in self._files:
+            file.seek(0)
+        for line in heapq.merge(*self._files, sorted(self._lines)):
+            url, _, reason = line[:-1].partition("\t")
+            yield url, reason
 
-    def make_index(self) -> None:
-        """Make ``in`` fast; once all URLs are in, as the index slows ``add`` down."""
-        self._query("CREATE INDEX by_url ON urls (url)")
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
+
+class UrlHashes:
+    """Which URLs a manifest holds; of a million, one is mistaken in 10^13."""
+
+    def __init__(self, urls: Iterable[str]) -> None:
+        self._hashes = array("q", sorted(array("q", map(hash, urls))))
 
     def __contains__(self, url: object) -> bool:
-        return self._query("SELECT 1 FROM urls WHERE url = ?", url).fetchone() is not None
-
-    def _query(self, statement: str, *values: object) -> sqlite3.Cursor:
-        try:
-            return self._database.execute(statement, values)
-        except sqlite3.OperationalError as error:
-            raise OSError(f"The temporary file of URLs cannot be used: {error}.") from None
+        place = bisect_left(self._hashes, hash(url))
+        return place < len(self._hashes) and self._hashes[place] == hash(url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +119,18 @@ class UnfinishedManifest(msgspec.Struct, kw_only=True):
     image_urls: msgspec.Raw
 
 
-def read_manifest(path: str) -> tuple[UnfinishedManifest, UrlTable]:
-    done = UrlTable()
+def read_manifest(path: str) -> tuple[UnfinishedManifest, UrlHashes]:
     try:
         with open(path, "rb") as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         manifest = msgspec.json.decode(content, type=UnfinishedManifest)
-        for match in _STRING.finditer(memoryview(manifest.image_urls)):
-            done.add(match[1].decode("utf-8"))
+        strings = _STRING.finditer(memoryview(manifest.image_urls))
+        done = UrlHashes(str(match[1], "utf-8") for match in strings)
     except OSError as error:
         raise BadRequest(f"Manifest {path} cannot be read: {error.strerror or error}.") from None
     except ValueError:  # msgspec's errors, and mmap's for an empty file
         raise BadRequest(f"{path} is no manifest of imgd load.") from None
     manifest.image_urls = msgspec.Raw()  # and with it the mapped file
-    done.make_index()
     return manifest, done
 
 
@@ -131,10 +142,10 @@ def file_name(stem: str, now: float | None = None) -> str:
 
 def _json(value: object) -> Iterator[bytes]:
     if not isinstance(value, Iterator):
-        yield json.dumps(value).encode()
+        yield _encode(value).encode()
         return
     separator = "["
     for item in value:
-        yield f"{separator}\n    {json.dumps(item)}".encode()
+        yield f"{separator}\n    {_encode(item)}".encode()
         separator = ","
     yield b"[]" if separator == "[" else b"\n  ]"

@@ -64,9 +64,8 @@ class LoadProgress:
     def _show(self) -> None:
         seen, err = self._good + self._bad, self._context.err
         if not err.isatty():
-            self._context.log(
-                f"{self._name}: {seen:,} of {self._total:,} images, {self._details()}"
-            )
+            share = f"{seen:,} of {self._total:,} images"
+            self._context.log(f"{self._name}: {share}, {self._details()}")
             return
         if self._bar is None:
             name = escape(self._name)

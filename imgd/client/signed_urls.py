@@ -26,8 +26,7 @@ class SignedUrls:
 
     def url(self, url: str) -> str:
         if not url.startswith(self.plain):
-            detail = "The link is not for this URL: was the public URL changed? Load again."
-            raise InvalidResponse(detail)
+            raise InvalidResponse("Not of this link: was the public URL changed? Load again.")
         return self.base + url.removeprefix(self.plain)
 
 

@@ -89,14 +89,12 @@ class BatchQueue:
 
 @dataclass(frozen=True, slots=True)
 class ImageChecker:
-    """``method`` is HEAD, GET to count the bytes as well, or empty if a well-formed URL is enough.
-    Each request gets ``deadline`` seconds, and a body its time.
-    """
+    """``method`` is HEAD, GET to count the bytes as well, or empty: a well-formed URL is enough."""
 
     session: HttpSession
     retrier: errors.Retrier
     method: bytes = b""
-    deadline: float = 30.0
+    deadline: float = 30.0  # seconds for each request; a body gets its time besides
 
     async def check_all(self, images: Sequence[Image], report: Report) -> None:
         """Report each in order, with None if it can be had as announced, else why not."""
@@ -116,7 +114,9 @@ class ImageChecker:
                     checking = self.session.check_sizes(images[done:], on_good)
                     with suppress(Unreachable):  # which deserves another try
                         response = await timeout.watch(checking)
-                if done < len(images):
+                if not self.method:
+                    split_url(images[done].url)
+                elif done < len(images):
                     await self.check(images[done], response)
             except ClientError as error:
                 problem = error
@@ -125,9 +125,6 @@ class ImageChecker:
                 done += 1
 
     async def check(self, image: Image, response: HttpResponse | None = None) -> None:
-        if not self.method:
-            split_url(image.url)
-            return
         seconds = self.deadline + (image.size / SLOWEST if self.method == b"GET" else 0.0)
 
         def attempt() -> Deferred[None]:
@@ -214,7 +211,7 @@ class Verification:
             self.urls.add(image.url)
             self.progress.add_good(image.size)
             return
-        self.failed.add(image.url, problem.detail)
+        self.failed.add(*(" ".join(text.split()) for text in (image.url, problem.detail)))
         self.progress.add_bad(redact_text(image.url), problem.detail)
         self._lost = self._lost + 1 if isinstance(problem, Unreachable) else 0
         if self._lost >= LOST:
