@@ -8,7 +8,7 @@ import mmap
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from tempfile import TemporaryFile
@@ -63,8 +63,8 @@ class UrlTable:
 class UrlHashes:
     """Which URLs a manifest holds; of a million, one is mistaken in 10^13."""
 
-    def __init__(self, urls: Iterable[str]) -> None:
-        self._hashes = array("q", sorted(array("q", map(hash, urls))))
+    def __init__(self, hashes: array[int]) -> None:
+        self._hashes = array("q", sorted(hashes))
 
     def __contains__(self, url: object) -> bool:
         place = bisect_left(self._hashes, hash(url))
@@ -125,13 +125,14 @@ def read_manifest(path: str) -> tuple[UnfinishedManifest, UrlHashes]:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         manifest = msgspec.json.decode(content, type=UnfinishedManifest)
         strings = _STRING.finditer(memoryview(manifest.image_urls))
-        done = UrlHashes(str(match[1], "utf-8") for match in strings)
+        hashes = array("q", (hash(str(match[1], "utf-8")) for match in strings))
     except OSError as error:
         raise BadRequest(f"Manifest {path} cannot be read: {error.strerror or error}.") from None
     except ValueError:  # msgspec's errors, and mmap's for an empty file
         raise BadRequest(f"{path} is no manifest of imgd load.") from None
-    manifest.image_urls = msgspec.Raw()  # and with it the mapped file
-    return manifest, done
+    manifest.image_urls = msgspec.Raw()
+    del content, strings  # the mapped file, before the sort takes memory
+    return manifest, UrlHashes(hashes)
 
 
 def file_name(stem: str, now: float | None = None) -> str:
