@@ -250,7 +250,7 @@ class Daemon(Service):
                 socket_owner=socket_owner.choose(),
             ),
             hosts=self._own_hosts(),
-            headers=HeaderPolicy(settings.cors_origins),
+            headers=HeaderPolicy(settings.cors_origins, private=settings.private),
             run_blocking=self._runner.run,
             run_unawaited=self._runner.run_unawaited,
             uptime=lambda: time.monotonic() - self._started,

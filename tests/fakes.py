@@ -282,7 +282,7 @@ class MemorySite:
                 ("localhost", "127.0.0.1", "::1"),
                 **{"token_always": private, **(access or {})},
             ),
-            headers=HeaderPolicy(cors_origins),
+            headers=HeaderPolicy(cors_origins, private=private),
             hosts=OwnHosts(hosts),
             run_blocking=self.blocking,
             run_unawaited=self.blocking.run_own,

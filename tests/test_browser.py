@@ -6,26 +6,19 @@ import atexit
 import json
 import os
 import shutil
-import threading
 from datetime import UTC, datetime
-from functools import cache, partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from functools import cache
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import samples
 from tests.certificates.folder_case import forge
-from tests.chromium import Chromium
+from tests.chromium import Chromium, serve_page
 from tests.daemons import Daemon, shared_daemon
 
 NAMES = "tbody tr:not(.parent) th a"
 WIDTH = "document.images.length && document.images[0].naturalWidth"
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @cache
@@ -80,16 +73,7 @@ class BrowserTests(SynchronousTestCase):
 
     def viewer(self) -> str:
         """A page of another origin: its URL."""
-        folder = self.folder / "viewer"
-        folder.mkdir()
-        (folder / "index.html").write_text("<title>viewer</title>", "utf-8")
-        handler = partial(QuietHandler, directory=str(folder))
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        for step in (server.server_close, thread.join, server.shutdown):  # run in reverse
-            self.addCleanup(step)
-        return f"http://localhost:{server.server_port}/"
+        return serve_page(self, self.folder / "viewer")
 
     def test_pages_of_other_origins(self) -> None:
         """A page of another origin reads files, whole and in part, but no names, and cannot
