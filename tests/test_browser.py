@@ -6,18 +6,36 @@ import atexit
 import json
 import os
 import shutil
+import subprocess
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests import samples
 from tests.certificates.folder_case import forge
 from tests.chromium import Chromium, serve_page
-from tests.daemons import Daemon, shared_daemon
+from tests.daemons import PATIENCE, Daemon, shared_daemon
 
 NAMES = "tbody tr:not(.parent) th a"
+# The width of a film, once the browser has read its head.
+_PLAYED = """
+(film => new Promise(done => {
+    film.onloadedmetadata = () => done(film.videoWidth);
+    film.onerror = () => done(film.error.message);
+    if (film.readyState) done(film.videoWidth);
+}))(%s)
+"""
+_SUBTITLE = """
+((film, subtitles) => new Promise(done => {
+    document.body.innerHTML = `<video crossorigin=anonymous src="${film}">
+        <track default src="${subtitles}"></video>`;
+    const track = document.querySelector('track');
+    track.onload = () => done(track.track.cues[0].text);
+    track.onerror = () => done('the subtitles are not read');
+}))('%s')
+"""
 WIDTH = "document.images.length && document.images[0].naturalWidth"
 
 
@@ -157,6 +175,29 @@ class BrowserTests(SynchronousTestCase):
         self.assertIn("kB", row)
         self.click_name("photo.jpg")
         self.assertEqual(self.browser.evaluate(WIDTH), 1024)
+
+    def test_films(self) -> None:
+        """Films are played when opened, and in a page of another origin, with subtitles."""
+        ffmpeg = shutil.which("ffmpeg")
+        if ffmpeg is None:
+            raise SkipTest("there is no ffmpeg on this machine")
+        folder = self.root / "films"
+        folder.mkdir()
+        for name in ("a.mp4", "a.m4v", "a.mov", "a.webm", "a.mkv"):
+            film = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc=d=1:s=64x48:r=5"]
+            film += ["-pix_fmt", "yuv420p", *(("-f", "mp4") if name == "a.m4v" else ())]
+            subprocess.run([*film, str(folder / name)], check=True, timeout=PATIENCE)
+        (folder / "a.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nBrain\n", "utf-8")
+        url = f"{self.daemon.url}films/"
+        for name in ("a.mp4", "a.m4v", "a.webm", "a.mkv"):
+            self.browser.open(url + name)
+            film = "document.querySelector('video')"
+            self.assertEqual(self.browser.evaluate(_PLAYED % film), 64, name)
+        self.browser.open(self.viewer())
+        for name in ("a.mp4", "a.m4v", "a.mov", "a.webm", "a.mkv"):
+            film = f"Object.assign(document.createElement('video'), {{src: '{url}{name}'}})"
+            self.assertEqual(self.browser.evaluate(_PLAYED % film), 64, name)
+        self.assertEqual(self.browser.evaluate(_SUBTITLE % f"{url}a.mp4', '{url}a.vtt"), "Brain")
 
     def test_hostile_names(self) -> None:
         """Every file, whatever its name, opens by a click on its row, and runs nothing."""
