@@ -257,6 +257,7 @@ class Daemon(Service):
             ca_pem=lambda: watch.ca_pem() if watch else None,
             memory_cache=settings.memory_cache * MEGABYTE,
             private=settings.private,
+            max_age=settings.max_age,
             links=links,
             proxies=TrustedProxies(settings.proxies),
             indexes=indexes,

@@ -184,9 +184,9 @@ class BrowserTests(SynchronousTestCase):
         folder = self.root / "films"
         folder.mkdir()
         for name in ("a.mp4", "a.m4v", "a.mov", "a.webm", "a.mkv"):
-            film = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc=d=1:s=64x48:r=5"]
-            film += ["-pix_fmt", "yuv420p", *(("-f", "mp4") if name == "a.m4v" else ())]
-            subprocess.run([*film, str(folder / name)], check=True, timeout=PATIENCE)
+            command = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc=d=1:s=64x48:r=5"]
+            command += ["-pix_fmt", "yuv420p", *(("-f", "mp4") if name == "a.m4v" else ())]
+            subprocess.run([*command, str(folder / name)], check=True, timeout=PATIENCE)
         (folder / "a.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nBrain\n", "utf-8")
         url = f"{self.daemon.url}films/"
         for name in ("a.mp4", "a.m4v", "a.webm", "a.mkv"):

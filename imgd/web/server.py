@@ -71,6 +71,7 @@ class Parts:
     deadlines: Deadlines
     max_connections: int
     max_per_client: int
+    max_age: int = 0  # seconds for which clients may use a file without asking again
     proxies: TrustedProxies = NONE  # whose word counts for the address of a client
 
 
@@ -143,6 +144,7 @@ class Site(TwistedSite):
         )
         self.access = parts.access
         self.header_policy = parts.headers
+        self.max_age = parts.max_age
         self._access_log = access_log
         self._hosts = parts.hosts
         self._fast_path = (
@@ -157,6 +159,7 @@ class Site(TwistedSite):
             parts.memory_cache,
             call_soon=lambda f: reactor.callLater(0, f),
             run_unawaited=parts.run_unawaited,
+            max_age=parts.max_age,
         )
         log = None if self._access_log is None else self.log
         return FastPath(files, parts.headers, log, accepts_host=parts.hosts.accepts)
