@@ -255,6 +255,7 @@ class Daemon(Service):
             run_unawaited=self._runner.run_unawaited,
             uptime=lambda: time.monotonic() - self._started,
             ca_pem=lambda: watch.ca_pem() if watch else None,
+            has_ca=watch is not None and watch.files is not None,
             memory_cache=settings.memory_cache * MEGABYTE,
             private=settings.private,
             max_age=settings.max_age,

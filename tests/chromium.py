@@ -195,13 +195,18 @@ class Chromium:
         self._events.clear()
         self._press(selector)
         self.call("Input.insertText", text=text)
+        self.press("Enter")
+        self._until_loaded()
+
+    def press(self, key: str) -> None:
+        """Press a key: Enter or Tab."""
+        number, text = {"Enter": (13, {"text": "\r"}), "Tab": (9, {})}[key]
         for kind in ("keyDown", "keyUp"):
             self.call(
                 "Input.dispatchKeyEvent",
-                **{"type": kind, "key": "Enter", "code": "Enter", "text": "\r"},
-                windowsVirtualKeyCode=13,
+                **{"type": kind, "key": key, "code": key, **text},
+                windowsVirtualKeyCode=number,
             )
-        self._until_loaded()
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""

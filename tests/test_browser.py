@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests import samples
 from tests.certificates.folder_case import forge
 from tests.chromium import Chromium, serve_page
-from tests.daemons import PATIENCE, Daemon, shared_daemon
+from tests.daemons import PATIENCE, Daemon, curl, shared_daemon
 
 NAMES = "tbody tr:not(.parent) th a"
 # The width of a film, once the browser has read its head.
@@ -237,7 +239,7 @@ class BrowserTests(SynchronousTestCase):
     def test_narrow(self) -> None:
         """On a phone no page is wider than the screen, in light and in dark."""
         browser = self.browser
-        for path in ("", "patient%201/", "no/such/page"):
+        for path in ("", "patient%201/", "no/such/page", "-/trust"):
             for dark in (False, True):
                 browser.open(self.daemon.url + path)
                 browser.screenshot(self.folder / "phone.png", 390, 844, dark=dark)
@@ -246,6 +248,67 @@ class BrowserTests(SynchronousTestCase):
                 )
                 colour = browser.evaluate("getComputedStyle(document.documentElement).colorScheme")
                 self.assertIn("dark", colour)
+
+    def test_breadcrumbs(self) -> None:
+        """On a phone, the way to a deep folder is one line until it is unfolded; each folder of it
+        is reached then. On a wide screen, it is all there.
+        """
+        browser, names = self.browser, [f"folder {number} of a long way" for number in range(8)]
+        (self.root / "deep").joinpath(*names).mkdir(parents=True)
+        browser.open(f"{self.daemon.url}deep/{'/'.join(names)}/".replace(" ", "%20"))
+        height = "document.querySelector('.trail').getBoundingClientRect().height"
+        shown = (
+            "[...document.querySelectorAll('.trail li:not(.unfold)')]"
+            ".filter(item => item.checkVisibility()).length"
+        )
+        browser.screenshot(self.folder / "wide.png")
+        self.assertEqual(browser.evaluate(shown), 10)
+        browser.screenshot(self.folder / "phone.png", 390, 844)
+        self.assertEqual(browser.evaluate(shown), 3)
+        self.assertLess(browser.evaluate(height), 50)
+        browser.evaluate("document.querySelector('.unfold a').click()")
+        self.assertEqual(browser.evaluate(shown), 10)
+        self.assertLessEqual(browser.evaluate("document.documentElement.scrollWidth"), 390)
+        browser.click(".trail li:nth-child(4) a")
+        self.assertEqual(browser.texts("h1"), [names[0]])
+
+    def test_skip_link(self) -> None:
+        """The first Tab shows a link past the navigation, and nothing of it shows before."""
+        browser = self.browser
+        browser.open(self.daemon.url)
+        width = "document.querySelector('.skip').getBoundingClientRect().width"
+        self.assertLessEqual(browser.evaluate(width), 1)
+        browser.press("Tab")
+        self.assertGreater(browser.evaluate(width), 100)
+        browser.press("Enter")
+        browser.press("Tab")
+        inside = "!!document.activeElement.closest('main')"
+        self.assertTrue(browser.evaluate(inside))
+
+    def test_trust(self) -> None:
+        """The front page leads to the page about the CA, which has its fingerprint, and leads on to
+        the certificate.
+        """
+        browser = self.browser
+        browser.open(self.daemon.url)
+        browser.click("footer a[href$='-/trust']")
+        self.assertEqual(browser.url, f"{self.daemon.url}-/trust")
+        certificate = x509.load_pem_x509_certificate(self.daemon.ca.read_bytes())
+        fingerprint = certificate.fingerprint(SHA256()).hex(":").upper()
+        self.assertEqual(browser.texts(".fingerprint"), [fingerprint])
+        self.assertEqual(browser.complaints(), [])
+        url = browser.evaluate("document.querySelector('main a').href")
+        self.assertEqual(curl("--cacert", str(self.daemon.ca), url), self.daemon.ca.read_bytes())
+
+    def test_icon(self) -> None:
+        """A picture that is opened by itself has imgd's icon in the browser, without an error."""
+        browser = self.browser
+        browser.open(f"{self.daemon.url}photo.jpg")
+        icon = (
+            "fetch('/favicon.ico').then(r => r.blob()).then(createImageBitmap).then(i => i.width)"
+        )
+        self.assertIn(browser.evaluate(icon), (16, 32, 48))
+        self.assertEqual(browser.complaints(), [])
 
     def test_another_origin(self) -> None:
         """A page of another origin reads a part of a volume with fetch, and cannot load a

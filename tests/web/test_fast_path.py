@@ -92,6 +92,7 @@ PATHS = (
     *("/images/c.jpg", "/images/notes.txt", "/images/none.jpg", "/images//c.jpg", "/health"),
     *("/collections/two/files/d.dcm", "/collections/two/files/", "/collections/none/files/d.dcm"),
     *("/collections/two/files/sub/e.nii.gz", "/collections/../files/d.dcm", "/-/ca.pem", "*"),
+    *("/robots.txt", "/favicon.ico"),
     *("http://localhost/a.jpg", "/a.jpg#x", "/caf%C3%A9.png", "/\xe9.png"),
 )
 HEADERS = st.sampled_from(
