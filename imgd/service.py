@@ -219,7 +219,7 @@ class Daemon(Service):
                 lambda: required_names(settings.host, settings.tls_names),
                 force_leaf=settings.generate_certs,
             )
-        context = SwappableContext(build_context(source.pairs, source.wildcard))
+        context = SwappableContext(build_context(source.pairs))
         run = partial(self._runner.run_internal, "certificates")
         watch = CertificateWatch(source, context.serve, run, self._reactor, self._health_monitor)
         watch.start()

@@ -138,7 +138,9 @@ def certificate_name(text: str) -> str:
         name = host(text.removeprefix("*."))
     except ValueError:
         name = ""
-    if not name or (text.startswith("*.") and ("." not in name or not _NAME.fullmatch(name))):
+    if text.startswith("*.") and name and "." not in name:
+        raise ValueError("is a wildcard that browsers do not accept; give each name below it")
+    if not name or (text.startswith("*.") and not _NAME.fullmatch(name)):
         raise ValueError("is not a name or an address that a certificate can hold")
     return f"*.{name}" if text.startswith("*.") else name
 
