@@ -219,7 +219,7 @@ class Daemon(Service):
                 lambda: required_names(settings.host, settings.tls_names),
                 force_leaf=settings.generate_certs,
             )
-        context = SwappableContext(build_context(source.pairs, source.wildcard))
+        context = SwappableContext(build_context(source.pairs))
         run = partial(self._runner.run_internal, "certificates")
         watch = CertificateWatch(source, context.serve, run, self._reactor, self._health_monitor)
         watch.start()
@@ -250,13 +250,15 @@ class Daemon(Service):
                 socket_owner=socket_owner.choose(),
             ),
             hosts=self._own_hosts(),
-            headers=HeaderPolicy(settings.cors_origins),
+            headers=HeaderPolicy(settings.cors_origins, private=settings.private),
             run_blocking=self._runner.run,
             run_unawaited=self._runner.run_unawaited,
             uptime=lambda: time.monotonic() - self._started,
             ca_pem=lambda: watch.ca_pem() if watch else None,
+            has_ca=watch is not None and watch.files is not None,
             memory_cache=settings.memory_cache * MEGABYTE,
             private=settings.private,
+            max_age=settings.max_age,
             links=links,
             proxies=TrustedProxies(settings.proxies),
             indexes=indexes,

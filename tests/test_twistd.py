@@ -173,7 +173,7 @@ class RefusedStartTests(DaemonCase):
         state = shared_daemon("tls").ca.parent
         error = self.refused(
             *("--port", "0", "--cert", str(state / "server.pem")),
-            *("--key", str(state / "server-wildcard.key")),
+            *("--key", str(state / "server-ec.key")),
         )
         self.assertIn("--cert", error)
         self.assertIn("match", error)

@@ -111,15 +111,25 @@ def allowed_origin(origin: bytes | None, allowed: Sequence[str]) -> tuple[Header
 
     ``*`` among ``allowed`` admits every origin. Otherwise the answer depends on the origin, which
     caches must know whether it is listed or not (Fetch standard, "CORS protocol and HTTP caches").
+    Who may read an answer may know how long it took (Resource Timing, ``Timing-Allow-Origin``).
     No answer allows credentials, and answers to control have none of these headers.
     """
     if "*" in allowed:
-        return ((b"Access-Control-Allow-Origin", b"*"),)
+        return _allowing(b"*")
     vary = (b"Vary", b"Origin")
-    listed = (name.lower().rstrip("/").encode("utf-8") for name in allowed)
-    if origin is None or origin.lower() not in listed:
+    if origin is None or not is_listed(origin, allowed):
         return (vary,)
-    return ((b"Access-Control-Allow-Origin", origin), vary)
+    return (*_allowing(origin), vary)
+
+
+def _allowing(origin: bytes) -> tuple[Header, ...]:
+    return ((b"Access-Control-Allow-Origin", origin), (b"Timing-Allow-Origin", origin))
+
+
+def is_listed(origin: bytes | None, allowed: Sequence[str]) -> bool:
+    """Whether ``allowed`` names this origin; ``*`` names none."""
+    listed = (name.lower().rstrip("/").encode("utf-8") for name in allowed if name != "*")
+    return origin is not None and origin.lower() in listed
 
 
 def _is_token(credentials: bytes, token: str) -> bool:

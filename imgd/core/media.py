@@ -9,6 +9,7 @@ OCTET_STREAM: Final = "application/octet-stream"
 RASTER: Final = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
+    ".jfif": "image/jpeg",
     ".png": "image/png",
     ".gif": "image/gif",
     ".webp": "image/webp",
@@ -53,8 +54,15 @@ OTHER: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8",
     ".wasm": "application/wasm",
+    ".yaml": "application/yaml",  # RFC 9512
+    ".yml": "application/yaml",
     ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
     ".webm": "video/webm",
+    ".mkv": "video/matroska",  # RFC 9559
+    ".m3u8": "application/vnd.apple.mpegurl",  # RFC 8216
+    ".vtt": "text/vtt; charset=utf-8",
 }
 TYPES: Final = {**OTHER, **RASTER, **MEDICAL}
 
@@ -106,6 +114,7 @@ KINDS: Final = {
     ".dcm": "DICOM",
     ".dicom": "DICOM",
     ".jpg": "JPEG",
+    ".jfif": "JPEG",
     ".tif": "TIFF",
     ".gz": "Gzip archive",
     ".txt": "Text",

@@ -32,9 +32,9 @@ class Settings:
     and the user's. ``public_url`` has no slash at its end. ``memory_cache`` is in megabytes.
     ``access_log`` may be ``-``, the log.
     ``private``: to read, the token or a signed link is needed; ``require_token``: to control, the
-    token is. ``cors_origins`` is empty if none was named. Timeouts and ``grace`` are seconds;
-    limits of connections are None if they follow from the machine's. ``proxies`` are networks.
-    ``env_file`` is the file that the user named, ``settings_file`` the one that was read.
+    token is. ``cors_origins`` is empty if none was named. Timeouts, ``grace`` and ``max_age`` are
+    seconds; limits of connections are None if they follow from the machine's. ``proxies`` are
+    networks. ``env_file`` is the file that the user named, ``settings_file`` the one that was read.
     """
 
     port: int
@@ -58,6 +58,7 @@ class Settings:
     public_url: str | None
     follow_symlinks: bool
     private: bool
+    max_age: int
     header_timeout: int
     body_timeout: int
     handshake_timeout: int

@@ -262,6 +262,13 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
         ),
         _flag("follow_symlinks", "Serve symbolic links that leave their root."),
         _flag("private", "To read, the token or a signed link is needed."),
+        _row(
+            "max_age",
+            "Seconds for which clients may use a file without asking whether it changed; 0: they "
+            "ask each time.",
+            values.age,
+            0,
+        ),
     ),
     "Deadlines and limits": (
         _seconds("header_timeout", 20, "in which the whole head of a request must arrive."),

@@ -13,6 +13,7 @@ from imgd.core.messages import MAX_MINUTES
 from imgd.core.urls import DEFAULT_PORTS, MAX_PORT, parse_authority, parse_url
 
 MAX_SECONDS: Final = 86_400  # a day
+MAX_AGE: Final = 31_536_000  # seconds: a year, which caches take for ever
 MAX_CONNECTIONS: Final = 1_000_000
 MAX_MEGABYTES: Final = 1_000_000
 TOKEN_LENGTH: Final = 16  # characters; of base64, they hold 96 bits
@@ -56,6 +57,11 @@ def minutes(text: str) -> int:
 def grace(text: str) -> int:
     """How long the end may take, in seconds; 0 ends at once."""
     return whole(text, MAX_SECONDS, "a number of seconds")
+
+
+def age(text: str) -> int:
+    """How old a copy in a cache may be, in seconds."""
+    return whole(text, MAX_AGE, "a number of seconds")
 
 
 def seconds(text: str) -> int:
@@ -132,7 +138,9 @@ def certificate_name(text: str) -> str:
         name = host(text.removeprefix("*."))
     except ValueError:
         name = ""
-    if not name or (text.startswith("*.") and ("." not in name or not _NAME.fullmatch(name))):
+    if text.startswith("*.") and name and "." not in name:
+        raise ValueError("is a wildcard that browsers do not accept; give each name below it")
+    if not name or (text.startswith("*.") and not _NAME.fullmatch(name)):
         raise ValueError("is not a name or an address that a certificate can hold")
     return f"*.{name}" if text.startswith("*.") else name
 

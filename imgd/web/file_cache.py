@@ -64,7 +64,8 @@ class FileCache:
     """Finds files by the paths of requests; ``memory`` is how many bytes are kept of them.
 
     ``call_soon`` calls a function in the reactor's next turn; ``run_unawaited(f, *args)`` runs what
-    may wait for a disk for any time; ``read`` gives bytes that may be kept.
+    may wait for a disk for any time; ``read`` gives bytes that may be kept. ``max_age`` is for
+    ``Representation.of``.
     """
 
     def __init__(
@@ -75,9 +76,11 @@ class FileCache:
         call_soon: Callable[[Callable[[], None]], Any],
         run_unawaited: RunOwn,
         read: Read = write_back.read,
+        max_age: int = 0,
     ) -> None:
         self._documents = documents
         self._manager = manager
+        self._max_age = max_age
         self._cache: LruCache[CachedFile] = LruCache(memory)
         self._entries = self._cache.entries
         self._validator = versions.PathValidator(call_soon)
@@ -156,7 +159,8 @@ class FileCache:
         except (NotFound, Unavailable):
             return None
         with closing(file):
-            cached = _read_file(key, collection, root, root.join(names), file, now)
+            path = root.join(names)
+            cached = _read_file(key, collection, root, path, file, now, self._max_age)
         return None if cached is None else self._add(cached)
 
     def _root_of(self, where: Route) -> Root | None:
@@ -178,14 +182,20 @@ class FileCache:
 
 
 def _read_file(
-    key: bytes, collection: str | None, root: Root, path: str, file: OpenFile, now: float
+    key: bytes,
+    collection: str | None,
+    root: Root,
+    path: str,
+    file: OpenFile,
+    now: float,
+    max_age: int,
 ) -> CachedFile | None:
     """What answers are made of; None if the disk fails or the file changes meanwhile."""
     try:
         version = versions.version_of(file.fd)
     except OSError:
         return None
-    representation = Representation.of(file.name, version.facts, now)
+    representation = Representation.of(file.name, version.facts, now, max_age)
     answer = plan(representation, {}, now)
     is_small = version.size <= MAX_KEPT
     body = _read_body(file, answer) if is_small else b""

@@ -59,7 +59,7 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
         if self._root.images_only and not media.is_image(names[-1]):
             raise BadRequest(f"Not an image: {paths.display(names[-1])}")
         file = disk.open_file(self._root, names)
-        representation = Representation.of(file.name, file.facts, request.now)
+        representation = Representation.of(file.name, file.facts, request.now, request.site.max_age)
         if request.has_flag(b"download"):
             request.setHeader(*attachment(names[-1]))
         send(request, plan(representation, request.conditions(), request.now), file)

@@ -38,11 +38,14 @@ class FolderListings:
         run_blocking: RunBlocking,
         indexes: FolderIndexes,
         waiting: WaitLimit,
+        *,
+        has_ca: bool = False,
     ) -> None:
         self._serializers = serializers
         self._run = run_blocking
         self._indexes = indexes
         self._waiting = waiting
+        self._has_ca = has_ca
 
     async def listing(
         self, request: Request, root: Root, base: str, names: tuple[str, ...]
@@ -73,7 +76,12 @@ class FolderListings:
 
         def serialize(page: Page) -> bytes:
             return pages.folder_page(
-                names=names, base=base, page=page, query=query, collections=collections
+                names=names,
+                base=base,
+                page=page,
+                query=query,
+                collections=collections,
+                has_ca=is_front and self._has_ca,
             )
 
         return await self._serialize(root, names, query, serialize, with_size=True)

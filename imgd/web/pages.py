@@ -37,15 +37,19 @@ CSP: Final = (
 _TYPES: Final = {
     "style.css": "text/css; charset=utf-8",
     "favicon.svg": "image/svg+xml",
+    "favicon.ico": "image/vnd.microsoft.icon",
+    "robots.txt": "text/plain; charset=utf-8",
     "icons.svg": "image/svg+xml",
     "openapi.yaml": "application/yaml",  # RFC 9512
 }
+_CONTENTS: Final = {name: get_data(__name__, f"assets/{name}") or b"" for name in _TYPES}
+#: Part of the assets' URLs, so that no cache serves an older style to a newer page.
+EDITION: Final = sha256(b"".join(_CONTENTS.values())).hexdigest()[:8]
+_CONTENTS["style.css"] = _CONTENTS["style.css"].replace(b'.svg")', b'.svg?%b")' % EDITION.encode())
 #: What is served below ``/-/``: name to media type and content.
 ASSETS: Final[Mapping[str, tuple[str, bytes]]] = MappingProxyType(
-    {name: (kind, get_data(__name__, f"assets/{name}") or b"") for name, kind in _TYPES.items()}
+    {name: (kind, _CONTENTS[name]) for name, kind in _TYPES.items()}
 )
-# Part of the assets' URLs, so that no cache serves an older style to a newer page.
-_EDITION: Final = sha256(b"".join(content for _, content in ASSETS.values())).hexdigest()[:8]
 
 _environment = Environment(
     loader=PackageLoader("imgd.web"),
@@ -58,7 +62,7 @@ _environment = Environment(
 _environment.filters.update(
     escape_html=escape_html, escape_text=escape_text, size=human_size, number="{:,}".format
 )
-_environment.globals.update(edition=_EDITION)
+_environment.globals.update(edition=EDITION)
 
 _COLUMNS: Final = (
     (Sort.NAME, "Name"),
@@ -80,11 +84,12 @@ def folder_page(
     query: Query,
     title: str = "",
     collections: Sequence[CollectionInfo] = (),
+    has_ca: bool = False,
 ) -> bytes:
     """A folder's listing as HTML in UTF-8. Every link is relative to the folder's own URL.
 
     ``names`` lead to it from a root that is mounted at ``base`` (``/`` at both ends) and called
-    ``title``, by default after the base.
+    ``title``, by default after the base. ``has_ca``: there is a certificate to import.
     """
     top = "../" * (base.count("/") - 1 + len(names)) or "./"
     to_root = "../" * len(names) or "./"
@@ -105,6 +110,7 @@ def folder_page(
         first=href(listing.at(query)) if page.start or query.before else "",
         previous=href(listing.at(query, before=page.previous)) if page.previous else "",
         next=href(listing.at(query, after=page.next)) if page.next else "",
+        has_ca=has_ca,
         json="?" + listing.query_string(query, format="json"),
     )
     return text.encode("utf-8")
@@ -118,3 +124,9 @@ def error_page(status: int, detail: str) -> bytes:
     template = _environment.get_template("error.html")
     # The page may stand at any depth, so its links begin at the server's root.
     return template.render(top="/", status=status, phrase=phrase, detail=detail).encode("utf-8")
+
+
+def trust_page(fingerprint: str) -> bytes:
+    """How people and programs come to trust the local CA, whose SHA-256 fingerprint this is."""
+    page = _environment.get_template("trust.html").render(top="../", fingerprint=fingerprint)
+    return page.encode("utf-8")

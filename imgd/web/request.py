@@ -104,6 +104,17 @@ class Request(TwistedRequest):
             for name, value in policy.of(self.getHeader(b"origin"), is_file):
                 self.responseHeaders.addRawHeader(name, value)
 
+    def set_preflight(self, *, is_read: bool) -> None:
+        """Set what the answer to OPTIONS tells a browser that asks for a page of another origin."""
+        policy = self.channel.site.header_policy  # type: ignore[attr-defined]
+        for name, value in policy.preflight(self.getHeader(b"origin"), is_read=is_read):
+            self.setHeader(name, value)
+        # Private Network Access: so Chromium asked from 104 on for pages of the internet. Since 142
+        # it asks the user (Local Network Access).
+        is_asked = self.getHeader(b"access-control-request-private-network") == b"true"
+        if is_asked and self.responseHeaders.hasHeader(b"access-control-allow-origin"):
+            self.setHeader(b"Access-Control-Allow-Private-Network", b"true")
+
     @property
     def cache_control(self) -> bytes:
         """For an answer that caches may keep and must revalidate."""

@@ -32,23 +32,23 @@ from imgd.web.control import Actions, control
 from imgd.web.endpoint import Refusing, Reply
 from imgd.web.fast_path import DisabledFastPath, FastPath, FastPathRequest, ReportingFastPath
 from imgd.web.file_cache import FileCache
-from imgd.web.files import Files
 from imgd.web.folder_listings import MAX_WAITING_PER_CLIENT, MAX_WAITING_PER_FOLDER, FolderListings
 from imgd.web.image_lists import ImageLists
+from imgd.web.own_files import DocumentRoot, own_files
 from imgd.web.own_hosts import OwnHosts
 from imgd.web.proxied_channel import ProxiedChannel
 from imgd.web.request import Request
 from imgd.web.response_headers import HeaderPolicy
 from imgd.web.serializers import Serializers, Urls
 from imgd.web.signed_links import LinkActions, Links, PrivateTree, SignedEndpoint
-from imgd.web.status_endpoints import RootEndpoint, assets, health, timeout
+from imgd.web.status_endpoints import RootEndpoint, health, timeout
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What a site is made of.
 
-    ``ca_pem`` gives the local CA's certificate if imgd made one, ``uptime`` seconds.
+    ``ca_pem`` gives the local CA's certificate, ``uptime`` seconds. ``has_ca``: imgd made a CA.
     ``run_unawaited`` runs what nobody waits for. ``private``: to read, the token or a link is
     needed. ``max_per_client`` 0 bounds no client. ``indexes`` are those that somebody looks after.
     """
@@ -62,6 +62,7 @@ class Parts:
     run_unawaited: RunOwn
     uptime: Callable[[], float]
     ca_pem: Callable[[], bytes | None]
+    has_ca: bool
     memory_cache: int  # bytes of small files kept in memory
     private: bool = False
     hosts: OwnHosts = field(default_factory=OwnHosts)
@@ -71,6 +72,7 @@ class Parts:
     deadlines: Deadlines
     max_connections: int
     max_per_client: int
+    max_age: int = 0  # seconds for which clients may use a file without asking again
     proxies: TrustedProxies = NONE  # whose word counts for the address of a client
 
 
@@ -83,12 +85,14 @@ class ResourceTree(Resource):
         serializers = Serializers(manager, parts.urls, clock)
         waiting = WaitLimit(MAX_WAITING_PER_FOLDER, MAX_WAITING_PER_CLIENT)
         indexes = parts.indexes or FolderIndexes(clock.seconds)
-        folders = FolderListings(serializers, parts.run_blocking, indexes, waiting)
+        folders = FolderListings(
+            serializers, parts.run_blocking, indexes, waiting, has_ca=parts.has_ca
+        )
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
         collections = CollectionEndpoints(manager, serializers, access, folders, images)
         actions = Actions(manager, serializers, parts.urls, parts.hosts)
         link_actions = LinkActions(parts.links, parts.urls, access)
-        documents = Files(parts.document_root, folders)
+        documents = DocumentRoot(parts.document_root, folders)
         self._resources: dict[RouteKind, Resource] = {
             RouteKind.STATUS: RootEndpoint(documents, serializers, access),
             RouteKind.DOCUMENTS: documents,
@@ -106,7 +110,7 @@ class ResourceTree(Resource):
             RouteKind.LINKS: control(access, link_actions.make),
             RouteKind.REVOKE_LINKS: control(access, link_actions.revoke),
             RouteKind.SIGNED: SignedEndpoint(parts.links, self),
-            RouteKind.ASSETS: assets(parts.ca_pem),
+            RouteKind.ASSETS: own_files(parts.ca_pem),
             RouteKind.UNKNOWN: Reply(not_found),
         }
 
@@ -143,6 +147,7 @@ class Site(TwistedSite):
         )
         self.access = parts.access
         self.header_policy = parts.headers
+        self.max_age = parts.max_age
         self._access_log = access_log
         self._hosts = parts.hosts
         self._fast_path = (
@@ -157,6 +162,7 @@ class Site(TwistedSite):
             parts.memory_cache,
             call_soon=lambda f: reactor.callLater(0, f),
             run_unawaited=parts.run_unawaited,
+            max_age=parts.max_age,
         )
         log = None if self._access_log is None else self.log
         return FastPath(files, parts.headers, log, accepts_host=parts.hosts.accepts)

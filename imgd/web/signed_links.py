@@ -21,6 +21,7 @@ from imgd.errors import BadRequest, Forbidden, ImgdError, NotFound
 from imgd.web.access import HINT, Access
 from imgd.web.control import read_json
 from imgd.web.endpoint import Endpoint
+from imgd.web.own_files import send_well_known
 from imgd.web.request import Request
 from imgd.web.serializers import Urls
 
@@ -150,6 +151,9 @@ class PrivateTree(Endpoint):
             try:
                 self._access.require_reader(request)
             except ImgdError:
-                self._fail(Failure(), request)
+                # Robots take a 401 for robots.txt as leave to read everything (RFC 9309 section
+                # 2.3.1.3), such as links that were published.
+                if not send_well_known(request):
+                    self._fail(Failure(), request)
                 return NOT_DONE_YET
         return getChildForRequest(self._tree, request).render(request)

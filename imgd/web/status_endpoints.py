@@ -1,4 +1,4 @@
-"""What imgd says of itself: its status, its health, its default timeout, and its own assets."""
+"""What imgd says of itself: its status, its health, and its default timeout."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from msgspec import UNSET
 
 from imgd import __version__
 from imgd.collections.manager import CollectionManager
-from imgd.core import messages, paths
-from imgd.errors import NotFound
+from imgd.core import messages
 from imgd.host.health_monitor import HealthMonitor
-from imgd.web import pages
 from imgd.web.access import Access
-from imgd.web.endpoint import Endpoint, Reply, respond, respond_json, vary_by_accept
+from imgd.web.endpoint import Endpoint, Reply, respond_json, vary_by_accept
 from imgd.web.files import Files
 from imgd.web.request import Request
 from imgd.web.serializers import Serializers
@@ -67,21 +65,3 @@ def health(uptime: Callable[[], float], health_monitor: HealthMonitor) -> Reply:
         respond_json(request, report)
 
     return Reply(answer)
-
-
-def assets(ca_pem: Callable[[], bytes | None]) -> Reply:
-    """``/-/NAME``: imgd's own files, and the certificate of its CA."""
-
-    def answer(request: Request) -> None:
-        name = paths.decode(request.route.below or b"")
-        if name == "ca.pem" and (pem := ca_pem()) is not None:
-            request.setHeader(b"Content-Disposition", b'attachment; filename="imgd-ca.pem"')
-            respond(request, pem, b"application/x-pem-file")
-        elif name in pages.ASSETS:
-            media_type, body = pages.ASSETS[name]
-            request.setHeader(b"Cache-Control", b"max-age=3600")
-            respond(request, body, media_type.encode("ascii"))
-        else:
-            raise NotFound
-
-    return Reply(answer, deep=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from datetime import timedelta
 from unittest import skipUnless
@@ -43,6 +44,14 @@ class RenewalTests(StateFolderCase):
         digest = certificate(files.ca_pem).fingerprint(SHA256()).hex().upper()
         self.assertEqual(files.ca_fingerprint.replace(":", ""), digest)
         self.assertRegex(files.ca_fingerprint, r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$")
+
+    def test_obsolete(self) -> None:
+        """A state folder of an older imgd serves as it is; of its leaf for ``*.localhost``, nothing stays."""
+        for kind in ("pem", "key"):
+            shutil.copy(self.path(f"server-ec.{kind}"), self.path(f"server-wildcard.{kind}"))
+        before = {n: data for n, data in self.contents().items() if "wildcard" not in n}
+        self.assertEqual(self.renewed(), "")
+        self.assertEqual(self.contents(), before)
 
     def test_nothing_due(self) -> None:
         """A start with everything in order changes no file."""

@@ -24,6 +24,22 @@ class MediaTypeTests(SynchronousTestCase):
             ("a.JpEg", "image/jpeg"),
             ("a.svg", "image/svg+xml"),
             ("a.mgz", media.OCTET_STREAM),
+            ("a.jfif", "image/jpeg"),
+            ("a.json", "application/json"),
+            ("a.csv", "text/csv; charset=utf-8"),
+            ("a.txt", "text/plain; charset=utf-8"),
+            ("a.md", "text/markdown; charset=utf-8"),
+            ("a.wasm", "application/wasm"),
+            ("a.mjs", "text/javascript; charset=utf-8"),
+            ("a.yaml", "application/yaml"),
+            ("a.yml", "application/yaml"),
+            ("a.vtt", "text/vtt; charset=utf-8"),
+            ("a.mp4", "video/mp4"),
+            ("a.m4v", "video/mp4"),
+            ("a.MOV", "video/quicktime"),
+            ("a.webm", "video/webm"),
+            ("a.mkv", "video/matroska"),
+            ("a.m3u8", "application/vnd.apple.mpegurl"),
             ("a.jpg.exe", media.OCTET_STREAM),
             ("jpg", media.OCTET_STREAM),
             (".jpg", media.OCTET_STREAM),
@@ -49,7 +65,7 @@ class ImageTests(SynchronousTestCase):
     def test_every_suffix_of_the_contract_is_an_image(self) -> None:
         """All suffixes that users were promised are images, in either case."""
         promised = (
-            *(".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif"),
+            *(".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif"),
             *(".heic", ".svg", ".jxl", ".nii", ".nii.gz", ".hdr", ".img", ".mgz", ".mgh"),
             *(".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".dicom"),
         )

@@ -42,6 +42,7 @@ class DefaultTests(SettingsCase):
                 idle_timeout=75,
                 stall_timeout=60,
                 disk_timeout=60,
+                max_age=0,
                 max_connections=None,
                 max_per_client=None,
                 proxies=(),

@@ -10,7 +10,11 @@ from typing import Any
 from tests.fakes import MemorySite, write
 from tests.web.test_control import SiteCase
 
-CORS = {"access-control-allow-origin", "access-control-expose-headers"}
+CORS = {
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "timing-allow-origin",
+}
 EXPOSED = "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified"
 SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 
