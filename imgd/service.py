@@ -256,6 +256,7 @@ class Daemon(Service):
             uptime=lambda: time.monotonic() - self._started,
             ca_pem=lambda: watch.ca_pem() if watch else None,
             memory_cache=settings.memory_cache * MEGABYTE,
+            archive_limit=settings.archive_limit * MEGABYTE,
             private=settings.private,
             links=links,
             proxies=TrustedProxies(settings.proxies),

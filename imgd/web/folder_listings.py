@@ -16,7 +16,9 @@ from imgd.files.folder_indexes import FolderIndexes
 from imgd.host.blocking import RunBlocking
 from imgd.host.workers import JobProgress
 from imgd.web import pages
+from imgd.web.archives import Archives
 from imgd.web.endpoint import respond_json, respond_page, vary_by_accept
+from imgd.web.page_parts import root_name
 from imgd.web.request import Request
 from imgd.web.serializers import Serializers
 
@@ -38,16 +40,24 @@ class FolderListings:
         run_blocking: RunBlocking,
         indexes: FolderIndexes,
         waiting: WaitLimit,
+        archives: Archives,
     ) -> None:
         self._serializers = serializers
         self._run = run_blocking
         self._indexes = indexes
         self._waiting = waiting
+        self._archives = archives
 
     async def listing(
         self, request: Request, root: Root, base: str, names: tuple[str, ...]
     ) -> None:
-        """List the folder ``names`` of ``root``, which is mounted at ``base``."""
+        """List the folder ``names`` of ``root``, which is mounted at ``base``, or send an archive
+        of it.
+        """
+        if b"archive" in request.args:
+            title = names[-1] if names else root_name(base)
+            await self._archives.answer(request, root, names, title)
+            return
         query = listing.parse_query(request.query())
         with self._waiting.slot("/".join((root.path, *names)), request.peer):
             if wants_json(request):
@@ -73,7 +83,12 @@ class FolderListings:
 
         def serialize(page: Page) -> bytes:
             return pages.folder_page(
-                names=names, base=base, page=page, query=query, collections=collections
+                names=names,
+                base=base,
+                page=page,
+                query=query,
+                collections=collections,
+                has_archives=self._archives.are_offered,
             )
 
         return await self._serialize(root, names, query, serialize, with_size=True)

@@ -99,6 +99,11 @@ def breadcrumbs(names: tuple[str, ...], root: list[Breadcrumb], top: str) -> lis
     return [Breadcrumb("imgd", top), *root, *folders]
 
 
+def root_name(base: str) -> str:
+    """What the folder that is mounted at ``base`` is called: after the base."""
+    return base[1:].removesuffix("files/").rstrip("/").rpartition("/")[2] or "Files"
+
+
 def parent_href(names: tuple[str, ...], base: str, top: str) -> str:
     """The URL of the folder above this one; "" if there is none."""
     if names:

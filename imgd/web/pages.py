@@ -26,6 +26,7 @@ from imgd.web.page_parts import (
     breadcrumbs,
     href,
     parent_href,
+    root_name,
 )
 
 # No script, no style in the markup, nothing of other origins: a name that escaped its element could
@@ -80,6 +81,7 @@ def folder_page(
     query: Query,
     title: str = "",
     collections: Sequence[CollectionInfo] = (),
+    has_archives: bool = False,
 ) -> bytes:
     """A folder's listing as HTML in UTF-8. Every link is relative to the folder's own URL.
 
@@ -88,7 +90,7 @@ def folder_page(
     """
     top = "../" * (base.count("/") - 1 + len(names)) or "./"
     to_root = "../" * len(names) or "./"
-    root = title or base[1:].removesuffix("files/").rstrip("/").rpartition("/")[2] or "Files"
+    root = title or root_name(base)
     unfiltered = listing.at(replace(query, contains=""))
     text = _environment.get_template("folder.html").render(
         top=top,
@@ -102,6 +104,7 @@ def folder_page(
         kept=parse_qsl(listing.query_string(unfiltered)),
         unfiltered=href(unfiltered),
         collections=[CollectionCard.of(info, top) for info in collections],
+        has_archives=has_archives,
         first=href(listing.at(query)) if page.start or query.before else "",
         previous=href(listing.at(query, before=page.previous)) if page.previous else "",
         next=href(listing.at(query, after=page.next)) if page.next else "",

@@ -35,6 +35,7 @@ class Request(TwistedRequest):
     is_whole = False  # everything has arrived
     _on_gone: tuple[Callable[[], object], ...] = ()
     is_gone = False  # the connection was lost
+    covers_below = True  # it may read what is below its path, too: not by a link to one page
     is_private = False  # the answer is for the bearer of the token or of a link alone
     now = 0.0  # seconds since the epoch: the answer's Date; no date in it is later
 

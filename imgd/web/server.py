@@ -25,6 +25,7 @@ from imgd.host.access_log import combined
 from imgd.host.blocking import RunBlocking, RunOwn
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
+from imgd.web.archives import Archives
 from imgd.web.channel import Channel
 from imgd.web.collection_endpoints import CollectionEndpoints
 from imgd.web.connection_limiter import ConnectionLimiter
@@ -63,6 +64,7 @@ class Parts:
     uptime: Callable[[], float]
     ca_pem: Callable[[], bytes | None]
     memory_cache: int  # bytes of small files kept in memory
+    archive_limit: int = 0  # bytes of files that a folder may hold to be sent as one; 0: none
     private: bool = False
     hosts: OwnHosts = field(default_factory=OwnHosts)
     links: Links = field(default_factory=Links)
@@ -83,7 +85,8 @@ class ResourceTree(Resource):
         serializers = Serializers(manager, parts.urls, clock)
         waiting = WaitLimit(MAX_WAITING_PER_FOLDER, MAX_WAITING_PER_CLIENT)
         indexes = parts.indexes or FolderIndexes(clock.seconds)
-        folders = FolderListings(serializers, parts.run_blocking, indexes, waiting)
+        archives = Archives(parts.run_blocking, parts.archive_limit)
+        folders = FolderListings(serializers, parts.run_blocking, indexes, waiting, archives)
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
         collections = CollectionEndpoints(manager, serializers, access, folders, images)
         actions = Actions(manager, serializers, parts.urls, parts.hosts)

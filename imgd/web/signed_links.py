@@ -49,9 +49,9 @@ class Links:
         expires = int(self._wall()) + seconds
         return links.sign(self._key, scope, expires), expires
 
-    def verify(self, ticket: bytes, path: bytes) -> None:
-        """Forbidden or Gone if a link is not good for this path."""
-        links.verify(self._key, ticket, path, self._wall())
+    def verify(self, ticket: bytes, path: bytes) -> Scope:
+        """The scope of a link; Forbidden or Gone if it is not good for this path."""
+        return links.verify(self._key, ticket, path, self._wall())
 
     async def revoke(self) -> None:
         """Revoke every link; ImgdError if that cannot be stored, and all stay good."""
@@ -124,7 +124,7 @@ class SignedEndpoint(Endpoint):
         if kind is RouteKind.SIGNED:
             raise NotFound
         if kind is not RouteKind.ASSETS or not is_open(path):
-            self._links.verify(ticket, path)
+            request.covers_below = self._links.verify(ticket, path).is_prefix
             request.is_private = True
         request.rebase(path)
         request.render(getChildForRequest(self._tree, request))
