@@ -47,7 +47,7 @@ class ArchiveLayout:
         return len(self._entries)
 
     def add(self, path: str, entry: Entry) -> None:
-        """Add a file or folder; ``path`` leads to it, with slashes, and is "" for the top itself."""
+        """Add a file or folder; ``path`` leads to it, with slashes, "" to the top itself."""
         if len(self) >= self._max_members:
             raise TooLarge(
                 f"This folder holds more than {self._max_members:,} files and folders, which is as "

@@ -64,10 +64,11 @@ def sign(key: bytes, scope: Scope, expires: int) -> str:
 
 
 def verify(key: bytes, ticket: bytes, path: bytes, now: float) -> Scope:
-    """The scope of this link if it is good for this path, which begins with ``/``; no file is looked at.
+    """The scope of this link, if it is good for this path, which begins with ``/``.
 
-    ``ticket`` is the segment before it. Forbidden if it is not imgd's or for another path, and Gone
-    if it was good and has expired; only who held a good link learns of that.
+    No file is looked at. ``ticket`` is the segment before the path. Forbidden if it is not imgd's
+    or for another path, and Gone if it was good and has expired; only who held a good link learns
+    of that.
     """
     match = _TICKET.fullmatch(ticket)
     if match is None or not path.startswith(b"/"):

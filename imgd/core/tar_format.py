@@ -1,4 +1,4 @@
-"""Tar archives, piece by piece: POSIX.1-2001 (pax), which every tar of the last twenty years reads."""
+"""Tar archives, piece by piece: POSIX.1-2001 (pax), which every tar reads."""
 
 from __future__ import annotations
 

@@ -52,20 +52,27 @@ def walk(
         try:
             for entry in disk.scan(root, folder.names):
                 below = (*folder.names, entry.name)
-                if not entry.is_folder:
-                    if not os.access(os.path.join(folder.real, entry.name), os.R_OK):
-                        on_left_out(below, UNREADABLE)
-                        continue
-                elif folder.lies_in(real := _real(root, below)):
-                    on_left_out(below, IS_LOOP)
-                    continue
+                if reason := _obstacle(root, folder, entry, pending):
+                    on_left_out(below, reason)
                 else:
-                    pending.append(_Folder(below, real, folder))
-                yield below, entry
+                    yield below, entry
         except NotFound:
-            if folder.names == names:
+            if folder is top:
                 raise
             on_left_out(folder.names, UNREADABLE)
+
+
+def _obstacle(root: Root, folder: _Folder, entry: Entry, pending: list[_Folder]) -> str:
+    """Why an entry is left out, "" if it is not; a folder is then added to those to be read."""
+    if not entry.is_folder:
+        is_readable = os.access(os.path.join(folder.real, entry.name), os.R_OK)
+        return "" if is_readable else UNREADABLE
+    names = (*folder.names, entry.name)
+    real = _real(root, names)
+    if folder.lies_in(real):
+        return IS_LOOP
+    pending.append(_Folder(names, real, folder))
+    return ""
 
 
 def _real(root: Root, names: tuple[str, ...]) -> str:

@@ -71,18 +71,9 @@ class Archives:
         return archive_format
 
     async def _send(self, request: Request, contents: ArchiveContents) -> None:
-        pieces, remaining = contents.pieces(), contents.layout.size
         try:
             with BackpressuredWriter(request) as writer:
-                while not writer.is_over and (
-                    piece := await self._run(contents.root.path, next, pieces, b"", key=pieces)
-                ):
-                    remaining -= len(piece)
-                    await writer.write(piece)
-            if not remaining:
-                request.finish()
-            elif not writer.is_over:
-                raise FileChanged("something in it")
+                await self._write_all(writer, contents)
         except FileChanged as error:
             self.log.info(
                 "An archive of {path} was cut off: {name} changed after it was begun",
@@ -90,6 +81,19 @@ class Archives:
                 name=str(error),
             )
             request.abort(error)
+        else:
+            if not request.is_gone:
+                request.finish()
+
+    async def _write_all(self, writer: BackpressuredWriter, contents: ArchiveContents) -> None:
+        pieces, path = iter(contents.pieces()), contents.root.path
+        remaining = contents.layout.size
+        while remaining and not writer.is_over:
+            piece = await self._run(path, next, pieces, b"", key=id(pieces))
+            remaining -= len(piece)
+            if not piece or remaining < 0:
+                raise FileChanged("something in it")
+            await writer.write(piece)
 
 
 def _send_head(request: Request, contents: ArchiveContents, title: str) -> None:
@@ -104,4 +108,3 @@ def _send_head(request: Request, contents: ArchiveContents, title: str) -> None:
         request.setHeader(name, value)
     if request.method == b"HEAD":
         request.write(b"")
-

@@ -48,6 +48,11 @@ class FolderListings:
         self._waiting = waiting
         self._archives = archives
 
+    @property
+    def has_archives(self) -> bool:
+        """Whether folders can be had as archives."""
+        return self._archives.are_offered
+
     async def listing(
         self, request: Request, root: Root, base: str, names: tuple[str, ...]
     ) -> None:
@@ -88,7 +93,7 @@ class FolderListings:
                 page=page,
                 query=query,
                 collections=collections,
-                has_archives=self._archives.are_offered,
+                has_archives=self.has_archives,
             )
 
         return await self._serialize(root, names, query, serialize, with_size=True)

@@ -39,7 +39,7 @@ class TableRow(NamedTuple):
             size="" if entry.is_folder else human_size(entry.size),
             bytes=f"{entry.size:,} bytes",
             modified=modified,
-            minute=_minute(modified),
+            minute=minute(modified),
             is_folder=entry.is_folder,
         )
 
@@ -86,7 +86,7 @@ class CollectionCard(NamedTuple):
             href=top + routes.files_base(info.name)[1:] if info.available else "",
             images=info.image_count,
             unloads=info.expires_at or "",
-            minute=_minute(info.expires_at) if info.expires_at else "",
+            minute=minute(info.expires_at) if info.expires_at else "",
         )
 
 
@@ -125,6 +125,6 @@ def _icon(entry: Entry) -> str:
     return "volume" if media.is_image(entry.name) else "file"
 
 
-def _minute(time: str) -> str:
+def minute(time: str) -> str:
     """``2026-03-01T12:30:59Z`` as ``2026-03-01 12:30``."""
     return f"{time[:10]} {time[11:16]}"

@@ -92,7 +92,8 @@ def folder_page(
     to_root = "../" * len(names) or "./"
     root = title or root_name(base)
     unfiltered = listing.at(replace(query, contains=""))
-    text = _environment.get_template("folder.html").render(
+    return render(
+        "folder.html",
         top=top,
         heading=names[-1] if names else root,
         trail=breadcrumbs(names, [] if base == "/" else [Breadcrumb(root, to_root)], top),
@@ -110,7 +111,25 @@ def folder_page(
         next=href(listing.at(query, after=page.next)) if page.next else "",
         json="?" + listing.query_string(query, format="json"),
     )
-    return text.encode("utf-8")
+
+
+def token_page(*, path: str, target: str, problem: str, is_open_to_others: bool) -> bytes:
+    """The form for the token, in place of ``path``; it leads to ``target``, a path with its query.
+
+    ``problem`` is what was wrong with the last try; ``is_open_to_others``: others may listen.
+    """
+    return render(
+        "token.html",
+        top="../" * (path.count("/") - 1) or "./",
+        target=target,
+        problem=problem,
+        is_open_to_others=is_open_to_others,
+    )
+
+
+def render(template: str, **values: object) -> bytes:
+    """A page of a template, in UTF-8."""
+    return _environment.get_template(template).render(**values).encode("utf-8")
 
 
 def error_page(status: int, detail: str) -> bytes:
@@ -118,6 +137,5 @@ def error_page(status: int, detail: str) -> bytes:
     phrase = HTTPStatus(status).phrase.capitalize()
     if detail.rstrip(".") == phrase:
         detail = _DETAILS.get(status, detail)
-    template = _environment.get_template("error.html")
     # The page may stand at any depth, so its links begin at the server's root.
-    return template.render(top="/", status=status, phrase=phrase, detail=detail).encode("utf-8")
+    return render("error.html", top="/", status=status, phrase=phrase, detail=detail)

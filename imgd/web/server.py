@@ -43,6 +43,7 @@ from imgd.web.response_headers import HeaderPolicy
 from imgd.web.serializers import Serializers, Urls
 from imgd.web.signed_links import LinkActions, Links, PrivateTree, SignedEndpoint
 from imgd.web.status_endpoints import RootEndpoint, assets, health, timeout
+from imgd.web.token_form import TokenForm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,7 @@ class ResourceTree(Resource):
         collections = CollectionEndpoints(manager, serializers, access, folders, images)
         actions = Actions(manager, serializers, parts.urls, parts.hosts)
         link_actions = LinkActions(parts.links, parts.urls, access)
+        self.token_form = TokenForm(parts.links, access, parts.hosts, parts.urls, clock)
         documents = Files(parts.document_root, folders)
         self._resources: dict[RouteKind, Resource] = {
             RouteKind.STATUS: RootEndpoint(documents, serializers, access),
@@ -109,6 +111,7 @@ class ResourceTree(Resource):
             RouteKind.LINKS: control(access, link_actions.make),
             RouteKind.REVOKE_LINKS: control(access, link_actions.revoke),
             RouteKind.SIGNED: SignedEndpoint(parts.links, self),
+            RouteKind.FORM: self.token_form if parts.private else Reply(not_found),
             RouteKind.ASSETS: assets(parts.ca_pem),
             RouteKind.UNKNOWN: Reply(not_found),
         }
@@ -135,7 +138,7 @@ class Site(TwistedSite):
         access_log: Callable[[str], None] | None = None,
     ) -> None:
         tree = ResourceTree(parts, reactor)
-        root = PrivateTree(tree, parts.access) if parts.private else tree
+        root = PrivateTree(tree, parts.access, tree.token_form.show_for) if parts.private else tree
         super().__init__(root, reactor=reactor, parsePOSTFormSubmission=False)
         self.timeOut = None  # the limiter has the deadlines
         self.health_monitor = parts.health_monitor

@@ -131,16 +131,20 @@ class SignedEndpoint(Endpoint):
 
 
 class PrivateTree(Endpoint):
-    """Guards the whole tree: to read, the token or a link is needed.
+    """Guards the whole tree: to read, the token or a link is needed. A browser gets what
+    ``show_form`` answers.
 
     Open to everybody are ``/health`` and what is imgd's own below ``/-/``: they tell of no file.
     Control has its own gate, contract section 3.
     """
 
-    def __init__(self, tree: Resource, access: Access) -> None:
+    def __init__(
+        self, tree: Resource, access: Access, show_form: Callable[[Request], None]
+    ) -> None:
         super().__init__()
         self._tree = tree
         self._access = access
+        self._show_form = show_form
 
     def render(self, request: Request) -> Any:
         """Called by twisted.web for every request."""
@@ -150,6 +154,9 @@ class PrivateTree(Endpoint):
             try:
                 self._access.require_reader(request)
             except ImgdError:
-                self._fail(Failure(), request)
+                if request.prefers(b"text/html"):
+                    self._show_form(request)
+                else:
+                    self._fail(Failure(), request)
                 return NOT_DONE_YET
         return getChildForRequest(self._tree, request).render(request)
