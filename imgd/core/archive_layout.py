@@ -14,7 +14,7 @@ from imgd.errors import BadRequest, TooLarge
 
 ArchiveFormat = type[TarFormat] | type[ZipFormat]
 FORMATS: Final[dict[str, ArchiveFormat]] = {"tar": TarFormat, "zip": ZipFormat}
-MAX_MEMBERS: Final = 1_000_000  # a table of so many takes some 60 MB
+MAX_MEMBERS: Final = 2_000_000  # a table of so many takes some 120 MB
 
 
 def parse_format(name: str) -> ArchiveFormat:
@@ -60,11 +60,10 @@ class ArchiveLayout:
                 "take its folders one by one, or start imgd with a higher --archive-limit "
                 "(IMGD_ARCHIVE_LIMIT)."
             )
-        stored = entry._replace(name=path)
+        stored = Entry(path, *entry[1:])
         self._entries.add(stored)
         member = self._member(stored)
-        if self.format.has_directory:
-            self._directory_size += len(self.format.directory_entry(member, 0, self._offset))
+        self._directory_size += self.format.entry_size(member, self._offset)
         self._offset += self.span(member)
 
     def span(self, member: Member) -> int:

@@ -65,6 +65,10 @@ class TarFormat:
         return b""
 
     @staticmethod
+    def entry_size(_member: Member, _offset: int) -> int:
+        return 0
+
+    @staticmethod
     def end(_count: int, _directory_size: int, offset: int) -> bytes:
         """Two empty blocks, and more, so that the archive is whole records (pax, POSIX.1-2017)."""
         blocks = 2 * tarfile.BLOCKSIZE

@@ -22,6 +22,7 @@ _LOCATOR: Final = Struct("<4sLQL")  # 4.3.15
 _END: Final = Struct("<4sHHHHLLH")  # 4.3.16
 _TIME: Final = Struct("<HHBl")  # Info-ZIP's extended timestamp: UTC, in whole seconds
 _TIME_ID: Final = 0x5455
+_SIZE64: Final = 4  # bytes of an extra field's id and length
 _SIZES64: Final = 1  # the id of the zip64 extra field, 4.5.3
 _MAX16: Final = 0xFFFF
 _MAX32: Final = 0xFFFFFFFF  # this value says: look into the zip64 field
@@ -67,9 +68,10 @@ class ZipFormat:
             + extra
         )
 
-    @classmethod
-    def head_size(cls, member: Member) -> int:
-        return len(cls.head(member))
+    @staticmethod
+    def head_size(member: Member) -> int:
+        sizes = _SIZE64 + 16 if _is_large(member) else 0
+        return _LOCAL.size + _name_size(member) + sizes + _time_size(member)
 
     @staticmethod
     def tail(member: Member, crc: int) -> bytes:
@@ -79,9 +81,11 @@ class ZipFormat:
         descriptor = _DESCRIPTOR64 if _is_large(member) else _DESCRIPTOR
         return descriptor.pack(b"PK\7\x08", crc, member.size, member.size)
 
-    @classmethod
-    def tail_size(cls, member: Member) -> int:
-        return len(cls.tail(member, 0))
+    @staticmethod
+    def tail_size(member: Member) -> int:
+        if member.is_folder:
+            return 0
+        return _DESCRIPTOR64.size if _is_large(member) else _DESCRIPTOR.size
 
     @staticmethod
     def directory_entry(member: Member, crc: int, offset: int) -> bytes:
@@ -98,6 +102,12 @@ class ZipFormat:
             *(crc, size, size, len(name), len(extra), 0, 0, 0, mode, min(offset, _MAX32)),
         )
         return head + name + extra
+
+    @staticmethod
+    def entry_size(member: Member, offset: int) -> int:
+        numbers = 16 * _is_large(member) + 8 * (offset >= _MAX32)
+        sizes = _SIZE64 + numbers if numbers else 0
+        return _CENTRAL.size + _name_size(member) + sizes + _time_size(member)
 
     @staticmethod
     def end(count: int, directory_size: int, offset: int) -> bytes:
@@ -117,6 +127,15 @@ def _is_large(member: Member) -> bool:
     return member.size >= _MAX32
 
 
+def _name_size(member: Member) -> int:
+    name = member.name
+    return len(name) + member.is_folder if name.isascii() else len(_name(member))
+
+
+def _time_size(member: Member) -> int:
+    return _TIME.size if -(2**31) <= member.mtime < 2**31 else 0
+
+
 def _flags(member: Member) -> int:
     return _UTF8 if member.is_folder else _UTF8 | _HAS_DESCRIPTOR
 
@@ -132,7 +151,7 @@ def _field64(*numbers: int) -> bytes:
 
 def _extended_time(member: Member) -> bytes:
     """The time in UTC; nothing for one that 32 bits do not hold: DOS's is there as well."""
-    if not -(2**31) <= member.mtime < 2**31:
+    if not _time_size(member):
         return b""
     return _TIME.pack(_TIME_ID, _TIME.size - 4, 1, member.mtime)
 

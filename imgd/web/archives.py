@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from imgd.core.archive_layout import ArchiveFormat, parse_format
+from imgd.core.archive_layout import ArchiveFormat, ArchiveLayout, parse_format
 from imgd.core.disposition import attachment
 from imgd.core.wait_limits import WaitLimit
 from imgd.errors import BadRequest, Forbidden
 from imgd.files.disk import Root
 from imgd.host.blocking import RunBlocking
-from imgd.host.workers import JobProgress
 from imgd.logs import Logger
 from imgd.web.archive_contents import ArchiveContents
 from imgd.web.backpressure import BackpressuredWriter
@@ -48,11 +47,10 @@ class Archives:
         """Send the folder ``names`` of ``root``, which is called ``title``."""
         archive_format = self._judge(request)
         with self._slots.slot("", request.peer):
-            contents = await self._run(
-                *(root.path, ArchiveContents.read, root, names, title, archive_format, self._limit),
-                *(JobProgress(),),
-                key=object(),
-            )
+            layout = ArchiveLayout(archive_format, title, self._limit)
+            contents = ArchiveContents(root, names, layout)
+            while await self._run(root.path, contents.read_some, key=id(contents)):
+                pass
             _send_head(request, contents, title)
             if request.method == b"GET":
                 await self._send(request, contents)

@@ -106,6 +106,7 @@ def folder_page(
         unfiltered=href(unfiltered),
         collections=[CollectionCard.of(info, top) for info in collections],
         has_archives=has_archives,
+        is_front=base == "/" and not names,
         first=href(listing.at(query)) if page.start or query.before else "",
         previous=href(listing.at(query, before=page.previous)) if page.previous else "",
         next=href(listing.at(query, after=page.next)) if page.next else "",
