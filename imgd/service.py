@@ -257,6 +257,7 @@ class Daemon(Service):
             ca_pem=lambda: watch.ca_pem() if watch else None,
             has_ca=watch is not None and watch.files is not None,
             memory_cache=settings.memory_cache * MEGABYTE,
+            archive_limit=settings.archive_limit * MEGABYTE,
             private=settings.private,
             max_age=settings.max_age,
             links=links,

@@ -40,6 +40,7 @@ LIMITS = {
     "max_connections": 10_000,
     "max_per_client": 0,
     "memory_cache": 64_000_000,
+    "archive_limit": 1_000_000_000,
 }
 CA_PEM = b"-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n"  # of no real one
 WALL = 1_800_000_000.0  # at which the wall clock starts, in seconds since the epoch

@@ -29,7 +29,8 @@ class Settings:
     ``images_dir_is_default``: nobody named the document root, so it is made if it is missing.
     ``timeout_minutes`` 0 is never. ``allow_roots`` are real paths, empty for anywhere that is not
     forbidden anyway. ``allow_hosts``, in lower case, are this machine's own names, the bound host
-    and the user's. ``public_url`` has no slash at its end. ``memory_cache`` is in megabytes.
+    and the user's. ``public_url`` has no slash at its end. ``memory_cache`` and
+    ``archive_limit`` are in megabytes.
     ``access_log`` may be ``-``, the log.
     ``private``: to read, the token or a signed link is needed; ``require_token``: to control, the
     token is. ``cors_origins`` is empty if none was named. Timeouts, ``grace`` and ``max_age`` are
@@ -70,6 +71,7 @@ class Settings:
     proxies: tuple[str, ...]
     grace: int
     memory_cache: int
+    archive_limit: int
     access_log: str | None
     env_file: str | None
     settings_file: str | None = field(compare=False)

@@ -310,6 +310,15 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
             values.megabytes,
             64,
         ),
+        _row(
+            "archive_limit",
+            "How much a folder may hold to be sent as one .tar or .zip, as 500MB or 20GB; 0 sends "
+            "no folder so.",
+            values.size,
+            100_000,
+            default_text="100GB",
+            example="100GB",
+        ),
     ),
     "Logging": (
         _row(

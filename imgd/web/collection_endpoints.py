@@ -10,7 +10,8 @@ from imgd.core import messages
 from imgd.core.catalog import CURRENT
 from imgd.errors import BadRequest, NotFound
 from imgd.web.access import Access
-from imgd.web.endpoint import respond_json
+from imgd.web.collection_pages import collection_page, collections_page
+from imgd.web.endpoint import respond_json, respond_page, vary_by_accept
 from imgd.web.files import Files
 from imgd.web.folder_listings import FolderListings
 from imgd.web.image_lists import ImageLists
@@ -51,17 +52,30 @@ class CollectionEndpoints:
         return self._images.answer(request, self._find(request))
 
     async def all(self, request: Request) -> None:
-        """``/collections``."""
+        """``/collections``: JSON, and a page for people."""
         show_paths = self._access.is_controller(request)
         collections = await self._serializers.collections(show_paths=show_paths)
-        respond_json(request, messages.CollectionList(collections=collections))
+        vary_by_accept(request)
+        if self._wants_page(request):
+            respond_page(request, collections_page(collections, request.path.decode("latin-1")))
+        else:
+            respond_json(request, messages.CollectionList(collections=collections))
 
     async def one(self, request: Request) -> None:
-        """``/collections/NAME``."""
+        """``/collections/NAME``: JSON, and a page for people."""
         loaded_collection = self._find(request)
         show_paths = self._access.is_controller(request)
         [collection] = await self._serializers.infos([loaded_collection], show_paths=show_paths)
-        respond_json(request, collection)
+        vary_by_accept(request)
+        if self._wants_page(request):
+            path, has_archives = request.path.decode("latin-1"), self._folders.has_archives
+            respond_page(request, collection_page(collection, path, has_archives=has_archives))
+        else:
+            respond_json(request, collection)
+
+    @staticmethod
+    def _wants_page(request: Request) -> bool:
+        return request.prefers(b"text/html") and request.query().get("format") != "json"
 
     def _find(self, request: Request) -> LoadedCollection:
         name = request.route.collection

@@ -26,6 +26,7 @@ from imgd.web.page_parts import (
     breadcrumbs,
     href,
     parent_href,
+    root_name,
 )
 
 # No script, no style in the markup, nothing of other origins: a name that escaped its element could
@@ -85,6 +86,7 @@ def folder_page(
     title: str = "",
     collections: Sequence[CollectionInfo] = (),
     has_ca: bool = False,
+    has_archives: bool = False,
 ) -> bytes:
     """A folder's listing as HTML in UTF-8. Every link is relative to the folder's own URL.
 
@@ -93,9 +95,10 @@ def folder_page(
     """
     top = "../" * (base.count("/") - 1 + len(names)) or "./"
     to_root = "../" * len(names) or "./"
-    root = title or base[1:].removesuffix("files/").rstrip("/").rpartition("/")[2] or "Files"
+    root = title or root_name(base)
     unfiltered = listing.at(replace(query, contains=""))
-    text = _environment.get_template("folder.html").render(
+    return render(
+        "folder.html",
         top=top,
         heading=names[-1] if names else root,
         trail=breadcrumbs(names, [] if base == "/" else [Breadcrumb(root, to_root)], top),
@@ -107,13 +110,33 @@ def folder_page(
         kept=parse_qsl(listing.query_string(unfiltered)),
         unfiltered=href(unfiltered),
         collections=[CollectionCard.of(info, top) for info in collections],
+        has_archives=has_archives,
+        is_front=base == "/" and not names,
         first=href(listing.at(query)) if page.start or query.before else "",
         previous=href(listing.at(query, before=page.previous)) if page.previous else "",
         next=href(listing.at(query, after=page.next)) if page.next else "",
         has_ca=has_ca,
         json="?" + listing.query_string(query, format="json"),
     )
-    return text.encode("utf-8")
+
+
+def token_page(*, path: str, target: str, problem: str, is_open_to_others: bool) -> bytes:
+    """The form for the token, in place of ``path``; it leads to ``target``, a path with its query.
+
+    ``problem`` is what was wrong with the last try; ``is_open_to_others``: others may listen.
+    """
+    return render(
+        "token.html",
+        top="../" * (path.count("/") - 1) or "./",
+        target=target,
+        problem=problem,
+        is_open_to_others=is_open_to_others,
+    )
+
+
+def render(template: str, **values: object) -> bytes:
+    """A page of a template, in UTF-8."""
+    return _environment.get_template(template).render(**values).encode("utf-8")
 
 
 def error_page(status: int, detail: str) -> bytes:
@@ -121,12 +144,10 @@ def error_page(status: int, detail: str) -> bytes:
     phrase = HTTPStatus(status).phrase.capitalize()
     if detail.rstrip(".") == phrase:
         detail = _DETAILS.get(status, detail)
-    template = _environment.get_template("error.html")
     # The page may stand at any depth, so its links begin at the server's root.
-    return template.render(top="/", status=status, phrase=phrase, detail=detail).encode("utf-8")
+    return render("error.html", top="/", status=status, phrase=phrase, detail=detail)
 
 
 def trust_page(fingerprint: str) -> bytes:
     """How people and programs come to trust the local CA, whose SHA-256 fingerprint this is."""
-    page = _environment.get_template("trust.html").render(top="../", fingerprint=fingerprint)
-    return page.encode("utf-8")
+    return render("trust.html", top="../", fingerprint=fingerprint)

@@ -25,6 +25,7 @@ from imgd.host.access_log import combined
 from imgd.host.blocking import RunBlocking, RunOwn
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
+from imgd.web.archives import Archives
 from imgd.web.channel import Channel
 from imgd.web.collection_endpoints import CollectionEndpoints
 from imgd.web.connection_limiter import ConnectionLimiter
@@ -42,6 +43,7 @@ from imgd.web.response_headers import HeaderPolicy
 from imgd.web.serializers import Serializers, Urls
 from imgd.web.signed_links import LinkActions, Links, PrivateTree, SignedEndpoint
 from imgd.web.status_endpoints import RootEndpoint, health, timeout
+from imgd.web.token_form import TokenForm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,7 @@ class Parts:
     ca_pem: Callable[[], bytes | None]
     has_ca: bool
     memory_cache: int  # bytes of small files kept in memory
+    archive_limit: int = 0  # bytes of files that a folder may hold to be sent as one; 0: none
     private: bool = False
     hosts: OwnHosts = field(default_factory=OwnHosts)
     links: Links = field(default_factory=Links)
@@ -85,13 +88,15 @@ class ResourceTree(Resource):
         serializers = Serializers(manager, parts.urls, clock)
         waiting = WaitLimit(MAX_WAITING_PER_FOLDER, MAX_WAITING_PER_CLIENT)
         indexes = parts.indexes or FolderIndexes(clock.seconds)
+        archives = Archives(parts.run_blocking, parts.archive_limit)
         folders = FolderListings(
-            serializers, parts.run_blocking, indexes, waiting, has_ca=parts.has_ca
+            serializers, parts.run_blocking, indexes, waiting, archives, has_ca=parts.has_ca
         )
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
         collections = CollectionEndpoints(manager, serializers, access, folders, images)
         actions = Actions(manager, serializers, parts.urls, parts.hosts)
         link_actions = LinkActions(parts.links, parts.urls, access)
+        self.token_form = TokenForm(parts.links, access, parts.hosts, parts.urls, clock)
         documents = DocumentRoot(parts.document_root, folders)
         self._resources: dict[RouteKind, Resource] = {
             RouteKind.STATUS: RootEndpoint(documents, serializers, access),
@@ -110,6 +115,7 @@ class ResourceTree(Resource):
             RouteKind.LINKS: control(access, link_actions.make),
             RouteKind.REVOKE_LINKS: control(access, link_actions.revoke),
             RouteKind.SIGNED: SignedEndpoint(parts.links, self),
+            RouteKind.FORM: self.token_form if parts.private else Reply(not_found),
             RouteKind.ASSETS: own_files(parts.ca_pem),
             RouteKind.UNKNOWN: Reply(not_found),
         }
@@ -136,7 +142,7 @@ class Site(TwistedSite):
         access_log: Callable[[str], None] | None = None,
     ) -> None:
         tree = ResourceTree(parts, reactor)
-        root = PrivateTree(tree, parts.access) if parts.private else tree
+        root = PrivateTree(tree, parts.access, tree.token_form.show_for) if parts.private else tree
         super().__init__(root, reactor=reactor, parsePOSTFormSubmission=False)
         self.timeOut = None  # the limiter has the deadlines
         self.health_monitor = parts.health_monitor

@@ -28,8 +28,9 @@ class RootEndpoint(Endpoint):
         self._access = access
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
-        """The listing if HTML is named, or a format; else the status."""
-        if request.prefers(b"text/html") or b"format" in request.args:
+        """The listing if HTML is named, or a format or an archive; else the status."""
+        wants_folder = b"format" in request.args or b"archive" in request.args
+        if request.prefers(b"text/html") or wants_folder:
             return self._documents.answer(request)
         vary_by_accept(request)
         return self._status(request)

@@ -48,6 +48,7 @@ class DefaultTests(SettingsCase):
                 proxies=(),
                 grace=30,
                 memory_cache=64,
+                archive_limit=100_000,
                 access_log=None,
                 env_file=None,
                 settings_file=None,
