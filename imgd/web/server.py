@@ -42,6 +42,7 @@ from imgd.web.response_headers import HeaderPolicy
 from imgd.web.serializers import Serializers, Urls
 from imgd.web.signed_links import LinkActions, Links, PrivateTree, SignedEndpoint
 from imgd.web.status_endpoints import RootEndpoint, assets, health, timeout
+from imgd.web.whole_status import WholeStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,12 @@ class ResourceTree(Resource):
         link_actions = LinkActions(parts.links, parts.urls, access)
         documents = Files(parts.document_root, folders)
         self._resources: dict[RouteKind, Resource] = {
-            RouteKind.STATUS: RootEndpoint(documents, serializers, access),
+            RouteKind.STATUS: RootEndpoint(
+                documents,
+                serializers,
+                WholeStatus(manager, serializers, parts.run_blocking),
+                access,
+            ),
             RouteKind.DOCUMENTS: documents,
             RouteKind.CURRENT_FILES: Reply(collections.current_files, deep=True),
             RouteKind.COLLECTION_FILES: Reply(collections.files, deep=True),

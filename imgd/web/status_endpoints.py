@@ -10,7 +10,7 @@ from msgspec import UNSET
 from imgd import __version__
 from imgd.collections.manager import CollectionManager
 from imgd.core import messages, paths
-from imgd.errors import NotFound
+from imgd.errors import BadRequest, NotFound
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web import pages
 from imgd.web.access import Access
@@ -18,23 +18,36 @@ from imgd.web.endpoint import Endpoint, Reply, respond, respond_json, vary_by_ac
 from imgd.web.files import Files
 from imgd.web.request import Request
 from imgd.web.serializers import Serializers
+from imgd.web.whole_status import WholeStatus
 
 
 class RootEndpoint(Endpoint):
     """``/``: the status for programs, the document root's page for people."""
 
-    def __init__(self, documents: Files, serializers: Serializers, access: Access) -> None:
+    def __init__(
+        self, documents: Files, serializers: Serializers, whole: WholeStatus, access: Access
+    ) -> None:
         super().__init__()
         self._documents = documents
         self._serializers = serializers
+        self._whole = whole
         self._access = access
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
-        """The listing if HTML is named, or a format; else the status."""
+        """The status with all names if asked for, the listing if HTML is named, or a format; else
+        the status.
+        """
+        if b"image_list" in request.args:
+            return self._whole_status(request)
         if request.prefers(b"text/html") or b"format" in request.args:
             return self._documents.answer(request)
         vary_by_accept(request)
         return self._status(request)
+
+    async def _whole_status(self, request: Request) -> None:
+        if (wanted := request.query()["image_list"]) != "all":
+            raise BadRequest(f"image_list must be all, not {paths.display(wanted)}.")
+        await self._whole.answer(request, show_paths=self._access.is_controller(request))
 
     async def _status(self, request: Request) -> None:
         show_paths = self._access.is_controller(request)
