@@ -64,6 +64,8 @@ class Options(usage.Options):
         """The options, and examples."""
         return super().getUsage(width) + EXAMPLES
 
+    opt_h = usage.Options.opt_help
+
     def opt_version(self) -> NoReturn:
         """Show imgd's version and exit."""
         sys.stdout.write(f"imgd {__version__}\n")

@@ -186,9 +186,13 @@ class RefusedStartTests(DaemonCase):
         self.assertIn("photo.jpg", self.refused("--state-dir", str(root / "photo.jpg")))
 
     def test_help(self) -> None:
-        """``twistd imgd --help`` names every option of the contract, and exits with status 0."""
+        """``twistd imgd --help`` names every option of the contract, and exits with status 0; so
+        does ``-h``.
+        """
         process = run(self.folder, "imgd", "--help")
         self.assertEqual((process.returncode, process.stderr), (0, ""))
+        short = run(self.folder, "imgd", "-h")
+        self.assertEqual((short.returncode, short.stdout), (0, process.stdout))
         for option in (
             *("port", "host", "http-port", "no-tls", "images-dir", "output-dir", "outputs-dir"),
             *("cert", "key", "tls-name", "generate-certs", "state-dir", "timeout", "access-log"),

@@ -78,6 +78,7 @@ class CliOptions:
     state_dir: str | None = _value("DIR", "the local imgd's (default: IMGD_STATE_DIR, or .env's)")
     # load
     directories: Sequence[str] = _value("DIR", "a directory to load", (), nargs="*")
+    dir: Sequence[str] | None = _value("DIR", "the same; may be repeated", action="append")
     name: str | None = _value("NAME", "of the collection, and of the manifest (NAME.json)")
     recursive: bool = _switch("folders below it, too")
     timeout: int | None = _value("MIN", "until it unloads itself; 0: never (default: the server's)")
@@ -138,7 +139,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         """,
         {
             "": "directories",
-            "what is loaded": "name recursive timeout force_reload unload_first unload",
+            "what is loaded": "dir name recursive timeout force_reload unload_first unload",
             "how it is checked": _CHECKED,
             "what comes out": "signed expires output quiet verbose",
             **_SERVER,
@@ -188,6 +189,7 @@ def parse(arguments: Sequence[str]) -> CliOptions:
     """The options; exits with status 2 if they make no sense, and 0 after ``--help``."""
     parser = build()
     options = parser.parse_args(arguments, CliOptions())
+    options.directories = [*options.directories, *(options.dir or ())]
     if problem := _problem(options):
         parser.error(problem)
     return options
