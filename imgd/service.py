@@ -122,6 +122,8 @@ class Daemon(Service):
         settings = self._settings
         if settings.settings_file is not None:
             self.log.info("Settings were read from {path}", path=settings.settings_file)
+        for warning in settings.warnings:
+            self.log.warn("{warning}", warning=warning)
         lock = self._lock_state_folder()
         secret_files.refuse_open(self._state_dir)
         token = settings.token or TOKEN.read_or_make(self._state_dir)
@@ -332,6 +334,13 @@ class Daemon(Service):
         self.log.info("May read: {readers}", readers=readers)
         if not settings.token:
             self.log.info("The token is in {path}", path=TOKEN.path(self._state_dir))
+        if settings.compat_b:
+            needs_token = settings.require_token or settings.private
+            here = "" if needs_token else "programs of this user on this machine, and "
+            self.log.info(
+                "May control: {here}everybody who sends the token (Authorization: Bearer TOKEN)",
+                here=here,
+            )
         self.log.info("imgd {version} is ready: open {url}", version=__version__, url=self.url)
 
 

@@ -52,7 +52,8 @@ class Options(usage.Options):
     optFlags = list(_rows(flags=True))
     optParameters = list(_rows(flags=False))
     longdesc = (
-        "Settings are taken from options, then the environment, then .env in the working folder. "
+        "Settings are taken from options, then the environment, then .env in the working folder "
+        "or the nearest above it. "
         "All problems in them are reported together."
     )
 
