@@ -1,7 +1,7 @@
 """Who else than this user and root can write a file, or put another in its place. POSIX only.
 
-``.env`` decides everything, and imgd takes it from the folder it is started in, or one above: it may be read
-only if nobody else can have written it.
+``.env`` decides everything, and imgd takes it from the folder it is started in, or from one above:
+it may be read only if nobody else can have written it.
 """
 
 from __future__ import annotations
