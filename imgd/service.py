@@ -284,7 +284,7 @@ class Daemon(Service):
     def _document_root(self) -> Root:
         settings = self._settings
         if settings.images_dir_is_default:
-            os.makedirs(settings.images_dir, exist_ok=True)
+            _make_folder(settings.images_dir)
         root = Root(
             os.path.realpath(settings.images_dir),
             follow_symlinks=settings.follow_symlinks,
@@ -342,6 +342,15 @@ class Daemon(Service):
                 here=here,
             )
         self.log.info("imgd {version} is ready: open {url}", version=__version__, url=self.url)
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"Cannot make the document root {path}: {error.strerror}. Name another by --images-dir."
+        ) from None
 
 
 def _deadlines(settings: Settings) -> Deadlines:

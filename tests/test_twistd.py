@@ -55,7 +55,7 @@ class ServiceTests(DaemonCase):
         with socket.create_server(("127.0.0.1", 0)) as server:
             daemon = self.background("--port", str(server.getsockname()[1]))
         self.assertEqual(daemon.start.returncode, 1)
-        self.assertIn("Cannot listen on port", daemon.start.stderr)
+        self.assertRegex(daemon.start.stderr, r"^imgd: Cannot listen on port .+ another port\.\n$")
         self.assertTrue(daemon.wait_for_end())
         self.assertIn("or choose another port.", daemon.log()[-1])
         self.assertFalse(daemon.pidfile.exists())
