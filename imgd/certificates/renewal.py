@@ -140,17 +140,19 @@ class _StateFolder:
         """The leaves by stem: all are made anew if one of them must be."""
         names_by_stem = leaf.names_by_stem(names)
         current = {stem: load(self._paths(stem)) for stem in names_by_stem}
-        reasons = (
-            leaf.renewal_reason(current[stem], ca.certificate, held, self.now)
+        reasons = {
+            stem: "asked for"
+            if force
+            else leaf.renewal_reason(current[stem], ca.certificate, held, self.now)
             for stem, held in names_by_stem.items()
-        )
-        reason = "asked for" if force else next(filter(None, reasons), None)
+        }
+        due = next(filter(reasons.get, reasons), None)
         leaves: dict[str, LoadedPair] = {}
         for stem, held in names_by_stem.items():
             pair = current[stem]
-            if isinstance(pair, str) or reason is not None:
+            if isinstance(pair, str) or due is not None:
                 new = issuing.make_leaf(ca, self._keys[stem](), held, self.now)
-                pair = self._replace(stem, pair, new, reason or str(pair))
+                pair = self._replace(stem, pair, new, reasons[stem] or f"with {due}.pem")
             leaves[stem] = pair
         return leaves
 

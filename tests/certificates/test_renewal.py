@@ -66,6 +66,25 @@ class RenewalTests(StateFolderCase):
             self.assertIn("is missing", self.renewed())
 
 
+class ReasonTests(StateFolderCase):
+    def test_own_reason(self) -> None:
+        """Each certificate that is made anew is told with its own reason, or with whose it is."""
+        os.unlink(self.path("server.pem"))
+        self.assertEqual(
+            self.renewed().splitlines(),
+            ["server.pem (server.pem is missing)", "server-ec.pem (with server.pem)"],
+        )
+        os.unlink(self.path("server-ec.key"))
+        self.assertEqual(
+            self.renewed().splitlines(),
+            ["server.pem (with server-ec.pem)", "server-ec.pem (server-ec.key is missing)"],
+        )
+        folder = self.mktemp()
+        made = renewal.ensure(folder, NAMES, NOW, keys=QUICK_KEYS).made
+        names = [text.partition(" ")[0] for text in made]
+        self.assertEqual(list(made), [f"{name} ({name} is missing)" for name in names])
+
+
 class FullDiskTests(StateFolderCase):
     def test_leaf(self) -> None:
         """Wherever the disk fills up, a renewal leaves pairs that match, and says what is not."""
