@@ -144,16 +144,19 @@ class _StateFolder:
     ) -> dict[str, LoadedPair]:
         """The leaves by stem: all are made anew if one of them must be."""
         current = {stem: load(self._paths(stem)) for stem in leaf.STEMS}
-        reasons = (
-            leaf.renewal_reason(pair, ca.certificate, names, self.now) for pair in current.values()
-        )
-        reason = "asked for" if force else next(filter(None, reasons), None)
+        reasons = {
+            stem: "asked for"
+            if force
+            else leaf.renewal_reason(pair, ca.certificate, names, self.now)
+            for stem, pair in current.items()
+        }
+        due = next(filter(reasons.get, reasons), None)
         leaves: dict[str, LoadedPair] = {}
         for stem in leaf.STEMS:
             pair = current[stem]
-            if isinstance(pair, str) or reason is not None:
+            if isinstance(pair, str) or due is not None:
                 new = issuing.make_leaf(ca, self._keys[stem](), names, self.now)
-                pair = self._replace(stem, pair, new, reason or str(pair))
+                pair = self._replace(stem, pair, new, reasons[stem] or f"with {due}.pem")
             leaves[stem] = pair
         return leaves
 

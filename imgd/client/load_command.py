@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from itertools import islice
+from tempfile import gettempdir
 from typing import Final
 
 from twisted.internet.defer import CancelledError
@@ -14,7 +15,7 @@ from imgd.client.commands import CliContext
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, ErrorResponse, Retrier
 from imgd.client.load_targets import LoadTarget
-from imgd.client.manifest import Manifest, UrlTable
+from imgd.client.manifest import Manifest, UrlTable, refuse_unwritable, write_manifest
 from imgd.client.options import CliOptions
 from imgd.client.progress import LoadProgress, log_verbose
 from imgd.client.session import HttpSession
@@ -23,7 +24,6 @@ from imgd.client.verification import BatchQueue, ImageChecker, Verification
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import CollectionInfo
 from imgd.core.routes import redact_text
-from imgd.host.atomic_files import write_chunks
 from imgd.host.descriptors import RESERVE, raise_limit
 
 SHOWN_FAILURES: Final = 20
@@ -43,8 +43,13 @@ class LoadCommand:
         for target in targets:
             try:
                 status |= not await self._load(target)
-            except (ClientError, OSError) as error:
-                status = self._fail(target, getattr(error, "strerror", None) or str(error))
+            except ClientError as error:
+                status = self._fail(target, error.detail)
+            except BrokenPipeError:
+                raise
+            except OSError as error:  # the manifest's own are ClientErrors: these are of UrlTables
+                reason = f"{gettempdir()} has no room for its URLs: {error.strerror or error}"
+                status = self._fail(target, reason)
             except CancelledError:
                 return self._fail(target, f"{self._context.stopped}; nothing was written")
             if self._context.stopped:
@@ -57,6 +62,8 @@ class LoadCommand:
 
     async def _load(self, target: LoadTarget) -> bool:
         options, context = self._options, self._context
+        if path := target.path(context.clock.seconds()):
+            refuse_unwritable(path)
         collection, minutes = await self._collection(target)
         signed = None
         if options.signed:
@@ -75,6 +82,7 @@ class LoadCommand:
                 now=context.clock.seconds(),
                 minutes=minutes,
                 links_expire_at=signed.expires_at if signed else None,
+                verify=options.verify,
             )
             self._write(target, manifest, verification)
         finally:
@@ -140,12 +148,10 @@ class LoadCommand:
         chunks = manifest.chunks(verification.urls, verification.failed)
         path = target.path(manifest.now)
         if path is None:
-            self._context.out.writelines(chunk.decode("ascii") for chunk in chunks)
-            self._context.out.flush()
+            self._context.write(chunk.decode("ascii") for chunk in chunks)
         else:
-            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
             # Who reads signed URLs can read what they lead to.
-            write_chunks(path, chunks, mode=0o600 if self._options.signed else 0o644)
+            write_manifest(path, chunks, mode=0o600 if self._options.signed else 0o644)
             self._context.print_raw(path)
         if not manifest.success:
             self._log_failures(path or "MANIFEST", manifest, verification.failed)

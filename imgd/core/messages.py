@@ -56,12 +56,16 @@ class ImagePage(Struct, kw_only=True):
 
 
 class StatusInfo(Struct, kw_only=True):
-    """``GET /``. Dates are ``YYYY-mm-dd HH:MM:SS`` in the server's local time, or null."""
+    """``GET /``. Dates are ``YYYY-mm-dd HH:MM:SS`` in the server's local time, or null.
+
+    ``image_list_note`` says how to get the names that are missing, null if none is.
+    """
 
     current_directory: str | None
     image_count: int
     image_list: list[str]
     image_list_truncated: bool
+    image_list_note: str | None = None
     load_time: str | None
     auto_unload_at: str | None
     timeout_minutes: int | None

@@ -75,6 +75,9 @@ _NIFTI_SERVER: Final = Variable(
     sample="https://localhost:8888",
 )
 
+# What --compat-b changes: how the older server of frames was reached.
+COMPAT_B_DEFAULTS: Final[dict[str, Any]] = {"port": 7779, "host": "0.0.0.0", "tls": False}  # noqa: S104 - what its clients expect
+
 SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
     "Listening": (
         _row(
@@ -104,6 +107,11 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
             values.port,
             default_text="off",
             example="8080",
+        ),
+        _flag(
+            "compat_b",
+            "Other defaults, as clients of the older server of frames expect them: port 7779, "
+            "plain HTTP, every address of the machine.",
         ),
         _row(
             "tls",
@@ -333,7 +341,7 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
             "A file of settings, KEY=VALUE a line.",
             paths.file,
             variable="",
-            default_text=".env in the working folder, if there is one",
+            default_text=".env in the working folder or the nearest above, if there is one",
             is_path=True,
         ),
     ),

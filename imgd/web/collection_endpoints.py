@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from imgd.collections.manager import CollectionManager, LoadedCollection
-from imgd.core import messages
+from imgd.core import messages, paths
 from imgd.core.catalog import CURRENT
 from imgd.errors import BadRequest, NotFound
 from imgd.web.access import Access
@@ -41,7 +41,11 @@ class CollectionEndpoints:
         loaded_collection = self._manager.get(CURRENT)
         if loaded_collection is None:
             raise BadRequest("No directory loaded")
-        return Files(loaded_collection.root, self._folders).answer(request)
+        try:
+            return Files(loaded_collection.root, self._folders).answer(request)
+        except NotFound:  # in the words of the older server of frames
+            name = paths.display(paths.decode(request.route.below or b""))
+            raise NotFound(f"Image not found: {name}") from None
 
     def files(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """``/collections/NAME/files/PATH``."""

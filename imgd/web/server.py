@@ -44,6 +44,7 @@ from imgd.web.serializers import Serializers, Urls
 from imgd.web.signed_links import LinkActions, Links, PrivateTree, SignedEndpoint
 from imgd.web.status_endpoints import RootEndpoint, health, timeout
 from imgd.web.token_form import TokenForm
+from imgd.web.whole_status import WholeStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,12 @@ class ResourceTree(Resource):
         self.token_form = TokenForm(parts.links, access, parts.hosts, parts.urls, clock)
         documents = DocumentRoot(parts.document_root, folders)
         self._resources: dict[RouteKind, Resource] = {
-            RouteKind.STATUS: RootEndpoint(documents, serializers, access),
+            RouteKind.STATUS: RootEndpoint(
+                documents,
+                serializers,
+                WholeStatus(manager, serializers, parts.run_blocking),
+                access,
+            ),
             RouteKind.DOCUMENTS: documents,
             RouteKind.CURRENT_FILES: Reply(collections.current_files, deep=True),
             RouteKind.COLLECTION_FILES: Reply(collections.files, deep=True),

@@ -10,30 +10,44 @@ from msgspec import UNSET
 from imgd import __version__
 from imgd.collections.manager import CollectionManager
 from imgd.core import messages
+from imgd.errors import BadRequest
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
 from imgd.web.endpoint import Endpoint, Reply, respond_json, vary_by_accept
 from imgd.web.files import Files
 from imgd.web.request import Request
 from imgd.web.serializers import Serializers
+from imgd.web.whole_status import WholeStatus
 
 
 class RootEndpoint(Endpoint):
     """``/``: the status for programs, the document root's page for people."""
 
-    def __init__(self, documents: Files, serializers: Serializers, access: Access) -> None:
+    def __init__(
+        self, documents: Files, serializers: Serializers, whole: WholeStatus, access: Access
+    ) -> None:
         super().__init__()
         self._documents = documents
         self._serializers = serializers
+        self._whole = whole
         self._access = access
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
-        """The listing if HTML is named, or a format or an archive; else the status."""
+        """The status with all names if asked for; the listing if HTML is named, or a format or an
+        archive; else the status.
+        """
+        if b"image_list" in request.args:
+            return self._whole_status(request)
         wants_folder = b"format" in request.args or b"archive" in request.args
         if request.prefers(b"text/html") or wants_folder:
             return self._documents.answer(request)
         vary_by_accept(request)
         return self._status(request)
+
+    async def _whole_status(self, request: Request) -> None:
+        if (wanted := request.query()["image_list"]) != "all":
+            raise BadRequest(f"image_list must be all, not {paths.display(wanted)}.")
+        await self._whole.answer(request, show_paths=self._access.is_controller(request))
 
     async def _status(self, request: Request) -> None:
         show_paths = self._access.is_controller(request)

@@ -6,18 +6,22 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from tempfile import gettempdir
 from typing import Any
+from unittest import skipUnless
 
 from twisted.web.server import NOT_DONE_YET, Request
 
+from imgd.client import manifest as manifest_module
 from imgd.client.cli import guarded, perform
 from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import resumed
-from imgd.client.manifest import read_manifest
+from imgd.client.manifest import IN_MEMORY, read_manifest
 from imgd.client.options import CliOptions, parse
 from tests.client.fake_imgd import FakeImgd, TestContext, turn
 from tests.client.load_case import TOKEN, LoadCase
 
+LATER_FIELDS = ["collection", "server", "verify", "recursive", "failed"]
 FIELDS = ["success", "directory", "timestamp", "message", "count", "image_urls"]
 
 
@@ -108,7 +112,7 @@ class Manifests(LoadCase):
         """B's fields come first, in B's order; then the collection, the server, what failed."""
         self.imgd.images("/data/frames", 3)
         manifest = await self.loaded("/data/frames")
-        self.assertEqual(list(manifest), [*FIELDS, "collection", "server", "failed"])
+        self.assertEqual(list(manifest), [*FIELDS, *LATER_FIELDS])
         self.assertEqual(manifest["success"], True)
         self.assertEqual(manifest["directory"], "/data/frames")
         self.assertRegex(manifest["timestamp"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
@@ -179,13 +183,45 @@ class Manifests(LoadCase):
         self.assertEqual((await self.loaded("/data/frames"))["count"], 0)
 
     async def test_unwritable(self) -> None:
-        """A manifest that cannot be written is a failure that says why."""
+        """A manifest that cannot be written is named, before anything is loaded."""
         self.imgd.images("/data/frames", 1)
         with open(self.folder, "w", encoding="ascii"):
             pass
         self.assertEqual(await self.load("/data/frames"), 1)
-        self.assertIn("/data/frames: ", self.context.remarked)
-        self.assertEqual(self.context.printed, "")
+        self.assertRegex(
+            self.context.remarked,
+            rf"^imgd: /data/frames: the manifest {self.folder}/frames_\d+_\d+\.json cannot be "
+            r"written: \S+ is not a folder; --output names another\n$",
+        )
+        self.assertEqual((self.context.printed, self.imgd.posts), ("", []))
+
+    async def test_folder_that_vanishes(self) -> None:
+        """The manifest's folder may go during the load: the manifest is named, not the source."""
+        self.imgd.images("/data/frames", 1)
+        os.mkdir(self.folder)
+
+        def vanish(_request: Request, body: bytes) -> bytes:
+            os.rmdir(self.folder)
+            with open(self.folder, "w", encoding="ascii"):
+                pass
+            return body
+
+        self.imgd.hooks["i 0000.png"] = vanish
+        self.assertEqual(await self.load("/data/frames"), 1)
+        self.assertRegex(self.context.remarked, r"the manifest \S+ cannot be written: File exists;")
+
+    @skipUnless(os.path.exists("/dev/full"), "no /dev/full here")
+    async def test_full_temporary_folder(self) -> None:
+        """If there is no room for the list of URLs, the temporary folder is named."""
+        self.imgd.images("/data/frames", IN_MEMORY)
+        full = open("/dev/full", "w", encoding="utf-8")  # noqa: SIM115 - the table's
+        self.patch(manifest_module, "TemporaryFile", lambda *_args, **_options: full)
+        self.options = CliOptions(verify="none")
+        self.assertEqual(await self.load("/data/frames"), 1)
+        self.assertIn(
+            f"imgd: /data/frames: {gettempdir()} has no room for its URLs: No space left on device",
+            self.context.remarked,
+        )
 
 
 def lie(request: Request, body: bytes) -> bytes:

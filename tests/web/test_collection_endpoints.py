@@ -16,6 +16,27 @@ class CollectionTests(SiteCase):
         )
         self.assertEqual(self.memory_site.ask("/images/.hidden.png").status, 404)
 
+    def test_missing_image(self) -> None:
+        """A missing or hidden file of the current collection is named as it was asked for, in the
+        older server's words.
+        """
+        self.memory_site.load(self.frames)
+        for asked, shown in (
+            ("gone.png", "gone.png"),
+            (".hidden.png", ".hidden.png"),
+            ("a%20b/%ff%0a.png", "a b/\ufffd\n.png"),
+            ("../../etc/x.png", "../../etc/x.png"),
+        ):
+            answer = self.memory_site.ask(f"/images/{asked}")
+            self.assertEqual(
+                (answer.status, answer.json), (404, {"detail": f"Image not found: {shown}"})
+            )
+        page = self.memory_site.ask("/images/%3Cb%3E.png", headers={"Accept": "text/html"})
+        self.assertIn(b"Image not found: &lt;b&gt;.png", page.body)
+        self.memory_site.load(self.frames, name="x")
+        answer = self.memory_site.ask("/collections/x/files/gone.png")
+        self.assertEqual(answer.json, {"detail": "Not found"})
+
     def test_unknown(self) -> None:
         """An unknown collection is a 404."""
         for path in ("/collections/x", "/collections/x/images", "/collections/x/files/a.png"):
