@@ -80,6 +80,7 @@ class CliOptions:
     directories: Sequence[str] = _value("DIR", "a directory to load", (), nargs="*")
     name: str | None = _value("NAME", "of the collection, and of the manifest (NAME.json)")
     recursive: bool = _switch("folders below it, too")
+    all_files: bool = _switch("every file, and not only images and what belongs to them")
     timeout: int | None = _value("MIN", "until it unloads itself; 0: never (default: the server's)")
     force_reload: bool = _switch("load again, and not only check, what is loaded already")
     unload_first: bool = _switch("unload what has the name before loading")
@@ -138,7 +139,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         """,
         {
             "": "directories",
-            "what is loaded": "name recursive timeout force_reload unload_first unload",
+            "what is loaded": "name recursive all_files timeout force_reload unload_first unload",
             "how it is checked": _CHECKED,
             "what comes out": "signed expires output quiet verbose",
             **_SERVER,

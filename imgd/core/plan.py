@@ -56,8 +56,11 @@ class Representation:
     headers: tuple[Header, ...]
 
     @classmethod
-    def of(cls, name: str, facts: FileFacts, now: float) -> Representation:
-        """The representation of a file; ``now`` in seconds since the epoch bounds Last-Modified."""
+    def of(cls, name: str, facts: FileFacts, now: float, media_type: str = "") -> Representation:
+        """The representation of a file; ``now`` in seconds since the epoch bounds Last-Modified.
+
+        ``media_type`` is by default that of its name.
+        """
         tag, modified = conditional.etag(facts), conditional.last_modified(facts, now)
         headers: list[Header] = [
             (b"ETag", tag),
@@ -68,7 +71,7 @@ class Representation:
         ]
         if media.is_active(name):
             headers.append((b"Content-Security-Policy", SANDBOX))
-        kind = media.media_type(name).encode("ascii")
+        kind = (media_type or media.media_type(name)).encode("ascii")
         return cls(kind, facts.size, tag, modified, tuple(headers))
 
 

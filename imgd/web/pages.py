@@ -26,6 +26,7 @@ from imgd.web.page_parts import (
     breadcrumbs,
     href,
     parent_href,
+    skipped_text,
 )
 
 # No script, no style in the markup, nothing of other origins: a name that escaped its element could
@@ -98,6 +99,7 @@ def folder_page(
         rows=[TableRow.of(entry) for entry in page.entries],
         columns=[TableColumn.of(query, key, name) for key, name in _COLUMNS],
         page=page,
+        skipped=skipped_text(page),
         query=query,
         kept=parse_qsl(listing.query_string(unfiltered)),
         unfiltered=href(unfiltered),

@@ -85,10 +85,11 @@ class ResourceTree(Resource):
         indexes = parts.indexes or FolderIndexes(clock.seconds)
         folders = FolderListings(serializers, parts.run_blocking, indexes, waiting)
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
-        collections = CollectionEndpoints(manager, serializers, access, folders, images)
+        run = parts.run_blocking
+        collections = CollectionEndpoints(manager, serializers, access, folders, images, run)
         actions = Actions(manager, serializers, parts.urls, parts.hosts)
         link_actions = LinkActions(parts.links, parts.urls, access)
-        documents = Files(parts.document_root, folders)
+        documents = Files(parts.document_root, folders, run)
         self._resources: dict[RouteKind, Resource] = {
             RouteKind.STATUS: RootEndpoint(documents, serializers, access),
             RouteKind.DOCUMENTS: documents,
