@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from tempfile import gettempdir
 from typing import Final
@@ -20,6 +21,7 @@ from imgd.client.options import CliOptions
 from imgd.client.progress import LoadProgress, log_verbose
 from imgd.client.session import HttpSession
 from imgd.client.signed_urls import lifetime, sign
+from imgd.client.skipped import NOTHING, passed_over, why_nothing
 from imgd.client.verification import BatchQueue, ImageChecker, Verification
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import CollectionInfo
@@ -74,9 +76,10 @@ class LoadCommand:
         verification = Verification(queue, progress, target.done or frozenset())
         try:
             problem = await self._verify(verification, collection)
+            nothing = await self._tell_skipped(collection, verification, problem)
             manifest = Manifest(
-                success=problem is None and not verification.failed,
-                message=_message(verification, problem),
+                success=not (problem or nothing or verification.failed),
+                message=nothing or _message(verification, problem),
                 collection=collection,
                 server=self._server.url,
                 now=context.clock.seconds(),
@@ -106,9 +109,12 @@ class LoadCommand:
                 # The server tells the minutes of the current collection alone.
                 status = await self.client.status() if existing.current else None
                 return existing, status.timeout_minutes if status else None
-        recursive = self._options.recursive
         loaded = await self.client.load(
-            target.directory, name=target.name, recursive=recursive, timeout_minutes=minutes
+            target.directory,
+            name=target.name,
+            recursive=self._options.recursive,
+            timeout_minutes=minutes,
+            all_files=self._options.all_files,
         )
         if minutes is None:
             minutes = (await self.client.timeout()).timeout_minutes
@@ -118,9 +124,13 @@ class LoadCommand:
         same = {target.directory, os.path.realpath(target.directory)}
         for collection in (await self.client.collections()).collections:
             if collection.name == (target.name or CURRENT) and collection.directory in same:
-                fits = target.done is not None or collection.recursive == self._options.recursive
+                fits = target.done is not None or self._is_as_asked(collection)
                 return collection if fits and collection.available else None
         return None
+
+    def _is_as_asked(self, collection: CollectionInfo) -> bool:
+        asked = self._options.recursive, self._options.all_files
+        return (collection.recursive, collection.all_files) == asked
 
     async def _verify(self, verification: Verification, collection: CollectionInfo) -> str | None:
         try:
@@ -132,6 +142,19 @@ class LoadCommand:
         finally:
             verification.progress.end()
         return None
+
+    async def _tell_skipped(
+        self, collection: CollectionInfo, verification: Verification, problem: str | None
+    ) -> str:
+        """Say what was passed over. Returns why nothing at all was loaded, else ""."""
+        if collection.skipped is None and problem is None:  # read since, to list its images
+            with suppress(ClientError):
+                collection = await self.client.collection(collection.name)
+        if problem is None and not verification.urls and not verification.failed:
+            return why_nothing(collection)
+        if (line := passed_over(collection)) and not self._options.quiet:
+            self._context.log(f"imgd: {collection.directory}: {line}")
+        return ""
 
     def _checkers(self, server: Server) -> list[ImageChecker]:
         # The token goes to the server's own origins alone; signed URLs are checked without one.
@@ -164,6 +187,8 @@ class LoadCommand:
         more = len(failed) - SHOWN_FAILURES
         if more > 0:
             log(f"  and {more:,} more, which are listed in the manifest")
+        if manifest.message.startswith(NOTHING):
+            return  # nothing that another run would find
         signed = " --signed" if self._options.signed else ""
         log(f"to check what is missing: imgd load --resume {shlex.quote(path)}{signed}")
 

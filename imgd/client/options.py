@@ -84,6 +84,7 @@ class CliOptions:
     dir: Sequence[str] | None = _value("DIR", "the same; may be repeated", action="append")
     name: str | None = _value("NAME", "of the collection, and of the manifest (NAME.json)")
     recursive: bool = _switch("folders below it, too")
+    all_files: bool = _switch("every file, and not only images and what belongs to them")
     timeout: int | None = _value("MIN", "until it unloads itself; 0: never (default: the server's)")
     force_reload: bool = _switch("load again, and not only check, what is loaded already")
     unload_first: bool = _switch("unload what has the name before loading")
@@ -142,7 +143,9 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         """,
         {
             "": "directories",
-            "what is loaded": "dir name recursive timeout force_reload unload_first unload",
+            "what is loaded": (
+                "dir name recursive all_files timeout force_reload unload_first unload"
+            ),
             "how it is checked": _CHECKED,
             "what comes out": "signed expires output quiet verbose",
             **_SERVER,

@@ -57,12 +57,14 @@ class Representation:
     headers: tuple[Header, ...]
 
     @classmethod
-    def of(cls, name: str, facts: FileFacts, now: float, max_age: int = 0) -> Representation:
+    def of(
+        cls, name: str, facts: FileFacts, now: float, max_age: int = 0, media_type: str = ""
+    ) -> Representation:
         """The representation of a file.
 
         ``now`` in seconds since the epoch bounds Last-Modified. ``max_age`` is how many seconds a
         client may use it without asking again; 0 for a file that can be replaced at any time: it
-        asks each time, and gets a 304.
+        asks each time, and gets a 304. ``media_type`` is by default that of its name.
         """
         tag, modified = conditional.etag(facts), conditional.last_modified(facts, now)
         headers: list[Header] = [
@@ -73,7 +75,7 @@ class Representation:
         ]
         if media.is_active(name):
             headers.append((b"Content-Security-Policy", SANDBOX))
-        kind = media.media_type(name).encode("ascii")
+        kind = (media_type or media.media_type(name)).encode("ascii")
         return cls(kind, facts.size, tag, modified, tuple(headers))
 
 

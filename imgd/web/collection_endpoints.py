@@ -9,6 +9,7 @@ from imgd.collections.manager import CollectionManager, LoadedCollection
 from imgd.core import messages, paths
 from imgd.core.catalog import CURRENT
 from imgd.errors import BadRequest, NotFound
+from imgd.host.blocking import RunBlocking
 from imgd.web.access import Access
 from imgd.web.collection_pages import collection_page, collections_page
 from imgd.web.endpoint import respond_json, respond_page, vary_by_accept
@@ -29,27 +30,30 @@ class CollectionEndpoints:
         access: Access,
         folders: FolderListings,
         images: ImageLists,
+        run_blocking: RunBlocking,
     ) -> None:
         self._manager = manager
         self._serializers = serializers
         self._access = access
         self._folders = folders
         self._images = images
+        self._run = run_blocking
 
     def current_files(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """``/images/PATH``: a file or folder of the collection that was loaded without a name."""
         loaded_collection = self._manager.get(CURRENT)
         if loaded_collection is None:
             raise BadRequest("No directory loaded")
+        files = Files(loaded_collection.root, self._folders, self._run)
         try:
-            return Files(loaded_collection.root, self._folders).answer(request)
-        except NotFound:  # in the words of the older server of frames
-            name = paths.display(paths.decode(request.route.below or b""))
-            raise NotFound(f"Image not found: {name}") from None
+            answering = files.answer(request)
+        except NotFound:
+            raise _image_not_found(request) from None
+        return None if answering is None else _in_old_words(answering, request)
 
     def files(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """``/collections/NAME/files/PATH``."""
-        return Files(self._find(request).root, self._folders).answer(request)
+        return Files(self._find(request).root, self._folders, self._run).answer(request)
 
     def images(self, request: Request) -> Coroutine[Any, Any, None]:
         """``/collections/NAME/images``."""
@@ -86,3 +90,15 @@ class CollectionEndpoints:
         if not messages.COLLECTION_NAME.fullmatch(name):
             raise NotFound
         return self._manager.find(name)
+
+
+async def _in_old_words(answering: Coroutine[Any, Any, None], request: Request) -> None:
+    try:
+        await answering
+    except NotFound:
+        raise _image_not_found(request) from None
+
+
+def _image_not_found(request: Request) -> NotFound:
+    """In the words of the older server of frames."""
+    return NotFound(f"Image not found: {paths.display(paths.decode(request.route.below or b''))}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from imgd.collections.manager import CollectionManager
-from imgd.core import media, paths
+from imgd.core import paths
 from imgd.core.conditional import NANOSECONDS
 from imgd.core.plan import Plan, Representation, plan, serialize_headers
 from imgd.core.ranges import Slice
@@ -148,14 +148,14 @@ class FileCache:
         if root is None or url_path is None or url_path.is_folder:
             return None
         names = url_path.names
-        if root.images_only and not media.is_image(names[-1]):
+        if root.serves(names[-1]) is False:
             return None
         collection = where.collection or None
         key = file_path(collection, names).encode("ascii")
         if key != target:  # another spelling leads to the same entry, and makes no other
             return self.get(key, now)
         try:
-            file = disk.open_file(root, names)
+            file = disk.open_file(root, names, may_look=False)
         except (NotFound, Unavailable):
             return None
         with closing(file):
@@ -195,7 +195,9 @@ def _read_file(
         version = versions.version_of(file.fd)
     except OSError:
         return None
-    representation = Representation.of(file.name, version.facts, now, max_age)
+    representation = Representation.of(
+        file.name, version.facts, now, max_age, media_type=file.media_type
+    )
     answer = plan(representation, {}, now)
     is_small = version.size <= MAX_KEPT
     body = _read_body(file, answer) if is_small else b""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from imgd.core import listing, media, routes
-from imgd.core.listing import Entry, Query, Sort
+from imgd.core.listing import Entry, Page, Query, Sort
 from imgd.core.messages import CollectionInfo
 from imgd.core.sizes import human_size
 from imgd.web.escape import escape_html, escape_text
@@ -117,12 +117,18 @@ def href(query: Query) -> str:
     return f"?{text}" if text else "./"
 
 
+def skipped_text(page: Page) -> str:
+    """What a collection does not serve of a folder: ``9 other files, 1 folder``; "" for nothing."""
+    counts = ((page.skipped, "other file"), (page.skipped_folders, "folder"))
+    return ", ".join(f"{n:,} {noun}{'s' * (n != 1)}" for n, noun in counts if n)
+
+
 def _icon(entry: Entry) -> str:
     if entry.is_folder:
         return "folder"
-    if media.media_type(entry.name).startswith("image/"):
+    if listing.media_type(entry).startswith("image/"):
         return "image"
-    return "volume" if media.is_image(entry.name) else "file"
+    return "volume" if entry.is_dicom or media.is_image(entry.name) else "file"
 
 
 def minute(time: str) -> str:

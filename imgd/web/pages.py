@@ -27,6 +27,7 @@ from imgd.web.page_parts import (
     href,
     parent_href,
     root_name,
+    skipped_text,
 )
 
 # No script, no style in the markup, nothing of other origins: a name that escaped its element could
@@ -106,6 +107,7 @@ def folder_page(
         rows=[TableRow.of(entry) for entry in page.entries],
         columns=[TableColumn.of(query, key, name) for key, name in _COLUMNS],
         page=page,
+        skipped=skipped_text(page),
         query=query,
         kept=parse_qsl(listing.query_string(unfiltered)),
         unfiltered=href(unfiltered),

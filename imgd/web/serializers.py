@@ -6,6 +6,7 @@ import os
 from typing import Final
 
 from msgspec import Raw
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -93,6 +94,8 @@ class Serializers:
             url=self._urls.images(collection.name),
             current=collection.name == CURRENT,
             available=available,
+            all_files=collection.all_files,
+            skipped=_skipped(collection, show_suffixes=show_paths),
         )
 
     async def status(self, *, show_paths: bool) -> EncodedStatus:
@@ -146,3 +149,9 @@ class Serializers:
 def directory_name(directory: str, *, show_path: bool) -> str:
     """A directory's path, or only its last name."""
     return paths.display(directory if show_path else os.path.basename(directory) or os.sep)
+
+
+def _skipped(collection: Collection, *, show_suffixes: bool) -> messages.SkippedFiles | None:
+    """What was passed over. A suffix is part of the name of a file that nobody may read."""
+    skipped = collection.skipped
+    return skipped if skipped is None or show_suffixes else replace(skipped, suffixes={})

@@ -94,11 +94,12 @@ class ResourceTree(Resource):
             serializers, parts.run_blocking, indexes, waiting, archives, has_ca=parts.has_ca
         )
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
-        collections = CollectionEndpoints(manager, serializers, access, folders, images)
+        run = parts.run_blocking
+        collections = CollectionEndpoints(manager, serializers, access, folders, images, run)
         actions = Actions(manager, serializers, parts.urls, parts.hosts)
         link_actions = LinkActions(parts.links, parts.urls, access)
         self.token_form = TokenForm(parts.links, access, parts.hosts, parts.urls, clock)
-        documents = DocumentRoot(parts.document_root, folders)
+        documents = DocumentRoot(parts.document_root, folders, run)
         self._resources: dict[RouteKind, Resource] = {
             RouteKind.STATUS: RootEndpoint(
                 documents,

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from imgd import __version__
 from imgd.collections.manager import CollectionManager
-from imgd.core import messages
+from imgd.core import messages, paths
 from imgd.errors import BadRequest
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access

@@ -178,9 +178,45 @@ class Manifests(LoadCase):
         self.assertTrue(names[0].startswith("day-1_"), names)
 
     async def test_empty(self) -> None:
-        """A directory without images is a manifest without URLs."""
+        """A directory without images is a failure, and a manifest without URLs says why."""
         self.imgd.images("/data/frames", 0)
-        self.assertEqual((await self.loaded("/data/frames"))["count"], 0)
+        self.assertEqual(await self.load("/data/frames"), 1)
+        [manifest] = self.manifests()
+        self.assertEqual((manifest["count"], manifest["success"]), (0, False))
+        self.assertEqual(manifest["message"], "Nothing was loaded: the directory is empty")
+        self.assertIn("/data/frames: Nothing was loaded", self.context.remarked)
+        self.assertNotIn("--resume", self.context.remarked)
+
+    async def test_nothing_but_others(self) -> None:
+        """If a directory holds other things, it is said which, and which option serves them."""
+        self.imgd.images("/data/frames", 0)
+        self.imgd.skipped = {"count": 9, "suffixes": {".txt": 9}}
+        self.options = CliOptions(quiet=True)
+        self.assertEqual(await self.load("/data/frames"), 1)
+        self.assertIn("there is no image, but 9 files (9 .txt) (use --all", self.context.remarked)
+
+    async def test_passed_over(self) -> None:
+        """What a load passed over is said in a line, if --quiet does not forbid it, and is no
+        failure.
+        """
+        self.imgd.images("/data/frames", 2)
+        self.imgd.skipped = {"count": 2, "suffixes": {".txt": 1, "": 1}}
+        line = "imgd: /data/frames: passed over 2 files (1 .txt, 1 without a suffix) (use --all"
+        for options, is_said in ((CliOptions(), True), (CliOptions(quiet=True), False)):
+            self.options = options
+            before = len(self.context.remarked)
+            await self.loaded("/data/frames")
+            self.assertEqual(line in self.context.remarked[before:], is_said)
+
+    async def test_passed_over_before(self) -> None:
+        """Of what was loaded before, and not read since a restart, it is asked for."""
+        self.imgd.images("/data/frames", 2)
+        self.options = CliOptions(quiet=True)
+        await self.loaded("/data/frames", name="ct")
+        self.imgd.skipped_later = {"count": 1, "suffixes": {".txt": 1}}
+        self.options = CliOptions()
+        await self.loaded("/data/frames", name="ct")
+        self.assertIn("passed over 1 file (1 .txt)", self.context.remarked)
 
     async def test_unwritable(self) -> None:
         """A manifest that cannot be written is named, before anything is loaded."""
@@ -378,6 +414,7 @@ class Choices(LoadCase):
         for forced in (
             CliOptions(force_reload=True),
             CliOptions(recursive=True),
+            CliOptions(recursive=True, all_files=True),
             CliOptions(timeout=5),
         ):
             self.options = forced
@@ -388,11 +425,13 @@ class Choices(LoadCase):
         self.assertEqual(self.done(), ["/load-directory ct"])
 
     async def test_what_is_sent(self) -> None:
-        """Recursion and minutes go with the load."""
-        self.options = CliOptions(recursive=True, timeout=0)
-        await self.loaded("/data/frames", name="ct")
-        sent = {"directory": "/data/frames", "timeout_minutes": 0, "name": "ct", "recursive": True}
-        self.assertEqual(self.imgd.posts, [("/load-directory", sent)])
+        """Recursion, minutes, and which files are meant go with the load."""
+        for all_files in (False, True):
+            self.options = CliOptions(recursive=True, timeout=0, all_files=all_files)
+            await self.loaded("/data/frames", name="ct")
+            sent = {"directory": "/data/frames", "timeout_minutes": 0, "name": "ct"}
+            sent |= {"recursive": True, "all_files": all_files}
+            self.assertEqual(self.imgd.posts[-1], ("/load-directory", sent))
 
     async def test_unload_first(self) -> None:
         """``--unload-first`` unloads what has the name, if anything has."""

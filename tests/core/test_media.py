@@ -47,6 +47,14 @@ class MediaTypeTests(SynchronousTestCase):
             ("", media.OCTET_STREAM),
             ("a.jpg ", media.OCTET_STREAM),
             ("README", media.OCTET_STREAM),
+            ("brain.raw.gz", "application/gzip"),
+            ("brain.zraw", media.OCTET_STREAM),
+            ("lh.pial.gii", "application/xml"),
+            ("skull.stl", "model/stl"),
+            ("skull.OBJ", "model/obj"),
+            (".zarray", "application/json"),
+            ("zarr.json", "application/json"),
+            (".zarrays", media.OCTET_STREAM),
         ):
             self.assertEqual(media.media_type(name), expected, name)
 
@@ -55,7 +63,8 @@ class MediaTypeTests(SynchronousTestCase):
         for suffix, kind in media.TYPES.items():
             self.assertTrue(kind.isascii() and kind.count("/") == 1, suffix)
             self.assertEqual(suffix, suffix.lower())
-        sizes = len(media.RASTER) + len(media.MEDICAL) + len(media.OTHER)
+        tables = media.RASTER, media.MEDICAL, media.BESIDE_VOLUMES, media.OTHER
+        sizes = sum(map(len, tables))
         self.assertEqual(len(media.TYPES), sizes)
 
 
@@ -68,6 +77,8 @@ class ImageTests(SynchronousTestCase):
             *(".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif"),
             *(".heic", ".svg", ".jxl", ".nii", ".nii.gz", ".hdr", ".img", ".mgz", ".mgh"),
             *(".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".dicom"),
+            *(".raw", ".zraw", ".raw.gz", ".hdr.gz", ".img.gz"),
+            *(".gii", ".mz3", ".obj", ".stl", ".ply"),
         )
         for suffix in promised:
             self.assertTrue(media.is_image("a" + suffix), suffix)
@@ -75,8 +86,30 @@ class ImageTests(SynchronousTestCase):
 
     def test_neighbours_are_no_images(self) -> None:
         """Names that only resemble an image's are no images."""
-        for name in ("a.gz", "nii.gz", "a.niigz", "a.png.txt", "png", ".png", "a.img.gz", "a.pdf"):
+        for name in (
+            "a.gz",
+            "nii.gz",
+            "a.niigz",
+            "a.png.txt",
+            "png",
+            ".png",
+            "img.gz",
+            "a.mgz.gz",
+            "a.pdf",
+            ".zarray",
+        ):
             self.assertFalse(media.is_image(name), name)
+
+
+class DicomTests(SynchronousTestCase):
+    """Which files must be looked into."""
+
+    def test_names(self) -> None:
+        """Those with no suffix, or one that says nothing; not the index of a medium."""
+        for name in ("IM0000", "1.2.840.10008.42", "scan.IMA", "a.docx", "DICOMDIR.x", "dicom"):
+            self.assertTrue(media.may_be_dicom(name), name)
+        for name in ("a.dcm", "a.txt", "a.NII.gz", "DICOMDIR", "dicomdir", "a.gz", ".zgroup"):
+            self.assertFalse(media.may_be_dicom(name), name)
 
 
 class ActiveTests(SynchronousTestCase):
@@ -84,7 +117,7 @@ class ActiveTests(SynchronousTestCase):
 
     def test_documents_that_run_scripts(self) -> None:
         """Documents are active whatever the case; pictures, scripts and archives are not."""
-        for name in ("a.svg", "a.SVG", "a.html", "a.htm", "a.xhtml", "a.xml"):
+        for name in ("a.svg", "a.SVG", "a.html", "a.htm", "a.xhtml", "a.xml", "a.gii"):
             self.assertTrue(media.is_active(name), name)
         for name in ("a.png", "a.svg.gz", "a.js", "svg", "a.nii"):
             self.assertFalse(media.is_active(name), name)
@@ -105,5 +138,8 @@ class KindTests(SynchronousTestCase):
             ("a.abcde", "ABCDE"),
             ("a.", "File"),
             ("a", "File"),
+            ("1.2.840.10008.42", "File"),
+            (".zattrs", "Zarr metadata"),
+            ("lh.gii", "GIFTI surface"),
         ):
             self.assertEqual(media.kind(name), expected, name)

@@ -109,6 +109,34 @@ def render(
     )
 
 
+class SkippedTests(SynchronousTestCase):
+    """What a collection does not serve of a folder."""
+
+    def render(self, contents: list[Entry], skipped: int, folders: int = 0) -> str:
+        page = select(contents, FIRST)._replace(skipped=skipped, skipped_folders=folders)
+        html = pages.folder_page(names=(), base="/images/", page=page, query=FIRST)
+        return Reader(html).text()
+
+    def test_nothing_served(self) -> None:
+        """A page without files says how many there are that it does not show, and how to see
+        them.
+        """
+        text = self.render([], 9)
+        self.assertIn("Nothing here that a collection serves (9 other files).", text)
+        self.assertIn("load the directory with --all-files.", text)
+        text = self.render([], 1_000, 1)
+        self.assertIn("Nothing here that a collection serves (1,000 other files, 1 folder).", text)
+        self.assertIn("with --all-files, and folders with --recursive.", text)
+        text = self.render([], 0, 2)
+        self.assertIn("To see folders as well, load the directory with --recursive.", text)
+        self.assertIn("This folder is empty.", self.render([], 0))
+
+    def test_some_served(self) -> None:
+        """A page with files tells the others beside their number."""
+        self.assertIn("1 other file not served", self.render([file("a.png")], 1))
+        self.assertNotIn("not served", self.render([file("a.png")], 0))
+
+
 class HostileNameTests(SynchronousTestCase):
     def check(self, name: str, is_folder: bool = False) -> None:
         entry = Entry(name, is_folder, 0, 0)
