@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
+from twisted.web.http import NO_BODY_CODES
 from twisted.web.http import Request as TwistedRequest
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
@@ -29,6 +30,7 @@ from imgd.web.request import WITH_BODY
 from imgd.web.response_headers import EVERY_ANSWER
 
 MISDIRECTED: Final = HeadError(421, "An https URL is answered over TLS alone.")
+_OPTIONS: Final = (b"close", b"keep-alive")  # of Connection, by whether it stays open
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -92,7 +94,10 @@ class Channel(ConnectionState):
         """Take one head, or anything of a body, from what is there; False if more must come."""
         if self._body is not None:
             return self._read_body(self._body)
-        if self.requests or not (self.line_mode and self.persistent):
+        if not self.persistent:
+            self._rest, self._lingers = b"", True  # nothing that follows the last request counts
+            return False
+        if self.requests or not self.line_mode:
             data, self._rest = self._rest, b""
             self._feed_parser(data)  # keeps it until the request under way is answered
             return True
@@ -117,7 +122,20 @@ class Channel(ConnectionState):
             return False
         self.has_pending_bytes = False
         self.send(answer)
+        if head.fields.closes:
+            self._end()
         return True
+
+    def _end(self) -> None:
+        """Close after an answer of the fast path, and answer nothing that came after it."""
+        self.persistent = False
+        if self._writes_now and not self._rest:
+            self._is_closing = True
+            tcp.close(self.transport)
+        else:
+            self._lingers = bool(self._rest)
+            self._rest = b""
+            self.loseConnection()
 
     def _feed_parser(self, data: bytes) -> None:
         self._is_parsing = True
@@ -218,7 +236,14 @@ class Channel(ConnectionState):
             give_way()
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
-        """Keep the head of an answer until its first bytes, or its end."""
+        """Keep the head of an answer until its first bytes, or its end.
+
+        A client of HTTP/1.0 that would keep the connection must be told that it may, and the length
+        of what it gets.
+        """
+        if version == b"HTTP/1.0" and self.persistent:
+            self.persistent = headers.hasHeader(b"content-length") or int(code) in NO_BODY_CODES
+            headers.setRawHeaders(b"Connection", [_OPTIONS[self.persistent]])
         lines = serialize_headers(_pairs(headers))
         self._head = b"%b %b %b\r\n%b\r\n" % (version, code, reason, lines)
 

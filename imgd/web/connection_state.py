@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from imgd.core.connections import ConnectionProgress, Phase
 from imgd.core.http_rules import HeadError
+from imgd.core.persistence import is_last
 from imgd.net import tcp
 from imgd.web import early_errors
 from imgd.web.response_headers import EVERY_ANSWER
@@ -53,10 +54,9 @@ class ConnectionState(HTTPChannel):
 
     def checkPersistence(self, request: TwistedRequest, version: bytes) -> bool:
         """Whether the connection stays open after this request: not if the site is draining."""
-        if self.site.limiter.is_draining:
-            request.responseHeaders.setRawHeaders(b"Connection", _CLOSE)
-            return False
-        return bool(super().checkPersistence(request, version))
+        values = request.requestHeaders.getRawHeaders(b"connection", ())
+        is_1_0 = version == b"HTTP/1.0"
+        return not (self.site.limiter.is_draining or is_last(values, is_1_0=is_1_0))
 
     def loseConnection(self) -> None:
         """Close once everything is sent; bytes that still come are dropped."""
