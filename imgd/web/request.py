@@ -89,7 +89,7 @@ class Request(TwistedRequest):
         self.rebase(self.path)
         self.now = time.time()
         self.setHeader(b"Date", datetimeToString(self.now))
-        if not self.channel.persistent:  # type: ignore[attr-defined]
+        if not self.channel.persistent:
             self.setHeader(b"Connection", b"close")
         for name, value in EVERY_ANSWER:
             self.setHeader(name, value)
