@@ -41,7 +41,7 @@ _LIB_NAMES: Final = (
 _CONNECTION_NAMES: Final = ("_ssl", "_into_ssl", "_from_ssl")
 # What TLSMemoryBIOProtocol itself calls to move bytes, and its state; none of it is public.
 _PROTOCOL_NAMES: Final = (
-    *("_flushReceiveBIO", "_flushSendBIO", "_shutdownTLS", "_write"),
+    *("_flushReceiveBIO", "_flushSendBIO", "_shutdownTLS", "_tlsShutdownFinished", "_write"),
     *("_tlsConnection", "_appSendBuffer", "_handshakeDone", "_lostTLSConnection", "_aborted"),
     *("_producer", "wrappedProtocol", "connected", "disconnecting"),
 )
@@ -180,6 +180,12 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
         super()._shutdownTLS()
         if self._has_ended:
             cast(Any, self.transport).loseConnection()
+
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        """Close, because of this error. Twisted 26.10 itself fails at one that says nothing: that
+        of a client that sends close_notify within the handshake.
+        """
+        super()._tlsShutdownFinished(reason if reason is None or reason.value.args else None)
 
     def abortConnection(self) -> None:
         """Drop the connection: no close_notify may reach the client and look like an end."""

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 _NAMES: Final = (
     *("_tempDataLen", "dataBuffer", "offset", "writeSomeData", "startWriting"),
     *("connected", "fileno", "producer", "producerPaused"),
+    *("connectionLost", "disconnecting", "unregisterProducer"),
 )
 
 
