@@ -23,7 +23,7 @@ from imgd.core.request_body import Body, BodyReader, body_reader
 from imgd.core.request_head import AnnouncedBody, HeadReader, RequestHead
 from imgd.errors import ImgdError
 from imgd.net import tcp
-from imgd.web import early_errors
+from imgd.web import early_errors, plain_on_tls
 from imgd.web.connection_state import ConnectionState
 from imgd.web.discard import DiscardingReader
 from imgd.web.request import WITH_BODY
@@ -50,6 +50,7 @@ class Channel(ConnectionState):
     _is_parsing = False  # twisted.web runs, further up the stack
     _body: BodyReader | None = None  # of the request under way, while its body is not whole
     _has_ended = False  # the client closed its side
+    _is_plain_on_tls = False  # plain HTTP on a TLS port: no request is answered
     _lingers = False  # it may still send when it is closed
 
     def connectionMade(self) -> None:
@@ -57,6 +58,13 @@ class Channel(ConnectionState):
         super().connectionMade()
         if tcp.is_tcp(self.transport):
             self._writes_now = True
+
+    def begin_plain(self, transport: Any) -> None:
+        """Refuse every request: the client speaks plain HTTP to a TLS port."""
+        super().begin_plain(transport)
+        self._writes_now = tcp.is_tcp(transport)
+        self._is_plain_on_tls = True
+        self._answer = _leave_to_the_tree  # type: ignore[method-assign,assignment]
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._head = self._rest = b""
@@ -146,6 +154,9 @@ class Channel(ConnectionState):
 
     def _hand_on(self, head: RequestHead) -> None:
         """Give a request to twisted.web, and judge the body that it announces."""
+        if self._is_plain_on_tls:
+            self.refuse(plain_on_tls.refusal(head, self.site.hosts, self.getHost()), head.method)
+            return
         if head.url is not None and head.url.origin.scheme == "https" and not self.isSecure():
             self.refuse(MISDIRECTED, head.method)  # RFC 9110 section 7.4
             return
@@ -198,7 +209,7 @@ class Channel(ConnectionState):
         """Answer what is no request, close, and read nothing more."""
         self._close_after_answer()
         policy = () if method == b"POST" else self.site.header_policy.of(None, is_file=True)
-        self.write(early_errors.answer(error, (*EVERY_ANSWER, *policy)))
+        self.write(early_errors.answer(error, (*EVERY_ANSWER, *policy), method))
         self.loseConnection()
 
     def _close_after_answer(self) -> None:
@@ -292,6 +303,10 @@ class Channel(ConnectionState):
         super().resumeProducing()
         if was_paused and not self._is_full:
             self.dataReceived(b"")
+
+
+def _leave_to_the_tree(_head: RequestHead) -> bool:
+    return False
 
 
 def _pairs(headers: Headers) -> list[tuple[bytes, bytes]]:

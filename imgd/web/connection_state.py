@@ -14,6 +14,7 @@ from imgd.core.connections import ConnectionProgress, Phase
 from imgd.core.http_rules import HeadError
 from imgd.core.persistence import is_last
 from imgd.net import tcp
+from imgd.net.bulk_tls import IPlainListener
 from imgd.web import early_errors
 from imgd.web.response_headers import EVERY_ANSWER
 
@@ -21,7 +22,7 @@ TOO_SLOW: Final = HeadError(408, "The request did not arrive in time. Send it ag
 _CLOSE: Final = [b"close"]
 
 
-@implementer(IHandshakeListener)
+@implementer(IHandshakeListener, IPlainListener)
 class ConnectionState(HTTPChannel):
     """The part of a channel that is an ``imgd.core.connections.Connection``.
 
@@ -48,6 +49,12 @@ class ConnectionState(HTTPChannel):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self.site.limiter.remove(self)
         super().connectionLost(reason)
+
+    def begin_plain(self, transport: Any) -> None:
+        """Go on over this transport, which is below that of TLS, in the same place in the table."""
+        self.transport = transport
+        self._is_handshaking = False
+        super().connectionMade()
 
     def handshakeCompleted(self) -> None:
         self._is_handshaking = False
