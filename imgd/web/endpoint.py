@@ -61,11 +61,13 @@ def respond_error(request: Request, error: ImgdError) -> None:
 
 
 def redirect(request: Request, location: str) -> None:
-    """308 to a relative URL, with the query of the request."""
+    """301 to a relative URL, with the query of the request; urllib before Python 3.11 follows no
+    308.
+    """
     _, question, query = request.uri.partition(b"?")
-    request.setHeader(b"Cache-Control", request.cache_control)  # else a 308 may be kept for ever
+    request.setHeader(b"Cache-Control", request.cache_control)  # else it may be kept for ever
     request.setHeader(b"Location", location.encode("ascii") + question + query)
-    respond(request, b"", b"", 308)
+    respond(request, b"", b"", 301)
 
 
 class Endpoint(Resource):

@@ -78,7 +78,6 @@ class Request(TwistedRequest):
     def refuse(self, error: ImgdError) -> None:
         """Answer with this error, whatever the path is, and end the connection."""
         self.refused = error
-        self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Called by twisted.web when everything has arrived."""
@@ -92,6 +91,8 @@ class Request(TwistedRequest):
         self.rebase(self.path)
         self.now = time.time()
         self.setHeader(b"Date", datetimeToString(self.now))
+        if not self.channel.persistent:
+            self.setHeader(b"Connection", b"close")
         for name, value in EVERY_ANSWER:
             self.setHeader(name, value)
         refused = self.refused

@@ -162,7 +162,7 @@ class Site(TwistedSite):
         self.header_policy = parts.headers
         self.max_age = parts.max_age
         self._access_log = access_log
-        self._hosts = parts.hosts
+        self.hosts = parts.hosts
         self._fast_path = (
             DisabledFastPath() if parts.private else self._make_fast_path(parts, reactor)
         )
@@ -183,8 +183,8 @@ class Site(TwistedSite):
     def getResourceFor(self, request: Request) -> Resource:
         """Called by a request for what answers it."""
         host = request.getHeader(b"host")
-        if request.method != b"POST" and not self._hosts.accepts(host):
-            return Refusing(self._hosts.misdirected(host))
+        if request.method != b"POST" and not self.hosts.accepts(host):
+            return Refusing(self.hosts.misdirected(host))
         resource: Resource = super().getResourceFor(request)
         return resource
 

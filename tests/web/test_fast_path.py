@@ -98,6 +98,7 @@ PATHS = (
 HEADERS = st.sampled_from(
     (
         *("Host: localhost:8888", "Host: other", "Connection: keep-alive", "Connection: close"),
+        *("Connection: CLOSE", "Connection: TE, close", "Connection: close, keep-alive"),
         *(
             "Connection: Keep-Alive, Upgrade",
             "Connection: keep-alive ",
@@ -194,7 +195,11 @@ class OneMeaningTests(SynchronousTestCase):
             for method in ("GET", "HEAD"):
                 self.check(self.request(method, path, "1.1", ["Host: localhost"]))
         for path in ("/a.jpg", "/images/c.jpg", "/collections/two/files/sub/e.nii.gz"):
-            for headers in ([], [f"If-None-Match: {self.etag}"], ["Range: bytes=0-9"]):
+            for headers in (
+                *([], [f"If-None-Match: {self.etag}"], ["Range: bytes=0-9"]),
+                *(["Connection: close"], ["Range: bytes=0-9", "Connection: Close"]),
+            ):
+                self.check(self.request("GET", path, "1.1", ["Host: localhost", *headers]))
                 before = self.fast_path.count
                 request = self.request("GET", path, "1.1", ["Host: localhost", *headers])
                 self.through(self.fast_path, [request])
