@@ -53,15 +53,15 @@ class CollectionEndpoints:
     async def all(self, request: Request) -> None:
         """``/collections``."""
         show_paths = self._access.is_controller(request)
-        collections = await self._serializers.collections(show_paths=show_paths)
+        collections = await self._serializers.collections(request, show_paths=show_paths)
         respond_json(request, messages.CollectionList(collections=collections))
 
     async def one(self, request: Request) -> None:
         """``/collections/NAME``."""
         loaded_collection = self._find(request)
         show_paths = self._access.is_controller(request)
-        [collection] = await self._serializers.infos([loaded_collection], show_paths=show_paths)
-        respond_json(request, collection)
+        infos = await self._serializers.infos(request, [loaded_collection], show_paths=show_paths)
+        respond_json(request, infos[0])
 
     def _find(self, request: Request) -> LoadedCollection:
         name = request.route.collection

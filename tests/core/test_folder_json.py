@@ -58,6 +58,8 @@ class MessageTests(SynchronousTestCase):
         rest = parse_query(dict(parse_qsl(answer["next"].partition("?")[2])))
         self.assertEqual(named(select(contents, rest)), ["c"])
         self.assertIsNone(listing_message(select(contents, rest), rest, "/").next)
+        following = listing_message(page, query, "/x%20y/", "").next
+        self.assertEqual(following, answer["next"].removeprefix("/x%20y/"))
 
     @given(entries)
     @cheap
