@@ -13,6 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
 from twisted.python.failure import Failure
 
+from imgd.client.base_urls import base_url
 from imgd.client.commands import CliContext, link, status, timeout, unload
 from imgd.client.demo import demo
 from imgd.client.discovery import find_server
@@ -88,7 +89,8 @@ async def perform(context: CliContext, options: CliOptions) -> int:
         targets = load_targets(options.directories, server, options.name, output)
     else:
         targets = [resumed(*previous, output)]
-    return await LoadCommand(context, server, options).run(targets)
+    base = base_url(context.environ, options, previous[0] if previous else None)
+    return await LoadCommand(context, server, options, base).run(targets)
 
 
 if __name__ == "__main__":

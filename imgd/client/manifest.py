@@ -74,7 +74,8 @@ class UrlHashes:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A manifest but for its two lists, which may be longer than memory. ``minutes`` is the timer
-    that the collection was given, ``now`` Unix time, and ``links_expire_at`` RFC 3339, UTC.
+    that the collection was given, ``now`` Unix time, ``links_expire_at`` RFC 3339, UTC, and
+    ``base_url`` what the URLs begin with, if that was chosen.
     """
 
     success: bool
@@ -84,6 +85,7 @@ class Manifest:
     now: float
     minutes: int | None = None
     links_expire_at: str | None = None
+    base_url: str | None = None
 
     def chunks(self, urls: UrlTable, failed: UrlTable) -> Iterator[bytes]:
         expires_at = self.collection.expires_at
@@ -101,6 +103,7 @@ class Manifest:
             "links_expire_at": self.links_expire_at,
             "collection": self.collection.name,
             "server": self.server,
+            "base_url": self.base_url,
             "failed": ({"url": url, "reason": reason} for url, reason in failed),
         }
         separator = "{\n"
@@ -116,6 +119,7 @@ class UnfinishedManifest(msgspec.Struct, kw_only=True):
     directory: str
     collection: str
     server: str
+    base_url: str | None = None
     image_urls: msgspec.Raw
 
 
