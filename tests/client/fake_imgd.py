@@ -126,7 +126,7 @@ class FakeImgd(Resource):
             "expires_at": self.expires_at,
             "url": f"{self.url}/collections/{name}/images",
             "current": name == "current",
-            "all_files": kept["all_files"],
+            "all_files": kept.get("all_files", False),
             "skipped": self.skipped,
         }
 
