@@ -12,7 +12,7 @@ RUN /opt/imgd/bin/pip install --no-cache-dir .
 RUN /opt/imgd/bin/twistd --help > /dev/null
 
 FROM python:3.13-slim
-RUN useradd --system --uid 8888 --home-dir /state --shell /usr/sbin/nologin imgd
+RUN useradd --uid 8888 --no-create-home --home-dir /state --shell /usr/sbin/nologin imgd
 RUN install -d -o imgd -g imgd -m 0700 /state && install -d /data
 COPY --from=build /opt/imgd /opt/imgd
 ENV PATH=/opt/imgd/bin:$PATH IMAGE_SERVER_HOST=0.0.0.0 IMGD_STATE_DIR=/state IMGD_IMAGES_DIR=/data
