@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.core.tar_format import Member, TarFormat
+from imgd.core.tar_format import Member, TarFormat, full_head
 
 names = st.one_of(
     st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1),
@@ -35,6 +35,12 @@ class TarFormatTests(SynchronousTestCase):
         self.assertEqual((member.size + TarFormat.tail_size(member)) % 512, 0)
         self.assertEqual(TarFormat.entry_size(member, 5), 0)
         self.assertEqual(TarFormat.directory_entry(member, 1, 5), b"")
+
+    @given(members, st.text(st.characters(codec="ascii", exclude_characters="\0/"), min_size=1))
+    def test_same_as_tarfile(self, member: Member, plain: str) -> None:
+        """Heads are those of Python's tarfile, bit by bit."""
+        for one in (member, member._replace(name=plain), Member(plain, False, 7, 1_700_000_000)):
+            self.assertEqual(TarFormat.head(one), full_head(one))
 
     @given(members)
     def test_read_back(self, member: Member) -> None:
