@@ -62,7 +62,7 @@ class FolderListings:
         """List the folder ``names`` of ``root``, which is mounted at ``base``, or send an archive
         of it.
         """
-        if b"archive" in request.args:
+        if request.query().get("archive"):
             title = names[-1] if names else root_name(base)
             await self._archives.answer(request, root, names, title)
             return

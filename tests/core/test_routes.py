@@ -47,6 +47,8 @@ class RouteTests(SynchronousTestCase):
             (b"/-/ca.pem", Route(RouteKind.ASSETS, b"ca.pem")),
             (b"/-/s", Route(RouteKind.ASSETS, b"s")),
             (b"/-/sx/y", Route(RouteKind.ASSETS, b"sx/y")),
+            (b"/-/token", Route(RouteKind.FORM)),
+            (b"/-/token/", Route(RouteKind.ASSETS, b"token/")),
             (b"/-/s/T/images/a", Route(RouteKind.SIGNED, b"T/images/a")),
             (b"/-/%73/T/images/a", Route(RouteKind.ASSETS, b"%73/T/images/a")),
             (b"/%2d/s/T/images/a", Route(RouteKind.ASSETS, b"s/T/images/a")),
