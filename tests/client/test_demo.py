@@ -94,8 +94,14 @@ class Demo(TestCase):
         env = environment(folder, {"TMPDIR": str(folder / "tmp")})
         words = [sys.executable, "-m", "imgd.client.cli", "demo", "--no-browser"]
         terminal, its_end = pty.openpty()
-        streams = {"stdin": its_end, "stdout": its_end, "stderr": its_end}
-        command = subprocess.Popen(["setsid", "--ctty", *words], cwd=folder, env=env, **streams)
+        command = subprocess.Popen(
+            ["setsid", "--ctty", *words],
+            cwd=folder,
+            env=env,
+            stdin=its_end,
+            stdout=its_end,
+            stderr=its_end,
+        )
         os.close(its_end)
         said = b""
         while b"Ctrl-C stops it" not in said:
