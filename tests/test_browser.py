@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import tarfile
-import threading
 import zipfile
 from datetime import UTC, datetime
 from functools import cache
