@@ -24,6 +24,7 @@ from imgd.collections.policy import DirectoryPolicy
 from imgd.collections.stored_rows import StoredCollection, StoredTimeout, StoredTimer
 from imgd.core.connections import Deadlines
 from imgd.core.routes import RESERVED
+from imgd.files.dicom_files import DicomFiles
 from imgd.files.disk import Root
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
@@ -239,6 +240,7 @@ class MemorySite:
         minutes: int = 30,
         public_url: str | None = None,
         private: bool = False,
+        dicom_files: DicomFiles | None = None,
         access: Mapping[str, Any] | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> None:
@@ -258,6 +260,7 @@ class MemorySite:
                 forbidden=(os.path.realpath(self.state_dir),),
                 follow_symlinks=follow_symlinks,
                 documents=os.path.realpath(self.documents),
+                dicom_files=dicom_files or DicomFiles(),
             ),
             clock=self.clock,
             wall=self.wall,
