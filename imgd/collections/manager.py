@@ -63,6 +63,7 @@ class CollectionManager:
         self._clock = clock
         self._wall = wall
         self._run = run_blocking
+        self.ask = ask
         self._run_store = run_store
         self._configured_minutes = configured_minutes
         self.default_minutes = configured_minutes

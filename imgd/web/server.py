@@ -85,11 +85,10 @@ class ResourceTree(Resource):
         indexes = parts.indexes or FolderIndexes(clock.seconds)
         folders = FolderListings(serializers, parts.run_blocking, indexes, waiting)
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
-        run = parts.run_blocking
-        collections = CollectionEndpoints(manager, serializers, access, folders, images, run)
+        collections = CollectionEndpoints(manager, serializers, access, folders, images)
         actions = Actions(manager, serializers, parts.urls, parts.hosts)
         link_actions = LinkActions(parts.links, parts.urls, access)
-        documents = Files(parts.document_root, folders, run)
+        documents = Files(parts.document_root, folders, manager.ask)
         self._resources: dict[RouteKind, Resource] = {
             RouteKind.STATUS: RootEndpoint(documents, serializers, access),
             RouteKind.DOCUMENTS: documents,
