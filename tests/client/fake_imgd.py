@@ -72,7 +72,7 @@ class FakeImgd(Resource):
         self.posts: list[tuple[str, Any]] = []
         self.expires_at: str | None = None
         self.pages_end = True
-        self.skipped: dict[str, Any] | None = None  # of every load
+        self.skipped: dict[str, Any] | None = {}  # of every load; None: not read since a restart
         self.skipped_later: dict[str, Any] | None = None  # if one collection is asked for
         self.held: list[Request] | None = None
         self.most_held = 0
