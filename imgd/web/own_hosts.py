@@ -8,7 +8,7 @@ from typing import Final
 
 from imgd.core import access_rules
 from imgd.core.forwarded import NONE, TrustedProxies
-from imgd.core.urls import DEFAULT_PORTS, Authority, Origin, parse_authority, parse_url
+from imgd.core.urls import DEFAULT_PORTS, Origin, parse_authority, parse_url
 from imgd.errors import Misdirected
 from imgd.web.request import Request
 
@@ -54,16 +54,17 @@ class OwnHosts:
             proxy_scheme, proxy_host = self._proxies.asked(request.requester().headers)
             scheme, host = proxy_scheme or scheme, proxy_host or host
         authority = parse_authority(host.strip())
-        if authority is None or authority.port == 0 or not self._is_own(host, authority, request):
+        address = getattr(request.getHost(), "host", "")
+        if authority is None or authority.port == 0 or not self.is_own(host, address):
             return None
         return Origin(scheme, authority.host, authority.port or DEFAULT_PORTS[scheme])
 
-    def _is_own(self, host: str, authority: Authority, request: Request) -> bool:
-        """Whether a host is this daemon: a name, or the address at which the request came, which
-        the machine may have got after the start.
+    def is_own(self, host: str, address: str) -> bool:
+        """Whether a ``Host`` is this daemon: by its name, or the address at which it was asked,
+        which the machine may have got after the start.
         """
-        address = getattr(request.getHost(), "host", "").removeprefix("::ffff:")  # IPv4 by IPv6
-        return authority.host == address or access_rules.is_named(host, self._names)
+        asked = {address.removeprefix("::ffff:")}  # IPv4 on an IPv6 socket
+        return access_rules.is_named(host, self._names) or access_rules.is_named(host, asked)
 
     @staticmethod
     def misdirected(host: bytes | None) -> Misdirected:
