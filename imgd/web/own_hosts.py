@@ -54,17 +54,18 @@ class OwnHosts:
             proxy_scheme, proxy_host = self._proxies.asked(request.requester().headers)
             scheme, host = proxy_scheme or scheme, proxy_host or host
         authority = parse_authority(host.strip())
-        address = getattr(request.getHost(), "host", "")
-        if authority is None or authority.port == 0 or not self.is_own(host, address):
+        if authority is None or authority.port == 0 or not self.is_own(host, request.getHost()):
             return None
         return Origin(scheme, authority.host, authority.port or DEFAULT_PORTS[scheme])
 
-    def is_own(self, host: str, address: str) -> bool:
-        """Whether a ``Host`` is this daemon: by its name, or the address at which it was asked,
-        which the machine may have got after the start.
+    def is_own(self, host: str, local: object) -> bool:
+        """Whether a ``Host`` is this daemon's: by a name, or by the ``local`` address at which it
+        was asked, which the machine may have got after the start.
         """
-        asked = {address.removeprefix("::ffff:")}  # IPv4 on an IPv6 socket
-        return access_rules.is_named(host, self._names) or access_rules.is_named(host, asked)
+        authority = parse_authority(host.strip())
+        address = getattr(local, "host", "").removeprefix("::ffff:")  # IPv4 by IPv6
+        is_address = authority is not None and authority.host == address
+        return is_address or access_rules.is_named(host, self._names)
 
     @staticmethod
     def misdirected(host: bytes | None) -> Misdirected:
