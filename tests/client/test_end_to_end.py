@@ -142,6 +142,29 @@ class EndToEnd(DaemonCase):
         await self.imgd("tunnel", "--clear")
         self.assertEqual((await self.manifest(folder))["image_urls"], plain["image_urls"])
 
+    async def test_base_urls(self) -> None:
+        """``--server`` is what URLs are written on, whatever the public URL, and ``--base-url``
+        what nobody here can reach; the same paths are checked on the server.
+        """
+        folder = str(frames(self.folder / "frames", 1))
+        near = self.base.replace("localhost", "127.0.0.1")
+        client = connect(reactor, state_dir=str(self.real.folder / "state"), environ={})
+        self.addCleanup(client.close)
+        for public in (None, "https://demo.example/imgd"):
+            await client.set_public_url(public)
+            for words, base in (
+                (("--server", near), near),
+                (("--base-url", "https://box.example/x"), "https://box.example/x"),
+                (("--base-url", "https://[2001:db8::1]:9000", "--server", near),
+                 "https://[2001:db8::1]:9000"),
+            ):  # fmt: skip
+                found = await self.manifest(folder, *words, "--verify", "get")
+                self.assertEqual((found["count"], found["failed"]), (2, []))
+                self.assertEqual(
+                    {url.partition("/images/")[0] for url in found["image_urls"]}, {base}
+                )
+        await client.set_public_url(None)
+
     async def test_the_example(self) -> None:
         """The documented example of the library runs as it stands, in a process of its own."""
         folder = frames(self.folder / "frames", 2)
@@ -199,6 +222,20 @@ class Private(DaemonCase):
         self.assertEqual(self.status(volume), 403)
         again = (await self.manifest(*load))["image_urls"]
         self.assertEqual(self.status(again[0]), 200)
+
+    async def test_signed_elsewhere(self) -> None:
+        """Signed URLs are written on ``--server`` and ``--base-url`` too, and are good there."""
+        folder = str(frames(self.folder / "frames", 1))
+        plain = self.real.http_url.rstrip("/")
+        for base in (self.base, plain, plain.replace("localhost", "127.0.0.1")):
+            manifest = await self.manifest(folder, "--signed", "--server", base)
+            self.assertEqual((manifest["count"], manifest["failed"]), (2, []))
+            for url in manifest["image_urls"]:
+                self.assertTrue(url.startswith(f"{base}/-/s/"), url)
+                self.assertEqual(self.status(url), 200)
+        manifest = await self.manifest(folder, "--signed", "--base-url", "https://box.example")
+        for url in manifest["image_urls"]:
+            self.assertEqual(self.status(url.replace("https://box.example", self.base)), 200)
 
     async def test_link(self) -> None:
         """``imgd link`` prints a URL that curl can fetch with the CA alone."""
