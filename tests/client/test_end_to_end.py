@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.internet import reactor
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SkipTest, TestCase
 
 from imgd.client import connect
 from imgd.client.cli import guarded, perform
@@ -22,6 +22,7 @@ from imgd.client.options import parse
 from tests.client.certificates import Authority
 from tests.client.fake_imgd import TestContext
 from tests.daemons import CHECKOUT, PATIENCE, curl, environment, shared_daemon
+from tests.net.tls_case import has_ipv6
 from tests.samples import HOSTILE_NAMES, digest, frames, studies
 
 
@@ -270,3 +271,32 @@ class Private(DaemonCase):
         await self.imgd("status", *where, **elsewhere, **token)
         await self.manifest(folder, *where, **elsewhere, **token)
         await self.imgd("unload")
+
+
+class AddressTests(DaemonCase):
+    """A daemon on an IPv6 address, and one that is asked in plain HTTP on its HTTPS port."""
+
+    daemon = ("client-ipv6", "--host", "::1", "--http-port", "0")
+
+    def setUp(self) -> None:
+        if not has_ipv6():
+            raise SkipTest("no ::1 here")
+        super().setUp()
+
+    async def test_commands(self) -> None:
+        """Every command reaches the address, found by the state folder or named by --server."""
+        source = self.folder / "six"
+        frames(source, 3)
+        for server in ((), ("--server", self.base), ("--server", self.real.http_url)):
+            self.assertIn("[::1]", (await self.imgd("status", *server)).printed)
+            manifest = await self.manifest(str(source), *server)
+            self.assertEqual((manifest["success"], manifest["failed"]), (True, []))
+            await self.imgd("link", manifest["image_urls"][0], *server)
+            await self.imgd("timeout", "7", *server)
+            await self.imgd("unload", *server)
+
+    async def test_plain_on_tls(self) -> None:
+        """The error names the https URL."""
+        plain = self.base.replace("https:", "http:")
+        context = await self.imgd("status", "--server", plain, status=1)
+        self.assertIn(f"speaks HTTPS alone: ask for {self.base}/", context.remarked)
