@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from imgd import __version__
 from imgd.collections.manager import CollectionManager
-from imgd.core import messages, paths
+from imgd.core import listing, messages, paths
 from imgd.errors import NotFound
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web import pages
@@ -30,8 +30,8 @@ class RootEndpoint(Endpoint):
         self._access = access
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
-        """The listing if HTML is named, or a format; else the status."""
-        if request.prefers(b"text/html") or b"format" in request.args:
+        """The listing if HTML is named, or anything of a listing's query; else the status."""
+        if request.prefers(b"text/html") or not listing.KEYS.isdisjoint(request.query()):
             return self._documents.answer(request)
         vary_by_accept(request)
         return self._status(request)

@@ -91,6 +91,10 @@ PATHS = (
     *("/images/c.jpg", "/images/notes.txt", "/images/none.jpg", "/images//c.jpg", "/health"),
     *("/collections/two/files/d.dcm", "/collections/two/files/", "/collections/none/files/d.dcm"),
     *("/collections/two/files/sub/e.nii.gz", "/collections/../files/d.dcm", "/-/ca.pem", "*"),
+    *("/-/files/a.jpg", "/-/files/sub/b.png", "/-/%66iles/a.jpg", "/-/files/s%75b/./b:c.png"),
+    *("/-/files/", "/-/files", "/-/files/none.jpg", "/-/files/../a.jpg", "/-/files/server.key"),
+    *("/-/files/images/c.jpg", "/-/files/link.jpg", "/-/files/away.jpg", "/-/files/.hidden.jpg"),
+    *("/-/files//a.jpg", "/-/files/-/ca.pem", "/-/files%2fa.jpg", "/-/files/sub/"),
     *("http://localhost/a.jpg", "/a.jpg#x", "/caf%C3%A9.png", "/\xe9.png"),
 )
 HEADERS = st.sampled_from(
@@ -126,7 +130,15 @@ class OneMeaningTests(SynchronousTestCase):
         folder = os.path.abspath(self.mktemp())
         memory_site = self.memory_site = MemorySite(folder, cors_origins=self.cors_origins)
         outside = write(os.path.join(folder, "outside", "away.jpg"))
-        for name in ("a.jpg", "sub/b.png", ".hidden.jpg", "server.key", "café.png", "images"):
+        for name in (
+            "a.jpg",
+            "sub/b.png",
+            ".hidden.jpg",
+            "server.key",
+            "café.png",
+            "images",
+            "sub/b:c.png",
+        ):
             write(os.path.join(memory_site.documents, name), os.urandom(SIZE))
         write(os.path.join(memory_site.documents, "page.html"), b"<p>")
         write(os.path.join(memory_site.documents, "empty.png"), b"")
@@ -188,7 +200,12 @@ class OneMeaningTests(SynchronousTestCase):
         for path in PATHS:
             for method in ("GET", "HEAD"):
                 self.check(self.request(method, path, "1.1", ["Host: localhost"]))
-        for path in ("/a.jpg", "/images/c.jpg", "/collections/two/files/sub/e.nii.gz"):
+        for path in (
+            "/a.jpg",
+            "/-/files/a.jpg",
+            "/images/c.jpg",
+            "/collections/two/files/sub/e.nii.gz",
+        ):
             for headers in ([], [f"If-None-Match: {self.etag}"], ["Range: bytes=0-9"]):
                 before = self.fast_path.count
                 request = self.request("GET", path, "1.1", ["Host: localhost", *headers])
