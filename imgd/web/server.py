@@ -107,6 +107,7 @@ class ResourceTree(Resource):
                 access,
             ),
             RouteKind.DOCUMENTS: documents,
+            RouteKind.INDEX: documents,
             RouteKind.CURRENT_FILES: Reply(collections.current_files, deep=True),
             RouteKind.COLLECTION_FILES: Reply(collections.files, deep=True),
             RouteKind.COLLECTIONS: Reply(collections.all),

@@ -97,6 +97,10 @@ PATHS = (
     *("/robots.txt", "/favicon.ico"),
     *("/collections/two/files/IM0000", "/collections/two/files/1.2.840.4", "/z.zarr/.zgroup"),
     *("/collections/two/files/README", "/collections/two/files/.zattrs", "/z.zarr/.other"),
+    *("/-/files/a.jpg", "/-/files/sub/b.png", "/-/%66iles/a.jpg", "/-/files/s%75b/./b:c.png"),
+    *("/-/files/", "/-/files", "/-/files/none.jpg", "/-/files/../a.jpg", "/-/files/server.key"),
+    *("/-/files/images/c.jpg", "/-/files/link.jpg", "/-/files/away.jpg", "/-/files/.hidden.jpg"),
+    *("/-/files//a.jpg", "/-/files/-/ca.pem", "/-/files%2fa.jpg", "/-/files/sub/"),
     *("http://localhost/a.jpg", "/a.jpg#x", "/caf%C3%A9.png", "/\xe9.png"),
 )
 HEADERS = st.sampled_from(
@@ -138,7 +142,15 @@ class OneMeaningTests(SynchronousTestCase):
             more={"max_age": self.max_age},
         )
         outside = write(os.path.join(folder, "outside", "away.jpg"))
-        for name in ("a.jpg", "sub/b.png", ".hidden.jpg", "server.key", "café.png", "images"):
+        for name in (
+            "a.jpg",
+            "sub/b.png",
+            ".hidden.jpg",
+            "server.key",
+            "café.png",
+            "images",
+            "sub/b:c.png",
+        ):
             write(os.path.join(memory_site.documents, name), os.urandom(SIZE))
         write(os.path.join(memory_site.documents, "page.html"), b"<p>")
         write(os.path.join(memory_site.documents, "empty.png"), b"")
@@ -207,7 +219,7 @@ class OneMeaningTests(SynchronousTestCase):
             for method in ("GET", "HEAD"):
                 self.check(self.request(method, path, "1.1", ["Host: localhost"]))
         for path in (
-            *("/a.jpg", "/images/c.jpg", "/collections/two/files/sub/e.nii.gz"),
+            *("/a.jpg", "/-/files/a.jpg", "/images/c.jpg", "/collections/two/files/sub/e.nii.gz"),
             *("/collections/two/files/IM0000", "/z.zarr/.zgroup"),
         ):
             for headers in (
