@@ -122,6 +122,8 @@ class Daemon(Service):
         settings = self._settings
         if settings.settings_file is not None:
             self.log.info("Settings were read from {path}", path=settings.settings_file)
+        for warning in settings.warnings:
+            self.log.warn("{warning}", warning=warning)
         lock = self._lock_state_folder()
         secret_files.refuse_open(self._state_dir)
         token = settings.token or TOKEN.read_or_make(self._state_dir)
@@ -219,7 +221,7 @@ class Daemon(Service):
                 lambda: required_names(settings.host, settings.tls_names),
                 force_leaf=settings.generate_certs,
             )
-        context = SwappableContext(build_context(source.pairs, source.wildcard))
+        context = SwappableContext(build_context(source.pairs))
         run = partial(self._runner.run_internal, "certificates")
         watch = CertificateWatch(source, context.serve, run, self._reactor, self._health_monitor)
         watch.start()
@@ -250,13 +252,16 @@ class Daemon(Service):
                 socket_owner=socket_owner.choose(),
             ),
             hosts=self._own_hosts(),
-            headers=HeaderPolicy(settings.cors_origins),
+            headers=HeaderPolicy(settings.cors_origins, private=settings.private),
             run_blocking=self._runner.run,
             run_unawaited=self._runner.run_unawaited,
             uptime=lambda: time.monotonic() - self._started,
             ca_pem=lambda: watch.ca_pem() if watch else None,
+            has_ca=watch is not None and watch.files is not None,
             memory_cache=settings.memory_cache * MEGABYTE,
+            archive_limit=settings.archive_limit * MEGABYTE,
             private=settings.private,
+            max_age=settings.max_age,
             links=links,
             proxies=TrustedProxies(settings.proxies),
             indexes=indexes,
@@ -282,7 +287,7 @@ class Daemon(Service):
     def _document_root(self) -> Root:
         settings = self._settings
         if settings.images_dir_is_default:
-            os.makedirs(settings.images_dir, exist_ok=True)
+            _make_folder(settings.images_dir)
         root = Root(
             os.path.realpath(settings.images_dir),
             follow_symlinks=settings.follow_symlinks,
@@ -332,7 +337,23 @@ class Daemon(Service):
         self.log.info("May read: {readers}", readers=readers)
         if not settings.token:
             self.log.info("The token is in {path}", path=TOKEN.path(self._state_dir))
+        if settings.compat_b:
+            needs_token = settings.require_token or settings.private
+            here = "" if needs_token else "programs of this user on this machine, and "
+            self.log.info(
+                "May control: {here}everybody who sends the token (Authorization: Bearer TOKEN)",
+                here=here,
+            )
         self.log.info("imgd {version} is ready: open {url}", version=__version__, url=self.url)
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"Cannot make the document root {path}: {error.strerror}. Name another by --images-dir."
+        ) from None
 
 
 def _deadlines(settings: Settings) -> Deadlines:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
-from typing import Any, Final, NoReturn, TextIO
+from typing import Any, Final, NoReturn
 
 from twisted.application.service import IService
 from twisted.python import usage
 
 from imgd import __version__
 from imgd.errors import StartError
-from imgd.settings import Settings, SettingsError, load
+from imgd.host.start_failures import (
+    BackgroundStart,
+    one_line_excepthook,
+    problems_of_twistd,
+)
+from imgd.settings import Check, Settings, SettingsError, load
 from imgd.settings.spec import SettingSpec
 from imgd.settings.table import TABLE
 
@@ -23,8 +27,6 @@ Examples:
   twistd -n imgd -d /data/volumes --host 0.0.0.0 --timeout 0
   twistd --pidfile imgd.pid --logfile imgd.log imgd --access-log access.log
 """
-
-ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
 
 
 def _help(setting: SettingSpec) -> str:
@@ -52,7 +54,8 @@ class Options(usage.Options):
     optFlags = list(_rows(flags=True))
     optParameters = list(_rows(flags=False))
     longdesc = (
-        "Settings are taken from options, then the environment, then .env in the working folder. "
+        "Settings are taken from options, then the environment, then .env in the working folder "
+        "or the nearest above it. "
         "All problems in them are reported together."
     )
 
@@ -63,6 +66,8 @@ class Options(usage.Options):
     def getUsage(self, width: int | None = None) -> str:
         """The options, and examples."""
         return super().getUsage(width) + EXAMPLES
+
+    opt_h = usage.Options.opt_help
 
     def opt_version(self) -> NoReturn:
         """Show imgd's version and exit."""
@@ -90,26 +95,50 @@ def makeService(options: Options) -> IService:
 
     Problems in the settings are written to stderr, a line each, and end the process with status 1.
     """
-    log_file = options.parent["logfile"] if options.parent else None
-    terminal = sys.stderr if log_file not in (None, "-") else None
-    sys.excepthook = one_line_excepthook(sys.excepthook, terminal)
+    background = _handle_failures(options)
     settings = _settings(options)
     from twisted.internet import reactor
 
     from imgd import service
 
+    if background is not None:
+        reactor.callWhenRunning(background.close)
     return service.make(settings, reactor)
 
 
-def _settings(options: Mapping[str, object]) -> Settings:
+def _handle_failures(options: Options) -> BackgroundStart | None:
+    """Have a start that fails told in one line, on the terminal as well if that is not the log."""
+    twistd: Mapping[str, Any] = options.parent or {}
+    if not twistd.get("nodaemon", True):
+        background = BackgroundStart()
+        sys.excepthook = one_line_excepthook(sys.excepthook, background.tell)
+        return background
+    terminal = sys.stderr if twistd.get("logfile") not in (None, "-") else None
+    tell = (lambda _line: None) if terminal is None else terminal.write
+    sys.excepthook = one_line_excepthook(sys.excepthook, tell)
+    return None
+
+
+def _settings(options: Options) -> Settings:
+    twistd: Mapping[str, Any] | None = options.parent
+    checks: list[Check] = [certificate_problems]
+    if twistd is not None:
+        checks.append(lambda _settings: problems_of_twistd(twistd))
     try:
-        return load(options, os.environ, os.getcwd(), (certificate_problems,))
+        return load(options, os.environ, _working_folder(), checks)
     except SettingsError as error:
         count = len(error.problems)
         lines = [f"imgd: {count} problem{'s' if count > 1 else ''} in the settings:"]
         lines += [f"  {problem}" for problem in error.problems]
         sys.stderr.write("\n".join(lines) + "\n")
         raise SystemExit(1) from None
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise SettingsError([f"the working folder cannot be used: {error.strerror}"]) from None
 
 
 def certificate_problems(settings: Settings) -> Iterator[str]:
@@ -121,23 +150,3 @@ def certificate_problems(settings: Settings) -> Iterator[str]:
             build_context([(settings.cert, settings.key)])
         except StartError as error:
             yield f"--cert, --key: {error.detail}"
-
-
-def one_line_excepthook(previous: ExceptHook, terminal: TextIO | None = None) -> ExceptHook:
-    """A ``sys.excepthook`` that writes a StartError as one line, and leaves others to ``previous``.
-
-    The line goes to ``sys.stderr``, which is the log once twistd has begun one, and to ``terminal``
-    as well, for whoever logs to a file. The interpreter exits with status 1 after either.
-    """
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if not isinstance(error, StartError):
-            previous(kind, error, trace)
-            return
-        shown = (c if c.isprintable() else ascii(c)[1:-1] for c in error.detail)
-        line = f"imgd: {''.join(shown)}\n"
-        sys.stderr.write(line)
-        if terminal is not None and terminal is not sys.stderr:
-            terminal.write(line)
-
-    return hook

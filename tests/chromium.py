@@ -15,11 +15,14 @@ import select
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.unittest import SkipTest
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 PATIENCE = 60  # seconds: far more than any page here takes
 # Puts the pipes at the descriptors that the browser reads, and becomes the browser. Not a shell:
@@ -54,7 +57,7 @@ def find(*names: str) -> str | None:
 class Chromium:
     """A browser with one tab, which trusts the certificate authority in ``ca``."""
 
-    def __init__(self, home: Path, ca: Path) -> None:
+    def __init__(self, home: Path, ca: Path, *options: str) -> None:
         program, certutil = find(*_NAMES), find("certutil")
         if program is None or certutil is None:
             missing = "Chromium" if program is None else "certutil (libnss3-tools)"
@@ -65,10 +68,10 @@ class Chromium:
         self._events: list[dict[str, Any]] = []
         self._session: str | None = None
         self._tab: str | None = None
-        self._start(program, home)
+        self._start(program, home, options)
         self.open_tab()
 
-    def _start(self, program: str, home: Path) -> None:
+    def _start(self, program: str, home: Path, more: tuple[str, ...]) -> None:
         ends = [*os.pipe(), *os.pipe()]
         # Away from 3 and 4, which the browser's ends become.
         reads, self._to, self._from, writes = (
@@ -81,6 +84,7 @@ class Chromium:
             *("--disable-extensions", "--disable-background-networking", "--disable-dev-shm-usage"),
             *("--disable-component-update", "--no-default-browser-check", "--hide-scrollbars"),
             f"--user-data-dir={home / 'profile'}",
+            *more,
         ]
         if os.getuid() == 0:
             options.append("--no-sandbox")  # which cannot be had as root
@@ -191,13 +195,18 @@ class Chromium:
         self._events.clear()
         self._press(selector)
         self.call("Input.insertText", text=text)
+        self.press("Enter")
+        self._until_loaded()
+
+    def press(self, key: str) -> None:
+        """Press a key: Enter or Tab."""
+        number, text = {"Enter": (13, {"text": "\r"}), "Tab": (9, {})}[key]
         for kind in ("keyDown", "keyUp"):
             self.call(
                 "Input.dispatchKeyEvent",
-                **{"type": kind, "key": "Enter", "code": "Enter", "text": "\r"},
-                windowsVirtualKeyCode=13,
+                **{"type": kind, "key": key, "code": key, **text},
+                windowsVirtualKeyCode=number,
             )
-        self._until_loaded()
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""
@@ -207,6 +216,25 @@ class Chromium:
         if "exceptionDetails" in answer:
             raise AssertionError(answer["exceptionDetails"])
         return answer["result"].get("value")
+
+    def grant(self, permission: str, origin: str) -> bool:
+        """Give pages of an origin this permission alone; False if the browser does not know it."""
+        try:
+            self._call_browser("Browser.grantPermissions", permissions=[permission], origin=origin)
+        except AssertionError:
+            return False
+        return True
+
+    def reset_permissions(self) -> None:
+        self._call_browser("Browser.resetPermissions")
+
+    def _call_browser(self, method: str, **parameters: Any) -> None:
+        """Call what belongs to the browser and not to a tab."""
+        session, self._session = self._session, None
+        try:
+            self.call(method, **parameters)
+        finally:
+            self._session = session
 
     @property
     def url(self) -> str:
@@ -246,3 +274,22 @@ def _trust(certutil: str, home: Path, ca: Path) -> None:
         subprocess.run([*base, "-N", "--empty-password"], check=True, timeout=PATIENCE)
         add = ["-A", "-n", "imgd", "-t", "C,,", "-i", str(ca)]
         subprocess.run([*base, *add], check=True, timeout=PATIENCE)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def serve_page(case: SynchronousTestCase, folder: Path) -> str:
+    """The URL of an empty page of another origin, served on this machine until the test is over."""
+    folder.mkdir()
+    (folder / "index.html").write_text("<title>viewer</title>", "utf-8")
+    (folder / "favicon.ico").touch()
+    handler = partial(QuietHandler, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    for step in (server.server_close, thread.join, server.shutdown):  # run in reverse
+        case.addCleanup(step)
+    return f"http://localhost:{server.server_port}/"

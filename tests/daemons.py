@@ -51,7 +51,8 @@ def twistd() -> str:
 
 
 class Daemon:
-    """imgd under ``twistd -n``, in ``folder``, on free ports, with its state in ``folder/state``.
+    """imgd under ``twistd -n``, on free ports, with its state in ``folder/state``; it is started in
+    ``cwd``, or in ``folder``.
 
     The constructor returns once the log says that imgd is ready; ``lines`` is the log so far.
     """
@@ -62,15 +63,17 @@ class Daemon:
         *options: str,
         env: Mapping[str, str] | None = None,
         port: Sequence[str] = ("--port", "0"),
+        cwd: Path | None = None,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        for made in (folder, cwd or folder):
+            made.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.lines: list[str] = []
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         command = [twistd(), "-n", "--pidfile=", "imgd", *port]
         self._process = subprocess.Popen(
             [*command, "--state-dir", str(folder / "state"), *options],
-            cwd=folder,
+            cwd=cwd or folder,
             env=environment(folder, env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

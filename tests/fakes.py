@@ -40,7 +40,9 @@ LIMITS = {
     "max_connections": 10_000,
     "max_per_client": 0,
     "memory_cache": 64_000_000,
+    "archive_limit": 1_000_000_000,
 }
+CA_PEM = b"-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n"  # of no real one
 WALL = 1_800_000_000.0  # at which the wall clock starts, in seconds since the epoch
 T = TypeVar("T")
 
@@ -239,6 +241,7 @@ class MemorySite:
         minutes: int = 30,
         public_url: str | None = None,
         private: bool = False,
+        has_ca: bool = True,
         access: Mapping[str, Any] | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> None:
@@ -282,12 +285,13 @@ class MemorySite:
                 ("localhost", "127.0.0.1", "::1"),
                 **{"token_always": private, **(access or {})},
             ),
-            headers=HeaderPolicy(cors_origins),
+            headers=HeaderPolicy(cors_origins, private=private),
             hosts=OwnHosts(hosts),
             run_blocking=self.blocking,
             run_unawaited=self.blocking.run_own,
             uptime=lambda: 12.5,
-            ca_pem=lambda: b"-----BEGIN CERTIFICATE-----\n",
+            ca_pem=lambda: CA_PEM if has_ca else None,
+            has_ca=has_ca,
             private=private,
             links=Links(wall=self.wall),
             health_monitor=HealthMonitor(self.clock.seconds),

@@ -6,26 +6,39 @@ import atexit
 import json
 import os
 import shutil
-import threading
+import subprocess
 from datetime import UTC, datetime
-from functools import cache, partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from functools import cache
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests import samples
 from tests.certificates.folder_case import forge
-from tests.chromium import Chromium
-from tests.daemons import Daemon, shared_daemon
+from tests.chromium import Chromium, serve_page
+from tests.daemons import PATIENCE, Daemon, curl, shared_daemon
 
 NAMES = "tbody tr:not(.parent) th a"
+# The width of a film, once the browser has read its head.
+_PLAYED = """
+(film => new Promise(done => {
+    film.onloadedmetadata = () => done(film.videoWidth);
+    film.onerror = () => done(film.error.message);
+    if (film.readyState) done(film.videoWidth);
+}))(%s)
+"""
+_SUBTITLE = """
+((film, subtitles) => new Promise(done => {
+    document.body.innerHTML = `<video crossorigin=anonymous src="${film}">
+        <track default src="${subtitles}"></video>`;
+    const track = document.querySelector('track');
+    track.onload = () => done(track.track.cues[0].text);
+    track.onerror = () => done('the subtitles are not read');
+}))('%s')
+"""
 WIDTH = "document.images.length && document.images[0].naturalWidth"
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @cache
@@ -80,16 +93,7 @@ class BrowserTests(SynchronousTestCase):
 
     def viewer(self) -> str:
         """A page of another origin: its URL."""
-        folder = self.folder / "viewer"
-        folder.mkdir()
-        (folder / "index.html").write_text("<title>viewer</title>", "utf-8")
-        handler = partial(QuietHandler, directory=str(folder))
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        for step in (server.server_close, thread.join, server.shutdown):  # run in reverse
-            self.addCleanup(step)
-        return f"http://localhost:{server.server_port}/"
+        return serve_page(self, self.folder / "viewer")
 
     def test_pages_of_other_origins(self) -> None:
         """A page of another origin reads files, whole and in part, but no names, and cannot
@@ -174,6 +178,29 @@ class BrowserTests(SynchronousTestCase):
         self.click_name("photo.jpg")
         self.assertEqual(self.browser.evaluate(WIDTH), 1024)
 
+    def test_films(self) -> None:
+        """Films are played when opened, and in a page of another origin, with subtitles."""
+        ffmpeg = shutil.which("ffmpeg")
+        if ffmpeg is None:
+            raise SkipTest("there is no ffmpeg on this machine")
+        folder = self.root / "films"
+        folder.mkdir()
+        for name in ("a.mp4", "a.m4v", "a.mov", "a.webm", "a.mkv"):
+            command = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc=d=1:s=64x48:r=5"]
+            command += ["-pix_fmt", "yuv420p", *(("-f", "mp4") if name == "a.m4v" else ())]
+            subprocess.run([*command, str(folder / name)], check=True, timeout=PATIENCE)
+        (folder / "a.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nBrain\n", "utf-8")
+        url = f"{self.daemon.url}films/"
+        for name in ("a.mp4", "a.m4v", "a.webm", "a.mkv"):
+            self.browser.open(url + name)
+            film = "document.querySelector('video')"
+            self.assertEqual(self.browser.evaluate(_PLAYED % film), 64, name)
+        self.browser.open(self.viewer())
+        for name in ("a.mp4", "a.m4v", "a.mov", "a.webm", "a.mkv"):
+            film = f"Object.assign(document.createElement('video'), {{src: '{url}{name}'}})"
+            self.assertEqual(self.browser.evaluate(_PLAYED % film), 64, name)
+        self.assertEqual(self.browser.evaluate(_SUBTITLE % f"{url}a.mp4', '{url}a.vtt"), "Brain")
+
     def test_hostile_names(self) -> None:
         """Every file, whatever its name, opens by a click on its row, and runs nothing."""
         folder = self.root / "hostile"
@@ -212,7 +239,7 @@ class BrowserTests(SynchronousTestCase):
     def test_narrow(self) -> None:
         """On a phone no page is wider than the screen, in light and in dark."""
         browser = self.browser
-        for path in ("", "patient%201/", "no/such/page"):
+        for path in ("", "patient%201/", "no/such/page", "-/trust"):
             for dark in (False, True):
                 browser.open(self.daemon.url + path)
                 browser.screenshot(self.folder / "phone.png", 390, 844, dark=dark)
@@ -221,6 +248,68 @@ class BrowserTests(SynchronousTestCase):
                 )
                 colour = browser.evaluate("getComputedStyle(document.documentElement).colorScheme")
                 self.assertIn("dark", colour)
+
+    def test_breadcrumbs(self) -> None:
+        """On a phone, the way to a deep folder is one line until it is unfolded; each folder of it
+        is reached then. On a wide screen, it is all there.
+        """
+        browser, names = self.browser, [f"folder {number} of a long way" for number in range(7)]
+        names.append("x" * 100)
+        (self.root / "deep").joinpath(*names).mkdir(parents=True)
+        browser.open(f"{self.daemon.url}deep/{'/'.join(names)}/".replace(" ", "%20"))
+        height = "document.querySelector('.trail').getBoundingClientRect().height"
+        shown = (
+            "[...document.querySelectorAll('.trail li:not(.unfold)')]"
+            ".filter(item => item.checkVisibility()).length"
+        )
+        browser.screenshot(self.folder / "wide.png")
+        self.assertEqual(browser.evaluate(shown), 10)
+        browser.screenshot(self.folder / "phone.png", 390, 844)
+        self.assertEqual(browser.evaluate(shown), 3)
+        self.assertLess(browser.evaluate(height), 30)
+        browser.evaluate("document.querySelector('.unfold a').click()")
+        self.assertEqual(browser.evaluate(shown), 10)
+        self.assertLessEqual(browser.evaluate("document.documentElement.scrollWidth"), 390)
+        browser.click(".trail li:nth-child(4) a")
+        self.assertEqual(browser.texts("h1"), [names[0]])
+
+    def test_skip_link(self) -> None:
+        """The first Tab shows a link past the navigation, and nothing of it shows before."""
+        browser = self.browser
+        browser.open(self.daemon.url)
+        width = "document.querySelector('.skip').getBoundingClientRect().width"
+        self.assertLessEqual(browser.evaluate(width), 1)
+        browser.press("Tab")
+        self.assertGreater(browser.evaluate(width), 100)
+        browser.press("Enter")
+        browser.press("Tab")
+        inside = "!!document.activeElement.closest('main')"
+        self.assertTrue(browser.evaluate(inside))
+
+    def test_trust(self) -> None:
+        """The front page leads to the page about the CA, which has its fingerprint, and leads on to
+        the certificate.
+        """
+        browser = self.browser
+        browser.open(self.daemon.url)
+        browser.click("footer a[href$='-/trust']")
+        self.assertEqual(browser.url, f"{self.daemon.url}-/trust")
+        certificate = x509.load_pem_x509_certificate(self.daemon.ca.read_bytes())
+        fingerprint = certificate.fingerprint(SHA256()).hex(":").upper()
+        self.assertEqual(browser.texts(".fingerprint"), [fingerprint])
+        self.assertEqual(browser.complaints(), [])
+        url = browser.evaluate("document.querySelector('main a').href")
+        self.assertEqual(curl("--cacert", str(self.daemon.ca), url), self.daemon.ca.read_bytes())
+
+    def test_icon(self) -> None:
+        """A picture that is opened by itself has imgd's icon in the browser, without an error."""
+        browser = self.browser
+        browser.open(f"{self.daemon.url}photo.jpg")
+        icon = (
+            "fetch('/favicon.ico').then(r => r.blob()).then(createImageBitmap).then(i => i.width)"
+        )
+        self.assertIn(browser.evaluate(icon), (16, 32, 48))
+        self.assertEqual(browser.complaints(), [])
 
     def test_another_origin(self) -> None:
         """A page of another origin reads a part of a volume with fetch, and cannot load a

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import ssl
@@ -22,6 +23,7 @@ from twisted.trial.unittest import SkipTest
 
 from tests import samples
 from tests.daemons import (
+    CHECKOUT,
     PATIENCE,
     Daemon,
     DaemonCase,
@@ -87,6 +89,39 @@ class FramesTests(DaemonCase):
         self.assertEqual(unloaded["message"], "Directory unloaded successfully")
         self.assertIsNone(curl_json(daemon.url)["current_directory"])
         self.assertEqual(curl_json(f"{daemon.url}health")["status"], "healthy")
+
+    def test_documented_commands(self) -> None:
+        """The curl lines of docs/configuration.md run as they stand, but for the port, against a
+        daemon with one line in its .env: each prints what the older server printed.
+        """
+        frames = samples.frames(self.folder / "data" / "frames")
+        (frames / "frame_0001.jpg").write_bytes(b"frame")
+        (self.folder / ".env").write_text("IMGD_COMPAT_B=1\n")
+        os.chmod(self.folder, 0o755)
+        os.chmod(self.folder / ".env", 0o644)
+        daemon = self.daemon()
+        self.assertEqual(daemon.listening, [(f"http://localhost:{daemon.port}/", "0.0.0.0")])
+        said = (
+            "May control: programs of this user on this machine, and everybody who sends the token"
+        )
+        self.assertEqual(sum(said in line for line in daemon.lines), 1)
+        text = (CHECKOUT / "docs" / "configuration.md").read_text("utf-8")
+        commands = re.findall(r"(?m)^ *curl (.*localhost:7779.*)$", text)
+        answers = []
+        for command in commands:
+            there = command.replace(":7779", f":{daemon.port}").replace(
+                "/data", f"{self.folder}/data"
+            )
+            answers.append(curl(*shlex.split(there)))
+        image = answers.pop(2)
+        self.assertEqual(image, b"frame")
+        status, loaded, again, timer, default, health, unloaded = map(json.loads, answers)
+        self.assertIsNone(status["current_directory"])
+        self.assertEqual(loaded["message"], f"Loaded {loaded['image_count']} images from {frames}")
+        self.assertIn("(60 minutes)", again["timeout"])
+        self.assertEqual(timer["message"], "Timeout set to 60 minutes")
+        self.assertEqual(default, {"timeout_minutes": 60, "timeout_enabled": True})
+        self.assertEqual((health["status"], unloaded["status"]), ("healthy", "success"))
 
     def test_beside_https(self) -> None:
         """--http-port takes the same requests; the URLs in its answers are the HTTPS ones."""

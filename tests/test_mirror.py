@@ -27,6 +27,7 @@ OTHERS = {
     "client/end_to_end": "the commands against a real daemon",
     "collections/manager_random": "the manager, by random sequences of changes",
     "files/disk_races": "a disk that changes during a request",
+    "net/tls_alerts": "bytes on a TLS port that become no connection",
     "net/tls_clients": "the TLS context, by clients that others wrote",
     "settings/settings": "settings/__init__.py, whose name no file can have",
     "web/bad_requests": "requests that HTTP forbids",

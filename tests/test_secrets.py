@@ -27,7 +27,7 @@ class SecretsTests(TestCase):
         secret = [p for p in state.iterdir() if ".key" in p.name or p.name == "token"]
         self.assertEqual(
             {p.name for p in secret},
-            {"ca.key", "server.key", "server-ec.key", "server-wildcard.key", "links.key", "token"},
+            {"ca.key", "server.key", "server-ec.key", "links.key", "token"},
         )
         for path in secret:
             self.assertEqual(path.stat().st_mode & 0o077, 0, path)

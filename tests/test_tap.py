@@ -5,23 +5,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import TracebackType
-from typing import NoReturn
 
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd import __version__
-from imgd.errors import NotFound, StartError
 from imgd.settings import load
 from imgd.settings.table import TABLE
-from imgd.tap import Options, makeService, one_line_excepthook
+from imgd.tap import Options, makeService
 
 PROJECT = Path(__file__).resolve().parent.parent
-
-
-def unexpected(*_: object) -> NoReturn:
-    raise AssertionError("the hook before was called")
 
 
 def parse(*words: str) -> Options:
@@ -133,33 +126,6 @@ class Starting(SynchronousTestCase):
         lines = self.refuse("--cert", "cert.pem", "--key", "key.pem", "--timeout", "x")
         self.assertEqual(len(lines), 3)
         self.assertTrue(lines[2].startswith("  --cert, --key: "), lines)
-
-    def test_excepthook(self) -> None:
-        """An uncaught StartError is one printable line on stderr."""
-        error = StartError("Port 1 is taken\nby \x1b[31manother")
-        one_line_excepthook(unexpected)(StartError, error, None)
-        self.assertEqual(self.err.getvalue(), "imgd: Port 1 is taken\\nby \\x1b[31manother\n")
-
-    def test_excepthook_terminal(self) -> None:
-        """With a log file the line goes to the terminal too, but only once if both are the same."""
-        terminal = io.StringIO()
-        one_line_excepthook(unexpected, terminal)(StartError, StartError("Taken"), None)
-        self.assertEqual((self.err.getvalue(), terminal.getvalue()), ("imgd: Taken\n",) * 2)
-        one_line_excepthook(unexpected, self.err)(StartError, StartError("Again"), None)
-        self.assertEqual(self.err.getvalue(), "imgd: Taken\nimgd: Again\n")
-
-    def test_excepthook_others(self) -> None:
-        """Other exceptions go to the previous hook."""
-        errors: list[BaseException] = []
-
-        def previous(
-            _: type[BaseException], error: BaseException, __: TracebackType | None
-        ) -> None:
-            errors.append(error)
-
-        error = NotFound()
-        one_line_excepthook(previous)(NotFound, error, None)
-        self.assertEqual((errors, self.err.getvalue()), ([error], ""))
 
 
 class Importing(SynchronousTestCase):

@@ -55,7 +55,7 @@ class ServiceTests(DaemonCase):
         with socket.create_server(("127.0.0.1", 0)) as server:
             daemon = self.background("--port", str(server.getsockname()[1]))
         self.assertEqual(daemon.start.returncode, 1)
-        self.assertIn("Cannot listen on port", daemon.start.stderr)
+        self.assertRegex(daemon.start.stderr, r"^imgd: Cannot listen on port .+ another port\.\n$")
         self.assertTrue(daemon.wait_for_end())
         self.assertIn("or choose another port.", daemon.log()[-1])
         self.assertFalse(daemon.pidfile.exists())
@@ -173,7 +173,7 @@ class RefusedStartTests(DaemonCase):
         state = shared_daemon("tls").ca.parent
         error = self.refused(
             *("--port", "0", "--cert", str(state / "server.pem")),
-            *("--key", str(state / "server-wildcard.key")),
+            *("--key", str(state / "server-ec.key")),
         )
         self.assertIn("--cert", error)
         self.assertIn("match", error)
@@ -186,9 +186,13 @@ class RefusedStartTests(DaemonCase):
         self.assertIn("photo.jpg", self.refused("--state-dir", str(root / "photo.jpg")))
 
     def test_help(self) -> None:
-        """``twistd imgd --help`` names every option of the contract, and exits with status 0."""
+        """``twistd imgd --help`` names every option of the contract, and exits with status 0; so
+        does ``-h``.
+        """
         process = run(self.folder, "imgd", "--help")
         self.assertEqual((process.returncode, process.stderr), (0, ""))
+        short = run(self.folder, "imgd", "-h")
+        self.assertEqual((short.returncode, short.stdout), (0, process.stdout))
         for option in (
             *("port", "host", "http-port", "no-tls", "images-dir", "output-dir", "outputs-dir"),
             *("cert", "key", "tls-name", "generate-certs", "state-dir", "timeout", "access-log"),

@@ -49,6 +49,14 @@ class TwistedTests(SynchronousTestCase):
         self.assertIn("self.socket.send", source)
         self.assertIn("return main.CONNECTION_LOST", source)
 
+    def test_close(self) -> None:
+        """A transport may be lost while it reads: it leaves the reactor, and has no descriptor."""
+        lost = inspect.getsource(abstract.FileDescriptor.connectionLost)
+        for name in ("self.stopReading()", "self.stopWriting()"):
+            self.assertIn(name, lost)
+        self.assertIn("del self.fileno", inspect.getsource(tcp.Connection.connectionLost))
+        self.assertEqual(abstract.FileDescriptor().fileno(), -1)
+
     def test_tls(self) -> None:
         """The TLS protocol moves its bytes by the methods that are replaced."""
         for caller, names in (

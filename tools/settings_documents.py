@@ -10,11 +10,11 @@ from imgd.settings.spec import SettingSpec, Variable
 from imgd.settings.table import SECTIONS, TABLE
 
 INTRODUCTION: Final = (
-    "Settings of imgd. Copy this file to .env in the folder that twistd is started in (or name it "
-    "with --env-file), take the # off the lines you want, and change them. Options and the "
-    "environment come before this file. A line shows the default, or nothing if there is none; an "
-    "empty value counts as unset. The file and its folder must be yours alone: if others could "
-    "write them, imgd does not start. docs/configuration.md tells more. "
+    "Settings of imgd. Copy this file to .env in the folder that twistd is started in, or in one "
+    "above it (or name it with --env-file), take the # off the lines you want, and change them. "
+    "Options and the environment come before this file. A line shows the default, or nothing if "
+    "there is none; an empty value counts as unset. The file and its folder must be yours alone: "
+    "if others could write them, imgd does not start. docs/configuration.md tells more. "
     "(This file is made by: python -m tools.documents)"
 )
 

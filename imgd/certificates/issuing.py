@@ -43,7 +43,6 @@ KEYS: Final[Mapping[str, Callable[[], SigningKey]]] = {
     "ca": partial(rsa_key, 3072),
     "server": partial(rsa_key, 2048),
     "server-ec": p256_key,
-    "server-wildcard": p256_key,
 }
 
 

@@ -11,19 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from imgd.certificates.files import MALFORMED, LoadedPair
 from imgd.certificates.names import SubjectAltNames
 
-WILDCARD: Final = "server-wildcard"
-STEMS: Final = ("server", "server-ec", WILDCARD)
-
-
-def names_by_stem(names: SubjectAltNames) -> dict[str, SubjectAltNames]:
-    """The names of each leaf that there must be, by its files' stem.
-
-    RSA and P-256 hold the same names; top-level wildcards, which those two cannot hold, have a leaf
-    of their own (:meth:`SubjectAltNames.split_wildcards`).
-    """
-    others, wildcards = names.split_wildcards()
-    by_stem = {stem: wildcards if stem == WILDCARD else others for stem in STEMS}
-    return {stem: held for stem, held in by_stem.items() if held.dns or held.ips}
+STEMS: Final = ("server", "server-ec")  # RSA and P-256, which hold the same names
 
 
 def renewal_reason(

@@ -58,11 +58,6 @@ class LocalCertificates:
         return self.files.pairs
 
     @property
-    def wildcard(self) -> PairPaths | None:
-        """The leaf for names that only a top-level wildcard matches."""
-        return self.files.wildcard
-
-    @property
     def ca_pem(self) -> bytes | None:
         """The CA's certificate, for clients to trust; None if it cannot be read."""
         try:

@@ -16,12 +16,7 @@ from cryptography import x509
 from imgd.errors import StartError
 from imgd.host import addresses
 
-ALWAYS_NAMES: Final = (
-    "localhost",
-    "*.localhost",
-    "host.docker.internal",
-    "host.containers.internal",
-)
+ALWAYS_NAMES: Final = ("localhost", "host.docker.internal", "host.containers.internal")
 ALWAYS_ADDRESSES: Final = ("127.0.0.1", "::1")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")  # some hosts have an underscore
 _MAX_NAME: Final = 253  # octets, RFC 1035 section 2.3.4 less the root's
@@ -49,16 +44,6 @@ class SubjectAltNames:
         dns, ips = tuple(filter(fits, self.dns)), tuple(filter(fits, self.ips))
         others = [name for name in (*self.dns, *self.ips) if name not in (*dns, *ips)]
         return replace(self, dns=dns, ips=ips), others
-
-    def split_wildcards(self) -> tuple[SubjectAltNames, SubjectAltNames]:
-        """All but top-level wildcards such as ``*.localhost``, and those.
-
-        Under a CA with name constraints, Firefox 153 refuses a certificate that holds one of them,
-        by whatever name it is reached. Go and Java take it for ``any.localhost``, others do not.
-        """
-        others, _ = self.partition(lambda name: not _is_top_level_wildcard(name))
-        wildcards, _ = self.partition(_is_top_level_wildcard)
-        return others, wildcards
 
     def missing_from(self, leaf: x509.Certificate) -> list[str]:
         """Those that the certificate does not hold; ValueError if its names cannot be read."""
@@ -92,10 +77,6 @@ def collect(host: str, tls_names: Iterable[str], machine: Iterable[str]) -> Subj
     return SubjectAltNames(tuple(sorted(names - ips)), tuple(sorted(specific)), frozenset(given))
 
 
-def _is_top_level_wildcard(name: str) -> bool:
-    return name.startswith("*.") and name.count(".") == 1
-
-
 def is_address(name: str) -> bool:
     """Whether a canonical name is an address."""
     return _address(name) is not None
@@ -123,7 +104,11 @@ def _address(text: str) -> str | None:
 
 
 def _dns_name(text: str) -> str | None:
-    """A host name in ASCII (RFC 5891), lower case; a wildcard may be its first label."""
+    """A host name in ASCII (RFC 5891), lower case; a wildcard may be its first label.
+
+    Not one right below a top-level name: browsers, curl and OpenSSL accept no such wildcard, and
+    under a CA with constraints Firefox refuses the whole certificate that holds one.
+    """
     star, bare = ("*.", text[2:]) if text.startswith("*.") else ("", text)
     try:
         ascii_name = bare if bare.isascii() else idna.encode(bare, uts46=True).decode("ascii")
@@ -131,6 +116,8 @@ def _dns_name(text: str) -> str | None:
         return None
     name = star + ascii_name.lower().removesuffix(".")
     labels = name.removeprefix(star).split(".")
+    if star and len(labels) == 1:
+        return None
     is_number = labels[-1].isdigit()  # 999.1.1.1 is a mistaken address
     if is_number or len(name) > _MAX_NAME or not all(map(_LABEL.fullmatch, labels)):
         return None

@@ -5,9 +5,11 @@ A client trusts ``ca.pem`` once; leaves come and go.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -27,6 +29,9 @@ from imgd.certificates.names import SubjectAltNames
 from imgd.errors import StartError
 from imgd.host import atomic_files
 
+# A leaf for *.localhost, which an older imgd made and hardly any client accepted, and its key.
+OBSOLETE: Final = ("server-wildcard.key", "server-wildcard.pem")
+
 Keys = Mapping[str, Callable[[], issuing.SigningKey]]
 
 
@@ -34,16 +39,14 @@ Keys = Mapping[str, Callable[[], issuing.SigningKey]]
 class CertificateFiles:
     """The certificates in a state folder, and what was done to them.
 
-    ``ca`` is the CA's certificate, None if it cannot be read; ``pairs`` are the leaves,
-    ``wildcard`` is the one for top-level wildcards. ``made`` says what was made anew and why,
-    ``problems`` what could not be and what to do; ``left_out`` are names that the CA does not
-    permit. ``leaf_expires`` is aware, UTC.
+    ``ca`` is the CA's certificate, None if it cannot be read; ``pairs`` are the leaves. ``made``
+    says what was made anew and why, ``problems`` what could not be and what to do; ``left_out`` are
+    names that the CA does not permit. ``leaf_expires`` is aware, UTC.
     """
 
     folder: str
     ca: x509.Certificate | None
     pairs: tuple[PairPaths, ...]
-    wildcard: PairPaths | None
     leaf_expires: datetime
     made: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -118,6 +121,8 @@ class _StateFolder:
         if starting:
             atomic_files.make_private_folder(self._path)
             atomic_files.remove_leftovers(self._path)
+            for name in OBSOLETE:
+                atomic_files.remove(os.path.join(self._path, name))
         for stem in ("ca", *leaf.STEMS):
             recover(self._paths(stem))
 
@@ -130,7 +135,7 @@ class _StateFolder:
         """The leaves that can serve as they are, by stem."""
         pairs = {stem: load(self._paths(stem)) for stem in leaf.STEMS}
         usable = {stem: pair for stem, pair in pairs.items() if isinstance(pair, LoadedPair)}
-        if not usable.keys() - {leaf.WILDCARD}:
+        if not usable:
             raise StartError(f"There is no certificate to serve with, and {ca_problem}")
         return usable
 
@@ -138,32 +143,30 @@ class _StateFolder:
         self, ca: LoadedPair, names: SubjectAltNames, force: bool
     ) -> dict[str, LoadedPair]:
         """The leaves by stem: all are made anew if one of them must be."""
-        names_by_stem = leaf.names_by_stem(names)
-        current = {stem: load(self._paths(stem)) for stem in names_by_stem}
-        reasons = (
-            leaf.renewal_reason(current[stem], ca.certificate, held, self.now)
-            for stem, held in names_by_stem.items()
-        )
-        reason = "asked for" if force else next(filter(None, reasons), None)
+        current = {stem: load(self._paths(stem)) for stem in leaf.STEMS}
+        reasons = {
+            stem: "asked for"
+            if force
+            else leaf.renewal_reason(pair, ca.certificate, names, self.now)
+            for stem, pair in current.items()
+        }
+        due = next(filter(reasons.get, reasons), None)
         leaves: dict[str, LoadedPair] = {}
-        for stem, held in names_by_stem.items():
+        for stem in leaf.STEMS:
             pair = current[stem]
-            if isinstance(pair, str) or reason is not None:
-                new = issuing.make_leaf(ca, self._keys[stem](), held, self.now)
-                pair = self._replace(stem, pair, new, reason or str(pair))
+            if isinstance(pair, str) or due is not None:
+                new = issuing.make_leaf(ca, self._keys[stem](), names, self.now)
+                pair = self._replace(stem, pair, new, reasons[stem] or f"with {due}.pem")
             leaves[stem] = pair
         return leaves
 
     def report(
         self, ca: LocalAuthority, leaves: Mapping[str, LoadedPair], left_out: Sequence[str] = ()
     ) -> CertificateFiles:
-        paths = {stem: self._paths(stem) for stem in leaves}
-        wildcard = paths.pop(leaf.WILDCARD, None)
         return CertificateFiles(
             folder=self._path,
             ca=ca.certificate,
-            pairs=tuple(paths.values()),
-            wildcard=wildcard,
+            pairs=tuple(map(self._paths, leaves)),
             leaf_expires=min(pair.certificate.not_valid_after_utc for pair in leaves.values()),
             made=tuple(self._made),
             problems=tuple(self.problems),

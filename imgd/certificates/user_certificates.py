@@ -24,7 +24,6 @@ class UserCertificates:
     """Used again when they change on disk."""
 
     files = None
-    wildcard: PairPaths | None = None
     ca_pem: bytes | None = None
     problems: Sequence[str] = ()
 

@@ -21,8 +21,8 @@ from imgd.logs import Logger
 CHECK_EVERY: Final = 60  # seconds until a certificate that a user's tool renewed is in use
 
 CertificateSource = UserCertificates | LocalCertificates
-# Serves new connections with these pairs, and one for top-level wildcards; StartError if it cannot.
-Serve = Callable[[Sequence[PairPaths], PairPaths | None], None]
+# Serves new connections with these pairs; StartError if it cannot.
+Serve = Callable[[Sequence[PairPaths]], None]
 
 
 class CertificateWatch:
@@ -69,7 +69,7 @@ class CertificateWatch:
     async def _check(self) -> None:
         try:
             if await self._run_blocking(self._source.renew):
-                self._serve(self._source.pairs, self._source.wildcard)
+                self._serve(self._source.pairs)
                 self.log.info("New connections use the new certificate")
             self._report(self._source.problems)
         except (ImgdError, OSError) as error:

@@ -71,10 +71,15 @@ class Client:
         name: str | None = None,
         recursive: bool = False,
         timeout_minutes: int | None = None,
+        all_files: bool = False,
     ) -> Deferred[messages.LoadResult]:
-        """Load a directory of the server's; 0 minutes is never."""
+        """Load a directory of the server's; 0 minutes is never. ``all_files``: not only images."""
         request = messages.LoadRequest(
-            directory=directory, name=name, recursive=recursive, timeout_minutes=timeout_minutes
+            directory=directory,
+            name=name,
+            recursive=recursive,
+            timeout_minutes=timeout_minutes,
+            all_files=all_files,
         )
         seconds = max(self._deadline, LOAD_SECONDS)
         return self._request("POST", RouteKind.LOAD.value, messages.LoadResult, request, seconds)

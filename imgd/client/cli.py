@@ -27,12 +27,17 @@ _COMMANDS = {"status": status, "unload": unload, "timeout": timeout, "link": lin
 
 
 def main() -> NoReturn:
+    if sys.stderr is None:  # it was closed: what is told there is lost
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     options = parse(sys.argv[1:])
+    if sys.stdout is None:
+        sys.exit("imgd: standard output is closed, so there is nowhere to write to")
     try:
         react(_run, (options,))
     finally:
-        with suppress(BrokenPipeError):
-            sys.stdout.close()  # here, where it can be suppressed that nobody reads it
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # which was told, or nobody reads it
+                stream.close()  # here, where that can be suppressed
 
 
 async def _run(reactor: Any, options: CliOptions) -> NoReturn:
@@ -87,6 +92,8 @@ async def perform(context: CliContext, options: CliOptions) -> int:
     if previous is None:
         targets = load_targets(options.directories, server, options.name, output)
     else:
+        options.verify = options.verify or previous[0].verify
+        options.recursive = options.recursive or previous[0].recursive
         targets = [resumed(*previous, output)]
     return await LoadCommand(context, server, options).run(targets)
 

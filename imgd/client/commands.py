@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -11,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from imgd.client.api import LINK_SECONDS, REQUEST_SECONDS, Client, client_of
 from imgd.client.discovery import Server
-from imgd.client.errors import Retrier
+from imgd.client.errors import ClientError, Retrier
 from imgd.client.options import CliOptions
 from imgd.core import messages
 from imgd.core.messages import CollectionInfo
@@ -30,14 +31,25 @@ class CliContext:
     stopped: str | None = None
 
     def log(self, text: str) -> None:
-        print(escape(text), file=self.err, flush=True)
+        with suppress(OSError):  # nobody reads it: no reason to stop
+            print(escape(text), file=self.err, flush=True)
 
     def print(self, text: str) -> None:
         self.print_raw(escape(text))
 
     def print_raw(self, text: str) -> None:
         """Write a result for programs; a server's words in it must have been escaped."""
-        print(text, file=self.out, flush=True)
+        self.write((text, "\n"))
+
+    def write(self, parts: Iterable[str]) -> None:
+        """Write a result piece by piece; BrokenPipeError if whoever read it has gone."""
+        try:
+            self.out.writelines(parts)
+            self.out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise ClientError(f"standard output: {error.strerror or error}") from None
 
     def client(
         self, server: Server, retrier: Retrier | None = None, deadline: float = REQUEST_SECONDS

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
+from tempfile import gettempdir
 from typing import Final
 
 from twisted.internet.defer import CancelledError
@@ -14,16 +16,16 @@ from imgd.client.commands import CliContext
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, ErrorResponse, Retrier
 from imgd.client.load_targets import LoadTarget
-from imgd.client.manifest import Manifest, UrlTable
+from imgd.client.manifest import Manifest, UrlTable, refuse_unwritable, write_manifest
 from imgd.client.options import CliOptions
 from imgd.client.progress import LoadProgress, log_verbose
 from imgd.client.session import HttpSession
 from imgd.client.signed_urls import lifetime, sign
+from imgd.client.skipped import NOTHING, passed_over, why_nothing
 from imgd.client.verification import BatchQueue, ImageChecker, Verification
 from imgd.core.catalog import CURRENT
 from imgd.core.messages import CollectionInfo
 from imgd.core.routes import redact_text
-from imgd.host.atomic_files import write_chunks
 from imgd.host.descriptors import RESERVE, raise_limit
 
 SHOWN_FAILURES: Final = 20
@@ -43,8 +45,13 @@ class LoadCommand:
         for target in targets:
             try:
                 status |= not await self._load(target)
-            except (ClientError, OSError) as error:
-                status = self._fail(target, getattr(error, "strerror", None) or str(error))
+            except ClientError as error:
+                status = self._fail(target, error.detail)
+            except BrokenPipeError:
+                raise
+            except OSError as error:  # the manifest's own are ClientErrors: these are of UrlTables
+                reason = f"{gettempdir()} has no room for its URLs: {error.strerror or error}"
+                status = self._fail(target, reason)
             except CancelledError:
                 return self._fail(target, f"{self._context.stopped}; nothing was written")
             if self._context.stopped:
@@ -57,6 +64,8 @@ class LoadCommand:
 
     async def _load(self, target: LoadTarget) -> bool:
         options, context = self._options, self._context
+        if path := target.path(context.clock.seconds()):
+            refuse_unwritable(path)
         collection, minutes = await self._collection(target)
         signed = None
         if options.signed:
@@ -67,14 +76,16 @@ class LoadCommand:
         verification = Verification(queue, progress, target.done or frozenset())
         try:
             problem = await self._verify(verification, collection)
+            nothing = await self._tell_skipped(collection, verification, problem)
             manifest = Manifest(
-                success=problem is None and not verification.failed,
-                message=_message(verification, problem),
+                success=not (problem or nothing or verification.failed),
+                message=nothing or _message(verification, problem),
                 collection=collection,
                 server=self._server.url,
                 now=context.clock.seconds(),
                 minutes=minutes,
                 links_expire_at=signed.expires_at if signed else None,
+                verify=options.verify,
             )
             self._write(target, manifest, verification)
         finally:
@@ -98,9 +109,12 @@ class LoadCommand:
                 # The server tells the minutes of the current collection alone.
                 status = await self.client.status() if existing.current else None
                 return existing, status.timeout_minutes if status else None
-        recursive = self._options.recursive
         loaded = await self.client.load(
-            target.directory, name=target.name, recursive=recursive, timeout_minutes=minutes
+            target.directory,
+            name=target.name,
+            recursive=self._options.recursive,
+            timeout_minutes=minutes,
+            all_files=self._options.all_files,
         )
         if minutes is None:
             minutes = (await self.client.timeout()).timeout_minutes
@@ -110,9 +124,13 @@ class LoadCommand:
         same = {target.directory, os.path.realpath(target.directory)}
         for collection in (await self.client.collections()).collections:
             if collection.name == (target.name or CURRENT) and collection.directory in same:
-                fits = target.done is not None or collection.recursive == self._options.recursive
+                fits = target.done is not None or self._is_as_asked(collection)
                 return collection if fits and collection.available else None
         return None
+
+    def _is_as_asked(self, collection: CollectionInfo) -> bool:
+        asked = self._options.recursive, self._options.all_files
+        return (collection.recursive, collection.all_files) == asked
 
     async def _verify(self, verification: Verification, collection: CollectionInfo) -> str | None:
         try:
@@ -124,6 +142,19 @@ class LoadCommand:
         finally:
             verification.progress.end()
         return None
+
+    async def _tell_skipped(
+        self, collection: CollectionInfo, verification: Verification, problem: str | None
+    ) -> str:
+        """Say what was passed over. Returns why nothing at all was loaded, else ""."""
+        if collection.skipped is None and problem is None:  # read since, to list its images
+            with suppress(ClientError):
+                collection = await self.client.collection(collection.name)
+        if problem is None and not verification.urls and not verification.failed:
+            return why_nothing(collection)
+        if (line := passed_over(collection)) and not self._options.quiet:
+            self._context.log(f"imgd: {collection.directory}: {line}")
+        return ""
 
     def _checkers(self, server: Server) -> list[ImageChecker]:
         # The token goes to the server's own origins alone; signed URLs are checked without one.
@@ -140,12 +171,10 @@ class LoadCommand:
         chunks = manifest.chunks(verification.urls, verification.failed)
         path = target.path(manifest.now)
         if path is None:
-            self._context.out.writelines(chunk.decode("ascii") for chunk in chunks)
-            self._context.out.flush()
+            self._context.write(chunk.decode("ascii") for chunk in chunks)
         else:
-            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
             # Who reads signed URLs can read what they lead to.
-            write_chunks(path, chunks, mode=0o600 if self._options.signed else 0o644)
+            write_manifest(path, chunks, mode=0o600 if self._options.signed else 0o644)
             self._context.print_raw(path)
         if not manifest.success:
             self._log_failures(path or "MANIFEST", manifest, verification.failed)
@@ -158,6 +187,8 @@ class LoadCommand:
         more = len(failed) - SHOWN_FAILURES
         if more > 0:
             log(f"  and {more:,} more, which are listed in the manifest")
+        if manifest.message.startswith(NOTHING):
+            return  # nothing that another run would find
         signed = " --signed" if self._options.signed else ""
         log(f"to check what is missing: imgd load --resume {shlex.quote(path)}{signed}")
 

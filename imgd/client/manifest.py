@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import mmap
+import os
 import re
 from array import array
 from bisect import bisect_left
@@ -12,19 +13,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from tempfile import TemporaryFile
-from typing import IO, Final
+from typing import IO, Final, Literal
 
 import msgspec
 
+from imgd.client.errors import ClientError
 from imgd.core import messages
 from imgd.core.messages import CollectionInfo
 from imgd.errors import BadRequest
+from imgd.host.atomic_files import write_chunks
 
 # What no file system takes; and C1 controls and marks that turn text, for paths are printed.
 _UNFIT: Final = re.compile(
     r'[/\\\0-\x1f\x7f-\x9f:*?"<>|\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+'
 )
 IN_MEMORY: Final = 50_000  # lines of a UrlTable, of some 150 bytes each
+Verify = Literal["head", "get", "none"]
 _encode: Final = json.JSONEncoder().encode
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
@@ -63,8 +67,8 @@ class UrlTable:
 class UrlHashes:
     """Which URLs a manifest holds; of a million, one is mistaken in 10^13."""
 
-    def __init__(self, urls: Iterable[str]) -> None:
-        self._hashes = array("q", sorted(array("q", map(hash, urls))))
+    def __init__(self, hashes: array[int]) -> None:
+        self._hashes = array("q", sorted(hashes))
 
     def __contains__(self, url: object) -> bool:
         place = bisect_left(self._hashes, hash(url))
@@ -84,6 +88,7 @@ class Manifest:
     now: float
     minutes: int | None = None
     links_expire_at: str | None = None
+    verify: str = "head"
 
     def chunks(self, urls: UrlTable, failed: UrlTable) -> Iterator[bytes]:
         expires_at = self.collection.expires_at
@@ -101,6 +106,8 @@ class Manifest:
             "links_expire_at": self.links_expire_at,
             "collection": self.collection.name,
             "server": self.server,
+            "verify": self.verify,
+            "recursive": self.collection.recursive,
             "failed": ({"url": url, "reason": reason} for url, reason in failed),
         }
         separator = "{\n"
@@ -113,9 +120,13 @@ class Manifest:
 
 
 class UnfinishedManifest(msgspec.Struct, kw_only=True):
+    """What a resumed load goes on with; manifests that were written before have not all of it."""
+
     directory: str
     collection: str
     server: str
+    verify: Verify = "head"
+    recursive: bool = False
     image_urls: msgspec.Raw
 
 
@@ -125,13 +136,38 @@ def read_manifest(path: str) -> tuple[UnfinishedManifest, UrlHashes]:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         manifest = msgspec.json.decode(content, type=UnfinishedManifest)
         strings = _STRING.finditer(memoryview(manifest.image_urls))
-        done = UrlHashes(str(match[1], "utf-8") for match in strings)
+        hashes = array("q", (hash(str(match[1], "utf-8")) for match in strings))
     except OSError as error:
         raise BadRequest(f"Manifest {path} cannot be read: {error.strerror or error}.") from None
     except ValueError:  # msgspec's errors, and mmap's for an empty file
         raise BadRequest(f"{path} is no manifest of imgd load.") from None
-    manifest.image_urls = msgspec.Raw()  # and with it the mapped file
-    return manifest, done
+    manifest.image_urls = msgspec.Raw()
+    del content, strings  # the mapped file, before the sort takes memory
+    return manifest, UrlHashes(hashes)
+
+
+def write_manifest(path: str, chunks: Iterable[bytes], mode: int) -> None:
+    """In one step, in a folder that is made if it is missing; ClientError names the path."""
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        write_chunks(path, chunks, mode)
+    except OSError as error:
+        raise unwritable(path, error.strerror or str(error)) from None
+
+
+def refuse_unwritable(path: str) -> None:
+    """ClientError if the manifest cannot be written, before anything is loaded and checked."""
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        raise unwritable(path, f"{folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise unwritable(path, f"this user may not write in {folder}")
+
+
+def unwritable(path: str, reason: str) -> ClientError:
+    return ClientError(f"the manifest {path} cannot be written: {reason}; --output names another")
 
 
 def file_name(stem: str, now: float | None = None) -> str:

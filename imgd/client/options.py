@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from textwrap import dedent, indent
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from imgd import __version__
 from imgd.client.load_targets import is_file
+from imgd.client.manifest import Verify
 from imgd.core import links
 from imgd.core.messages import COLLECTION_NAME, MAX_MINUTES
 from imgd.errors import BadRequest
@@ -59,7 +60,9 @@ def _switch(about: str) -> Any:
 
 
 _AGENT: Final = "http://127.0.0.1:4040"
-_VERIFY: Final = "head requests headers of each URL, get every byte, none nothing (default: head)"
+_VERIFY: Final = (
+    "head requests headers of each URL, get every byte, none nothing (default: head, or as before)"
+)
 _PUBLIC_URL: Final = "of the server (default: IMGD_PUBLIC_URL, NGROK_URL, NGROK_DOMAIN, its own)"
 _EXPIRES: Final = (
     "how long links are good: 90s, 30m, 7d (default: 1h; with load until its unload, or 24h)"
@@ -78,13 +81,15 @@ class CliOptions:
     state_dir: str | None = _value("DIR", "the local imgd's (default: IMGD_STATE_DIR, or .env's)")
     # load
     directories: Sequence[str] = _value("DIR", "a directory to load", (), nargs="*")
+    dir: Sequence[str] | None = _value("DIR", "the same; may be repeated", action="append")
     name: str | None = _value("NAME", "of the collection, and of the manifest (NAME.json)")
     recursive: bool = _switch("folders below it, too")
+    all_files: bool = _switch("every file, and not only images and what belongs to them")
     timeout: int | None = _value("MIN", "until it unloads itself; 0: never (default: the server's)")
     force_reload: bool = _switch("load again, and not only check, what is loaded already")
     unload_first: bool = _switch("unload what has the name before loading")
     unload: bool = _switch("unload it again when the manifest is written")
-    verify: str = _value("HOW", _VERIFY, "head", choices=("head", "get", "none"))
+    verify: str = _value("HOW", _VERIFY, "head", choices=get_args(Verify))
     public_url: str | None = _value("URL", _PUBLIC_URL)
     workers: int = _value("N", "requests in flight (10), if enough files may be open", 10)
     batch_size: int = _value("N", "images a worker takes at a time (20)", 20)
@@ -138,7 +143,9 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         """,
         {
             "": "directories",
-            "what is loaded": "name recursive timeout force_reload unload_first unload",
+            "what is loaded": (
+                "dir name recursive all_files timeout force_reload unload_first unload"
+            ),
             "how it is checked": _CHECKED,
             "what comes out": "signed expires output quiet verbose",
             **_SERVER,
@@ -185,9 +192,13 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
 
 
 def parse(arguments: Sequence[str]) -> CliOptions:
-    """The options; exits with status 2 if they make no sense, and 0 after ``--help``."""
+    """The options; exits with status 2 if they make no sense, and 0 after ``--help``. ``verify`` is
+    "" if a load is resumed that is to be checked as before.
+    """
     parser = build()
     options = parser.parse_args(arguments, CliOptions())
+    options.verify = options.verify or ("" if options.resume else "head")
+    options.directories = [*options.directories, *(options.dir or ())]
     if problem := _problem(options):
         parser.error(problem)
     return options
@@ -217,6 +228,7 @@ def build() -> argparse.ArgumentParser:
                     flags = [f"--{option.name.replace('_', '-')}", *_SHORT.get(option.name, [])]
                     names = [option.name] if "nargs" in option.metadata else flags
                     group.add_argument(*names, default=option.default, **option.metadata)
+        subparser.set_defaults(verify=None)  # so that it is known whether it was given
     return parser
 
 

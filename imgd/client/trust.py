@@ -103,5 +103,4 @@ def _explain_tls(text: str) -> ClientError:
         return Untrusted("The server does not speak TLS on this port: try http:// in the URL.")
     if "certificate verify failed" not in text:
         return Untrusted(f"TLS failed: {text}")
-    detail = "The server's CA is not trusted here: name it with --ca FILE (imgd's own is ca.pem)."
-    return Untrusted(detail)
+    return Untrusted("The server's CA is not trusted: name it with --ca FILE (imgd's own: ca.pem).")

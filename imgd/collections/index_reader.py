@@ -77,7 +77,8 @@ class IndexReader:
         except NotFound:
             return latest.index
         if (present := self._registry.current(loaded)) is not None:
-            counted = replace(present.collection, image_count=len(index.names))
+            count = len(index.names)
+            counted = replace(present.collection, image_count=count, skipped=index.skipped)
             self._registry.put(replace(present, collection=counted, index=index))
         return index
 

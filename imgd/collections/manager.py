@@ -26,6 +26,7 @@ from imgd.collections.store import CatalogStore
 from imgd.collections.stored_rows import StoredCollection, StoredTimeout, StoredTimer
 from imgd.core.catalog import CURRENT, Collection
 from imgd.core.name_index import NameIndex
+from imgd.core.skipped_files import describe
 from imgd.errors import BadRequest, ImgdError, NotFound
 from imgd.files.disk import Root
 from imgd.host.blocking import RunBlocking, RunOwn
@@ -128,7 +129,7 @@ class CollectionManager:
         """Load a directory; done once it would survive a crash."""
         given = self._policy.absolute(spec.directory)
         directory = await self._run(given, self._policy.check, spec.directory, spec.recursive)
-        root = self._policy.root(directory, spec.recursive)
+        root = self._policy.root(directory, spec.recursive, spec.all_files)
         try:
             index = await self._run(directory, scan.read, root, JobProgress())
         except NotFound:
@@ -140,7 +141,11 @@ class CollectionManager:
             self._registry.put(loaded)
             self._schedule()
         fields = {"count": len(index.names), "directory": directory, "name": spec.name}
-        self.log.info("Loaded {count} images from {directory} as {name}", **fields)
+        if others := describe(index.skipped):
+            message = "Loaded {count} images from {directory} as {name}, and passed over {others}"
+            self.log.info(message, others=others, **fields)
+        else:
+            self.log.info("Loaded {count} images from {directory} as {name}", **fields)
         return loaded
 
     def _loaded(self, spec: LoadSpec, root: Root, index: CollectionIndex) -> LoadedCollection:
@@ -152,6 +157,8 @@ class CollectionManager:
             loaded_at=self._wall(),
             timeout_minutes=0,
             deadline=None,
+            all_files=spec.all_files,
+            skipped=index.skipped,
         )
         minutes = self.default_minutes if spec.minutes is None else spec.minutes
         timed = collection.with_timer(minutes, self._clock.seconds())

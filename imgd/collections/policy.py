@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imgd.errors import BadRequest, Forbidden, NotFound
+from imgd.files.dicom_files import DicomFiles
 from imgd.files.disk import SYSTEM_FOLDERS, Root, is_below
 from imgd.host import os_errors
 
@@ -17,6 +18,7 @@ class DirectoryPolicy:
     Relative directories are below ``base``. ``allowed`` are real paths, empty for anywhere but
     ``forbidden``, which are never accepted, and for no tree as wide as one that holds the parent
     folder of the document root, ``documents``: such a load is a slip more often than a wish.
+    ``dicom_files`` are remembered for all loads.
     """
 
     base: str
@@ -24,15 +26,17 @@ class DirectoryPolicy:
     forbidden: tuple[str, ...] = ()
     follow_symlinks: bool = False
     documents: str = ""
+    dicom_files: DicomFiles = field(default_factory=DicomFiles, compare=False)
 
-    def root(self, directory: str, recursive: bool) -> Root:
+    def root(self, directory: str, recursive: bool, all_files: bool = False) -> Root:
         """A collection's root at this real path."""
         return Root(
             directory,
-            images_only=True,
+            images_only=not all_files,
             recursive=recursive,
             follow_symlinks=self.follow_symlinks,
             forbidden=(*SYSTEM_FOLDERS, *self.forbidden),
+            dicom_files=self.dicom_files,
         )
 
     def absolute(self, given: str) -> str:

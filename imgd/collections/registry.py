@@ -19,6 +19,7 @@ class LoadSpec:
     name: str = CURRENT
     recursive: bool = False
     minutes: int | None = None
+    all_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)

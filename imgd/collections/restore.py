@@ -40,7 +40,7 @@ def collections(
             log.warn("Did not restore {name}: {why}", name=stored.name, why=reason)
             _change(store.remove, stored.name)
             continue
-        root = policy.root(stored.directory, stored.recursive)
+        root = policy.root(stored.directory, stored.recursive, stored.all_files)
         deadline = None if seconds is None else now + seconds
         fields = {"count": stored.image_count, "directory": stored.directory}
         log.info("Restored {name}: {count} images of {directory}", name=stored.name, **fields)

@@ -31,7 +31,7 @@ from imgd.logs import Logger
 __all__ = ["CatalogStore", "Store", "StoredCollection", "StoredTimeout"]
 
 APPLICATION_ID: Final = 0x696D6764  # "imgd"
-VERSION: Final = 2
+VERSION: Final = 3
 LOCK_TIMEOUT: Final = 5.0  # seconds to wait for another program that has the file locked
 
 # At most one row, which is there if a default timeout was set.
@@ -46,22 +46,35 @@ CREATE TABLE collections (
     image_count INTEGER NOT NULL,
     loaded_at REAL NOT NULL,
     expires_at REAL,
-    timeout_minutes INTEGER NOT NULL
+    timeout_minutes INTEGER NOT NULL,
+    all_files INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 {_TIMEOUT_TABLE}
 """
+_COLUMNS_1: Final = (
+    "name, directory, recursive, image_count, loaded_at, expires_at, timeout_minutes"
+)
+_COLUMNS: Final = f"{_COLUMNS_1}, all_files"
+_ALL_FILES: Final = f"""
+ALTER TABLE collections ADD COLUMN all_files INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE IF NOT EXISTS set_aside ({_COLUMNS_1}, why);
+ALTER TABLE set_aside ADD COLUMN all_files;
+"""
 # What makes a file of each earlier version one of the next.
-_UPGRADES: Final = {1: _TIMEOUT_TABLE}
-_COLUMNS: Final = "name, directory, recursive, image_count, loaded_at, expires_at, timeout_minutes"
+_UPGRADES: Final = {1: _TIMEOUT_TABLE, 2: _ALL_FILES}
 # SQLite has a type for each value, and not for a column: a name may be bytes, or no UTF-8.
 _KEY: Final = "typeof(name), CAST(name AS BLOB)"
 _SELECT: Final = f"SELECT {_KEY}, {_COLUMNS} FROM collections ORDER BY name"  # noqa: S608 (constants)
-_REPLACE: Final = "INSERT OR REPLACE INTO collections VALUES (?, ?, ?, ?, ?, ?, ?)"
+_PROBE: Final = f"SELECT {_COLUMNS_1} FROM collections"  # noqa: S608 (constants)
+_REPLACE: Final = (
+    f"INSERT OR REPLACE INTO collections ({_COLUMNS}) "  # noqa: S608 (constants)
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _DELETE: Final = "DELETE FROM collections WHERE name = ?"
 _THIS_ROW: Final = f"WHERE ({_KEY}) = (?, ?)"
 _SET_ASIDE: Final = (
     f"CREATE TABLE IF NOT EXISTS set_aside ({_COLUMNS}, why)",
-    f"INSERT INTO set_aside SELECT *, ? FROM collections {_THIS_ROW}",  # noqa: S608 (constants)
+    f"INSERT INTO set_aside ({_COLUMNS}, why) SELECT {_COLUMNS}, ? FROM collections {_THIS_ROW}",  # noqa: S608 (constants)
     f"DELETE FROM collections {_THIS_ROW}",  # noqa: S608 (constants)
 )
 _RESCHEDULE: Final = "UPDATE collections SET expires_at = ?, timeout_minutes = ? WHERE name = ?"
@@ -230,4 +243,8 @@ def _rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
     return connection.execute(_SELECT).fetchall()
 
 
-_FORMAT: Final = store_file.Format(APPLICATION_ID, VERSION, _TABLES, _UPGRADES, _rows)
+def _probe(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute(_PROBE).fetchall()
+
+
+_FORMAT: Final = store_file.Format(APPLICATION_ID, VERSION, _TABLES, _UPGRADES, _probe)

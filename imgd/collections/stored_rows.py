@@ -33,6 +33,7 @@ class StoredCollection:
     loaded_at: float
     expires_at: float | None
     timeout_minutes: int
+    all_files: bool = False
 
     @classmethod
     def of(cls, collection: Collection, expires_at: float | None) -> StoredCollection:
@@ -45,6 +46,7 @@ class StoredCollection:
             loaded_at=collection.loaded_at,
             expires_at=expires_at,
             timeout_minutes=collection.timeout_minutes,
+            all_files=collection.all_files,
         )
 
     def to_collection(self, deadline: float | None) -> Collection:
@@ -57,6 +59,7 @@ class StoredCollection:
             loaded_at=self.loaded_at,
             timeout_minutes=self.timeout_minutes,
             deadline=deadline,
+            all_files=self.all_files,
         )
 
 
@@ -96,15 +99,17 @@ def to_row(collection: StoredCollection) -> tuple[object, ...]:
         collection.loaded_at,
         collection.expires_at,
         collection.timeout_minutes,
+        collection.all_files,
     )
 
 
 def from_row(row: tuple[Any, ...]) -> StoredCollection:
     """The inverse; ValueError says what makes no sense."""
-    name, directory, recursive, image_count, loaded_at, expires_at, minutes = row
+    name, directory, recursive, image_count, loaded_at, expires_at, minutes, all_files = row
     if not isinstance(name, str) or not COLLECTION_NAME.fullmatch(name):
         raise ValueError("its name is none")
-    _must(isinstance(recursive, int) and recursive in (0, 1), "recursive", recursive)
+    _must(_is_flag(recursive), "recursive", recursive)
+    _must(_is_flag(all_files), "all_files", all_files)
     _must(isinstance(image_count, int) and image_count >= 0, "image_count", image_count)
     _must(_is_time(loaded_at), "loaded_at", loaded_at)
     _must(expires_at is None or _is_time(expires_at), "expires_at", expires_at)
@@ -117,12 +122,17 @@ def from_row(row: tuple[Any, ...]) -> StoredCollection:
         loaded_at=float(loaded_at),
         expires_at=None if expires_at is None else float(expires_at),
         timeout_minutes=minutes,
+        all_files=bool(all_files),
     )
 
 
 def _must(holds: bool, column: str, value: object) -> None:
     if not holds:
         raise ValueError(f"its {column} is {value!r:.40}")
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, int) and value in (0, 1)
 
 
 def _is_minutes(value: object) -> bool:

@@ -80,6 +80,28 @@ def bears_token(requester: Requester, token: str, hint: str) -> bool:
     return True
 
 
+def is_token(text: str, token: str) -> bool:
+    """Whether a text that somebody typed is the token, spaces around it aside; in constant time."""
+    return _is_token(b"Bearer " + text.strip().encode("utf-8", "replace"), token)
+
+
+def is_own_page(requester: Requester, own_origins: Collection[str]) -> bool:
+    """Whether a page of this daemon, or no page at all, sent a form.
+
+    ``Sec-Fetch-Site`` decides if it is there: no page can set it, and it holds behind proxies that
+    change ``Host``. Browsers leave it out over plain HTTP; then ``Origin`` must name the ``Host``
+    that was asked, or one of ``own_origins``.
+    """
+    if any(len(requester.headers.get(name, ())) > 1 for name in _SINGLE):
+        return False
+    site = _text(requester, b"sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = _text(requester, b"origin")
+    own = parse_authority(_text(requester, b"host") or "")
+    return origin in own_origins or (own is not None and _is_same_site(requester, own))
+
+
 def may_read(requester: Requester, token: str, hint: str) -> None:
     """Return if the requester bears the token: who may read if reading is private.
 
@@ -111,15 +133,25 @@ def allowed_origin(origin: bytes | None, allowed: Sequence[str]) -> tuple[Header
 
     ``*`` among ``allowed`` admits every origin. Otherwise the answer depends on the origin, which
     caches must know whether it is listed or not (Fetch standard, "CORS protocol and HTTP caches").
+    Who may read an answer may know how long it took (Resource Timing, ``Timing-Allow-Origin``).
     No answer allows credentials, and answers to control have none of these headers.
     """
     if "*" in allowed:
-        return ((b"Access-Control-Allow-Origin", b"*"),)
+        return _allowing(b"*")
     vary = (b"Vary", b"Origin")
-    listed = (name.lower().rstrip("/").encode("utf-8") for name in allowed)
-    if origin is None or origin.lower() not in listed:
+    if origin is None or not is_listed(origin, allowed):
         return (vary,)
-    return ((b"Access-Control-Allow-Origin", origin), vary)
+    return (*_allowing(origin), vary)
+
+
+def _allowing(origin: bytes) -> tuple[Header, ...]:
+    return ((b"Access-Control-Allow-Origin", origin), (b"Timing-Allow-Origin", origin))
+
+
+def is_listed(origin: bytes | None, allowed: Sequence[str]) -> bool:
+    """Whether ``allowed`` names this origin; ``*`` names none."""
+    listed = (name.lower().rstrip("/").encode("utf-8") for name in allowed if name != "*")
+    return origin is not None and origin.lower() in listed
 
 
 def _is_token(credentials: bytes, token: str) -> bool:

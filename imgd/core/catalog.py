@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from imgd.core.messages import SkippedFiles
+
 CURRENT: Final = "current"  # the name of the collection that is loaded without one
 SECONDS_PER_MINUTE: Final = 60
 
@@ -20,6 +22,7 @@ class Collection:
 
     ``directory`` is its real path, ``loaded_at`` wall seconds since the epoch. Its timer was last
     started with ``timeout_minutes`` (0: never); ``deadline`` is in monotonic seconds, or None.
+    ``all_files``: not only images are served. ``skipped`` is None until the directory was read.
     """
 
     name: str
@@ -29,6 +32,8 @@ class Collection:
     loaded_at: float
     timeout_minutes: int
     deadline: float | None
+    all_files: bool = False
+    skipped: SkippedFiles | None = None
 
     def with_timer(self, minutes: int, now: float) -> Collection:
         """The same collection with its timer started at ``now``; 0 minutes stop it."""

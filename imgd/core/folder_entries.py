@@ -19,13 +19,14 @@ Look = Callable[[str], Entry | None]
 
 
 class FolderEntries:
-    """Entries in arrays: each takes 25 bytes beside its name and a slash."""
+    """Entries in arrays: each takes 26 bytes beside its name and a slash."""
 
     def __init__(self, most: int = MAX_BLOCK) -> None:
         self._most = most
         self._block = bytearray()  # every name, with a slash after it: no name contains one
         self._ends = array("I", [0])
         self.are_folders = bytearray()
+        self._are_dicom = bytearray()
         self.sizes: MutableSequence[int] = array("q")
         self.mtimes: MutableSequence[int] = array("q")
 
@@ -35,7 +36,7 @@ class FolderEntries:
     @property
     def bytes_kept(self) -> int:
         """The memory that they take, in bytes."""
-        return len(self._block) + 4 * len(self._ends) + 17 * len(self)
+        return len(self._block) + 4 * len(self._ends) + 18 * len(self)
 
     def add(self, entry: Entry) -> None:
         """Add an entry; Unavailable if the names together are too long."""
@@ -44,6 +45,7 @@ class FolderEntries:
             raise Unavailable("This folder holds too much to be listed.")
         self._ends.append(len(self._block))
         self.are_folders.append(entry.is_folder)
+        self._are_dicom.append(entry.is_dicom)
         self.sizes = _append(self.sizes, entry.size)
         self.mtimes = _append(self.mtimes, entry.mtime_ns)
 
@@ -60,7 +62,8 @@ class FolderEntries:
 
     def entry(self, number: int) -> Entry:
         is_folder = bool(self.are_folders[number])
-        return Entry(self.name(number), is_folder, self.sizes[number], self.mtimes[number])
+        size, mtime_ns = self.sizes[number], self.mtimes[number]
+        return Entry(self.name(number), is_folder, size, mtime_ns, bool(self._are_dicom[number]))
 
     def refresh(self, look: Look, pause: Callable[[], None]) -> None:
         """Read every entry's size and time again. A name that is gone stays, with zeros."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from imgd.core import listing, media, paths
+from imgd.core import listing, paths
 from imgd.core.listing import Entry, Page, Query
 
 
@@ -27,7 +27,8 @@ class ListingMessage(Struct, kw_only=True):
     """A page of a folder's listing. ``path`` is the folder's own, percent-encoded.
 
     ``count`` of ``total`` entries match the filter. ``next`` is the path and query of the next
-    page, or null.
+    page, or null. ``skipped`` files and ``skipped_folders`` are there that a collection does not
+    serve.
     """
 
     path: str
@@ -35,6 +36,8 @@ class ListingMessage(Struct, kw_only=True):
     count: int
     total: int
     next: str | None
+    skipped: int
+    skipped_folders: int
 
 
 def listing_message(page: Page, query: Query, path: str) -> ListingMessage:
@@ -46,6 +49,8 @@ def listing_message(page: Page, query: Query, path: str) -> ListingMessage:
         count=page.matching,
         total=page.total,
         next=f"{path}?{next_query}" if page.next else None,
+        skipped=page.skipped,
+        skipped_folders=page.skipped_folders,
     )
 
 
@@ -55,7 +60,7 @@ def _entry_message(entry: Entry) -> EntryMessage:
         type="folder" if entry.is_folder else "file",
         size=None if entry.is_folder else entry.size,
         modified=listing.modified(entry),
-        media_type=None if entry.is_folder else media.media_type(entry.name),
+        media_type=None if entry.is_folder else listing.media_type(entry),
         kind=listing.kind(entry),
         url=listing.url(entry),
     )

@@ -63,11 +63,12 @@ def sign(key: bytes, scope: Scope, expires: int) -> str:
     return f"{SIGNED_BASE}{expires}{depth}.{signature}{scope.path}"
 
 
-def verify(key: bytes, ticket: bytes, path: bytes, now: float) -> None:
-    """Return if this link is good for this path, which begins with ``/``; no file is looked at.
+def verify(key: bytes, ticket: bytes, path: bytes, now: float) -> Scope:
+    """The scope of this link, if it is good for this path, which begins with ``/``.
 
-    ``ticket`` is the segment before it. Forbidden if it is not imgd's or for another path, and Gone
-    if it was good and has expired; only who held a good link learns of that.
+    No file is looked at. ``ticket`` is the segment before the path. Forbidden if it is not imgd's
+    or for another path, and Gone if it was good and has expired; only who held a good link learns
+    of that.
     """
     match = _TICKET.fullmatch(ticket)
     if match is None or not path.startswith(b"/"):
@@ -79,6 +80,7 @@ def verify(key: bytes, ticket: bytes, path: bytes, now: float) -> None:
         raise Forbidden(_WRONG)
     if now >= expires:
         raise Gone("This link has expired: ask for a new one.")
+    return scope
 
 
 def seconds(text: int | str) -> int:

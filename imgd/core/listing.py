@@ -23,12 +23,16 @@ _CURSOR: Final = re.compile(r"([df])(-?[0-9]{1,30})\.(.+)", re.DOTALL)
 
 
 class Entry(NamedTuple):
-    """A file or folder as a listing shows it: ``size`` in bytes, ``mtime_ns`` since the epoch."""
+    """A file or folder as a listing shows it: ``size`` in bytes, ``mtime_ns`` since the epoch.
+
+    ``is_dicom``: that it is DICOM is told by its bytes, and not by its name.
+    """
 
     name: str
     is_folder: bool
     size: int
     mtime_ns: int
+    is_dicom: bool = False
 
 
 class Sort(StrEnum):
@@ -62,7 +66,8 @@ class Page(NamedTuple):
 
     Of the ``total`` entries of the folder, ``matching`` match the filter, of ``size`` bytes
     together; ``start`` of these come before the page. ``next`` and ``previous`` are the cursors for
-    the pages after and before, "" if there is none.
+    the pages after and before, "" if there is none. Of what a collection does
+    not serve, the folder holds ``skipped`` files and ``skipped_folders``.
     """
 
     entries: list[Entry]
@@ -72,6 +77,8 @@ class Page(NamedTuple):
     start: int
     next: str
     previous: str
+    skipped: int = 0
+    skipped_folders: int = 0
 
 
 def parse_query(args: Mapping[str, str]) -> Query:
@@ -155,7 +162,12 @@ def at(query: Query, *, after: str = "", before: str = "") -> Query:
 
 def cursor(entry: Entry, sort: Sort) -> str:
     """What an entry is sorted by, in ASCII: folder or file, size or time, and its encoded name."""
-    number = {Sort.SIZE: entry.size, Sort.MODIFIED: entry.mtime_ns}.get(sort, 0)
+    numbers = {
+        Sort.SIZE: entry.size,
+        Sort.MODIFIED: entry.mtime_ns,
+        Sort.KIND: int(entry.is_dicom),
+    }
+    number = numbers.get(sort, 0)
     return f"{'d' if entry.is_folder else 'f'}{number}.{paths.encode(entry.name)}"
 
 
@@ -165,7 +177,8 @@ def entry_at(cursor: str) -> Entry | None:
     if match is None:
         return None
     name = paths.decode(match[3].encode("utf-8", "surrogateescape"))
-    return Entry(name, match[1] == "d", int(match[2]), int(match[2]))
+    number = int(match[2])
+    return Entry(name, match[1] == "d", number, number, number == 1)
 
 
 def matcher(contains: str) -> Callable[[str], object]:
@@ -184,8 +197,13 @@ def kind(entry: Entry) -> str:
     """What a person calls this entry. If its suffix has unprintable characters, it is a File."""
     if entry.is_folder:
         return FOLDER
-    name = media.kind(entry.name)
+    name = media.DICOM_KIND if entry.is_dicom else media.kind(entry.name)
     return name if name.isprintable() else "File"
+
+
+def media_type(entry: Entry) -> str:
+    """The ``Content-Type`` of a file."""
+    return media.DICOM if entry.is_dicom else media.media_type(entry.name)
 
 
 def modified(entry: Entry) -> str:

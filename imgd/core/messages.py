@@ -17,8 +17,27 @@ MAX_MINUTES: Final = 60 * 24 * 365 * 10
 COLLECTION_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
 
+class SkippedFiles(Struct, kw_only=True, frozen=True):
+    """What a directory holds and its collection does not serve, without what is served nowhere.
+
+    ``count`` files; the most frequent of their ``suffixes`` ("" for none) with the files of each.
+    ``folders`` that were not read, as the load was not recursive or may not. ``links`` that lead
+    out of the directory, or nowhere. ``images_below``: nothing was loaded, and such a folder holds
+    images.
+    """
+
+    count: int = 0
+    suffixes: dict[str, int] = {}
+    folders: int = 0
+    links: int = 0
+    images_below: bool = False
+
+
 class CollectionInfo(Struct, kw_only=True):
-    """A loaded directory. Times are RFC 3339, UTC; ``expires_at`` null means never."""
+    """A loaded directory. Times are RFC 3339, UTC; ``expires_at`` null means never.
+
+    ``skipped`` is null until the directory is read: after a restart when its images are asked for.
+    """
 
     name: str
     directory: str
@@ -29,6 +48,8 @@ class CollectionInfo(Struct, kw_only=True):
     url: str
     current: bool
     available: bool = True
+    all_files: bool = False
+    skipped: SkippedFiles | None = None
 
 
 class CollectionList(Struct, kw_only=True):
@@ -56,12 +77,16 @@ class ImagePage(Struct, kw_only=True):
 
 
 class StatusInfo(Struct, kw_only=True):
-    """``GET /``. Dates are ``YYYY-mm-dd HH:MM:SS`` in the server's local time, or null."""
+    """``GET /``. Dates are ``YYYY-mm-dd HH:MM:SS`` in the server's local time, or null.
+
+    ``image_list_note`` says how to get the names that are missing, null if none is.
+    """
 
     current_directory: str | None
     image_count: int
     image_list: list[str]
     image_list_truncated: bool
+    image_list_note: str | None = None
     load_time: str | None
     auto_unload_at: str | None
     timeout_minutes: int | None
@@ -110,6 +135,7 @@ class LoadRequest(Struct, kw_only=True):
     timeout_minutes: int | None = None
     name: str | None = None
     recursive: bool = False
+    all_files: bool = False
 
     @property
     def directory_or_path(self) -> str:
@@ -131,6 +157,7 @@ class LoadResult(Struct, kw_only=True):
     message: str
     timeout: str
     collection: CollectionInfo
+    skipped: SkippedFiles = SkippedFiles()
 
 
 class UnloadRequest(Struct, kw_only=True):

@@ -6,7 +6,11 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
+from imgd.core import media
+
 SECRET_SUFFIXES: Final = (".key", ".pem")
+# The hidden names that are served: without them, no program can open a Zarr of version 2.
+SHOWN_DOTFILES: Final = frozenset(media.ZARR_METADATA)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NEVER_IN_A_NAME: Final = frozenset("/\\\0")
 _WINDOWS_DEVICES: Final = re.compile(
@@ -48,13 +52,13 @@ def decode(segment: bytes) -> str:
 def is_servable(name: str) -> bool:
     """Whether a file or folder of this name may be served or listed at all.
 
-    Hidden names (a leading dot, which takes ``.`` and ``..`` along), private keys and certificates,
-    and names that another system would read as a path are not. This one rule holds for what is
-    requested, what is listed, and what a symbolic link leads to.
+    Hidden names (a leading dot, which takes ``.`` and ``..`` along) but Zarr's metadata, private
+    keys and certificates, and names that another system would read as a path are not. This one rule
+    holds for what is requested, what is listed, and what a symbolic link leads to.
     """
     return (
         bool(name)
-        and name[0] != "."
+        and (name[0] != "." or name in SHOWN_DOTFILES)
         and not name.lower().endswith(SECRET_SUFFIXES)
         and _NEVER_IN_A_NAME.isdisjoint(name)
     )

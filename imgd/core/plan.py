@@ -22,6 +22,7 @@ CONDITIONS: Final = (
     b"range",
 )
 _FIRST_CONDITIONS: Final = CONDITIONS[:2]  # RFC 9110 section 13.2.2
+_NO_CACHE: Final[Header] = (b"Cache-Control", b"no-cache")
 SANDBOX: Final = b"sandbox; default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -56,19 +57,25 @@ class Representation:
     headers: tuple[Header, ...]
 
     @classmethod
-    def of(cls, name: str, facts: FileFacts, now: float) -> Representation:
-        """The representation of a file; ``now`` in seconds since the epoch bounds Last-Modified."""
+    def of(
+        cls, name: str, facts: FileFacts, now: float, max_age: int = 0, media_type: str = ""
+    ) -> Representation:
+        """The representation of a file.
+
+        ``now`` in seconds since the epoch bounds Last-Modified. ``max_age`` is how many seconds a
+        client may use it without asking again; 0 for a file that can be replaced at any time: it
+        asks each time, and gets a 304. ``media_type`` is by default that of its name.
+        """
         tag, modified = conditional.etag(facts), conditional.last_modified(facts, now)
         headers: list[Header] = [
             (b"ETag", tag),
             (b"Last-Modified", conditional.http_date(modified)),
             (b"Accept-Ranges", b"bytes"),
-            # A file can be replaced at any time: clients ask again, and get a 304.
-            (b"Cache-Control", b"no-cache"),
+            (b"Cache-Control", b"max-age=%d" % max_age) if max_age else _NO_CACHE,
         ]
         if media.is_active(name):
             headers.append((b"Content-Security-Policy", SANDBOX))
-        kind = media.media_type(name).encode("ascii")
+        kind = (media_type or media.media_type(name)).encode("ascii")
         return cls(kind, facts.size, tag, modified, tuple(headers))
 
 
@@ -84,7 +91,7 @@ def plan(rep: Representation, conditions: Mapping[bytes, bytes], now: float) -> 
     if status == 304:
         return Plan(304, rep.headers, ())
     if status == 412:
-        return Plan(412, (*rep.headers, (b"Content-Length", b"0")), ())
+        return _refusal(412, rep)
     range_header = conditions.get(b"range")
     if range_header is None or not conditional.range_holds(conditions, rep.etag, rep.modified, now):
         return _whole(rep)
@@ -92,9 +99,14 @@ def plan(rep: Representation, conditions: Mapping[bytes, bytes], now: float) -> 
     if slices is None:
         return _whole(rep)
     if not slices:
-        unsatisfied = (b"Content-Range", b"bytes */%d" % rep.size)
-        return Plan(416, (*rep.headers, unsatisfied, (b"Content-Length", b"0")), ())
+        return _refusal(416, rep, (b"Content-Range", b"bytes */%d" % rep.size))
     return _single(rep, slices[0]) if len(slices) == 1 else _multiple(rep, slices)
+
+
+def _refusal(status: int, rep: Representation, *more: Header) -> Plan:
+    """No cache may keep this for a while: it would answer with it what another client asks."""
+    kept = (_NO_CACHE if name == _NO_CACHE[0] else (name, value) for name, value in rep.headers)
+    return Plan(status, (*kept, *more, (b"Content-Length", b"0")), ())
 
 
 def _with_content(

@@ -14,12 +14,14 @@ from imgd.core.http_rules import TOKEN, HeadError, bad, check_characters, check_
 from imgd.core.request_head import AnnouncedBody
 
 JSON: Final = b"application/json"
+FORM: Final = b"application/x-www-form-urlencoded"
 MAX_BODY: Final = 64 * 1024  # octets: the largest honest body of the control API is a path
 # Octets in all that chunks may spend on extensions and on zeros before their size.
 MAX_PADDING: Final = 1024
 MAX_TRAILERS: Final = 1024  # octets of a trailer section, its line ends too
 TOO_LARGE: Final = HeadError(413, f"The body is over {MAX_BODY // 1024} KiB.")
 NOT_JSON: Final = HeadError(415, "Send the body as JSON, with Content-Type: application/json.")
+_NOT_FORM: Final = HeadError(415, f"Send the form as {FORM.decode()}.")
 _BAD_SIZE: Final = bad("A chunk's size is malformed: SIZE in hexadecimal, and CRLF, is expected.")
 _BAD_END: Final = bad("A chunk is not followed by CRLF.")
 _PADDED: Final = bad(f"The chunk extensions are over {MAX_PADDING} octets in all.")
@@ -45,12 +47,23 @@ class Body(NamedTuple):
 
 def is_json(types: tuple[bytes, ...]) -> bool:
     """Whether there is one Content-Type, and it is JSON, whatever its parameters."""
-    return len(types) == 1 and types[0].partition(b";")[0].rstrip(b" \t").lower() == JSON
+    return _is_one(types, JSON)
 
 
-def check_announced(body: AnnouncedBody, *, is_read: bool) -> HeadError | None:
-    """Why a body is refused before any of it is read; ``is_read``: a resource expects JSON."""
-    if is_read and not is_json(body.types):
+def _is_one(types: tuple[bytes, ...], media_type: bytes) -> bool:
+    return len(types) == 1 and types[0].partition(b";")[0].rstrip(b" \t").lower() == media_type
+
+
+def check_announced(
+    body: AnnouncedBody, *, is_read: bool, is_form: bool = False
+) -> HeadError | None:
+    """Why a body is refused before any of it is read.
+
+    ``is_read``: a resource expects JSON; ``is_form``: it expects what a form on a page sends.
+    """
+    if is_form and not _is_one(body.types, FORM):
+        return _NOT_FORM
+    if is_read and not is_form and not is_json(body.types):
         return NOT_JSON
     return TOO_LARGE if body.length is not None and body.length > MAX_BODY else None
 

@@ -27,6 +27,7 @@ from imgd.core.http_rules import (
     check_fields,
     check_limits,
 )
+from imgd.core.persistence import is_last
 from imgd.core.urls import Url, parse_url
 
 # RFC 9110 section 9.3, RFC 5789, and QUERY, a safe method with a body that comes into use (IETF
@@ -70,12 +71,14 @@ class HeaderFields:
     """A well-formed header section: values by lower-case name, in order, without whitespace around.
 
     ``is_remembered``: the next request with the same section has this very object. ``base`` are
-    the fields without ``Range``, if these are remembered.
+    the fields without ``Range``, if these are remembered. ``closes``: no other request of HTTP/1.1
+    follows.
     """
 
     values: Mapping[bytes, Sequence[bytes]]
     is_remembered: bool
     base: HeaderFields | None = None
+    closes: bool = False
 
 
 # Made for each request: a Struct takes a third of the time of a dataclass or NamedTuple.
@@ -224,7 +227,8 @@ def _parse_fields(section: bytes) -> HeaderFields | None:
     for line in section.split(b"\r\n")[:-2]:
         name, _, value = line.partition(b":")
         values.setdefault(name.lower(), []).append(value.strip(b" \t"))
-    return HeaderFields(values, is_remembered=_may_remember(section, values))
+    closes = is_last(values.get(b"connection", ()), is_1_0=False)
+    return HeaderFields(values, is_remembered=_may_remember(section, values), closes=closes)
 
 
 def _may_remember(section: bytes, values: Mapping[bytes, Sequence[bytes]]) -> bool:
@@ -245,14 +249,16 @@ def _with_range(section: bytes) -> HeaderFields | None:
     if base is None:
         return None
     values = {**base.values, b"range": (match[1].strip(b" \t"),)}
-    return HeaderFields(values, is_remembered=False, base=base)
+    return HeaderFields(values, is_remembered=False, base=base, closes=base.closes)
 
 
 def _remember(section: bytes, fields: HeaderFields) -> None:
     if len(fields.values.get(b"range", ())) == 1:
         values = {name: lines for name, lines in fields.values.items() if name != b"range"}
         section = _RANGE_LINE.sub(b"", section)
-        fields = HeaderFields(values, is_remembered=_may_remember(section, values))
+        fields = HeaderFields(
+            values, is_remembered=_may_remember(section, values), closes=fields.closes
+        )
     if fields.is_remembered:
         if len(_remembered) >= MAX_REMEMBERED:
             del _remembered[next(iter(_remembered))]

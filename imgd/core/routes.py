@@ -32,6 +32,7 @@ class RouteKind(Enum):
     CURRENT_FILES = "/images/PATH"
     COLLECTION_FILES = "/collections/NAME/files/PATH"
     SIGNED = "/-/s/TICKET/PATH"
+    FORM = "/-/token"
     ASSETS = "/-/NAME"
     DOCUMENTS = "/PATH"
     UNKNOWN = "anything else"
@@ -97,6 +98,8 @@ def route(path: bytes) -> Route:
             return _route_collection(rest)
     if path.startswith(_SIGNED_BASE):  # in this one spelling
         return Route(RouteKind.SIGNED, path[len(SIGNED_BASE) :])
+    if path == b"/-/token":
+        return Route(RouteKind.FORM)
     return _route_api(kind, below)
 
 

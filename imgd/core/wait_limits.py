@@ -13,11 +13,18 @@ from imgd.errors import Unavailable
 class WaitLimit:
     """Bounds how many wait for work on one key (a folder), and how many waits one client has.
 
-    Nothing tells clients apart that come through loopback: they are one client.
+    Nothing tells clients apart that come through loopback: they are one client. ``refusal`` is the
+    sentence for one that is too many.
     """
 
-    def __init__(self, per_key: int, per_client: int) -> None:
+    def __init__(
+        self,
+        per_key: int,
+        per_client: int,
+        refusal: str = "Too many ask for lists at once. Try again in a moment.",
+    ) -> None:
         self._per_key, self._per_client = per_key, per_client
+        self._refusal = refusal
         self._keys: Counter[str] = Counter()
         self._clients: Counter[str] = Counter()
 
@@ -29,7 +36,7 @@ class WaitLimit:
         """Take a slot while the context lasts; Unavailable if there is none left."""
         client = client_of(address)
         if self._keys[key] >= self._per_key or self._clients[client] >= self._per_client:
-            raise Unavailable("Too many ask for lists at once. Try again in a moment.")
+            raise Unavailable(self._refusal)
         self._change(key, client, 1)
         try:
             yield

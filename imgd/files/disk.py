@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from imgd.core import media, paths
@@ -18,6 +18,7 @@ from imgd.core.conditional import FileFacts
 from imgd.core.listing import Entry
 from imgd.errors import NotFound
 from imgd.files import real_path
+from imgd.files.dicom_files import DicomFiles
 from imgd.files.real_path import RealPath
 from imgd.host import os_errors
 
@@ -40,7 +41,8 @@ class Root:
     """A folder that is served: its real path, and what of it.
 
     ``forbidden`` are real paths below which nothing is ever served, links or not (imgd's own
-    state); ``hidden`` are names of the top level that the URL map takes for itself.
+    state); ``hidden`` are names of the top level that the URL map takes for itself. With
+    ``dicom_files``, files whose suffix does not say what they are get their type by their bytes.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Root:
     follow_symlinks: bool = False
     forbidden: tuple[str, ...] = ()
     hidden: frozenset[str] = frozenset()
+    dicom_files: DicomFiles | None = field(default=None, compare=False)
 
     def join(self, names: tuple[str, ...]) -> str:
         """The path of the file or folder that these names would have."""
@@ -77,8 +80,29 @@ class Root:
             raise NotFound
         if not all(map(self.may_serve, names)):
             raise NotFound
-        if self.images_only and not is_folder and not media.is_image(real):
+        if not is_folder and self.serves(os.path.basename(real)) is False:
             raise NotFound
+
+    def serves(self, *names: str) -> bool | None:
+        """Whether a file is served that has this name, or whose link and target have these; None if
+        its bytes decide: it is if it is DICOM.
+        """
+        if not self.images_only or all(map(media.is_image, names)):
+            return True
+        may_be = all(media.is_image(name) or self.looks_into(name) for name in names)
+        return None if may_be else False
+
+    def looks_into(self, name: str) -> bool:
+        """Whether the type of a file of this name is told by its bytes."""
+        return self.dicom_files is not None and media.may_be_dicom(name)
+
+
+class Undecided(NotFound):
+    """What a file is must be read from it, which may wait for the disk."""
+
+
+class NotAnImage(NotFound):
+    """A file is there, and is none that its root serves."""
 
 
 def is_below(path: str, folder: str) -> bool:
@@ -102,10 +126,18 @@ def _names_apart(real: str, root: str) -> list[str]:
 class OpenFile:
     """A regular file, open for reading, and the facts of it when it was opened."""
 
-    __slots__ = ("facts", "fd", "name")
+    __slots__ = ("facts", "fd", "is_dicom", "name")
 
-    def __init__(self, fd: int, name: str, facts: FileFacts) -> None:
-        self.fd, self.name, self.facts = fd, name, facts
+    def __init__(self, fd: int, name: str, facts: FileFacts, is_dicom: bool = False) -> None:
+        self.fd, self.name, self.facts, self.is_dicom = fd, name, facts, is_dicom
+
+    def __del__(self) -> None:
+        self.close()  # of a file that was opened on a thread for a client that has gone since
+
+    @property
+    def media_type(self) -> str:
+        """By its name, or by its bytes if the name does not say."""
+        return media.DICOM if self.is_dicom else media.media_type(self.name)
 
     def read(self, offset: int, length: int) -> bytes:
         """At most ``length`` bytes from ``offset``; fewer only if the file ends or failed."""
@@ -144,10 +176,14 @@ def _facts(st: os.stat_result) -> FileFacts:
 
 
 def open_file(
-    root: Root, names: tuple[str, ...], real_path_of: RealPath = _real_path_of
+    root: Root,
+    names: tuple[str, ...],
+    real_path_of: RealPath = _real_path_of,
+    *,
+    may_look: bool = True,
 ) -> OpenFile:
     """The file of these names, open, or NotFound; the caller closes it. Unavailable if the
-    machine is at fault.
+    machine is at fault. Undecided if its bytes must be read for what it is, and not ``may_look``.
 
     ``real_path_of`` is one of ``imgd.files.real_path``, by default the best that this machine has.
     """
@@ -159,21 +195,50 @@ def open_file(
     except (OSError, ValueError) as error:
         raise os_errors.to_error(error, NotFound()) from error
     try:
-        facts = _judged(root, fd, names[-1], real_path_of(fd, path))
+        return _judged(root, fd, names[-1], real_path_of(fd, path), may_look)
     except BaseException as error:
         os.close(fd)
         if isinstance(error, OSError):
             raise os_errors.to_error(error, NotFound()) from error
         raise
-    return OpenFile(fd, names[-1], facts)
 
 
-def _judged(root: Root, fd: int, name: str, real: str) -> FileFacts:
+def _judged(root: Root, fd: int, name: str, real: str, may_look: bool) -> OpenFile:
     st = os.fstat(fd)
-    if not stat.S_ISREG(st.st_mode) or (root.images_only and not media.is_image(name)):
+    if not stat.S_ISREG(st.st_mode) or root.serves(name) is False:
         raise NotFound
     root.judge(real)
-    return _facts(st)
+    is_dicom = False
+    served = root.serves(name, os.path.basename(real))
+    if root.dicom_files is not None and (served is None or root.looks_into(name)):
+        recalled = root.dicom_files.recall(real, st)
+        if recalled is None and not may_look:
+            raise Undecided
+        is_dicom = root.dicom_files.look(real, fd) if recalled is None else recalled
+    if served is None and not is_dicom:
+        raise NotAnImage
+    return OpenFile(fd, name, _facts(st), is_dicom and root.looks_into(name))
+
+
+def is_dicom(root: Root, path: str, st: os.stat_result) -> bool:
+    """Whether the file of this real path below the root is DICOM by its bytes. Blocks if that is
+    not remembered. False if it cannot be read.
+    """
+    if root.dicom_files is None:
+        return False
+    recalled = root.dicom_files.recall(path, st)
+    if recalled is not None:
+        return recalled
+    try:
+        fd = os.open(path, OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode) and root.dicom_files.look(path, fd)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
 
 
 def is_folder(root: Root, names: tuple[str, ...]) -> bool:
@@ -188,12 +253,20 @@ def is_folder(root: Root, names: tuple[str, ...]) -> bool:
     return not names or root.recursive
 
 
+def _ignore(_: object) -> None:
+    """Nothing is to be done about this entry."""
+
+
 def scan(
-    root: Root, names: tuple[str, ...] = (), on_link: Callable[[str], None] = lambda name: None
+    root: Root,
+    names: tuple[str, ...] = (),
+    on_link: Callable[[str], None] = _ignore,
+    on_skip: Callable[[os.DirEntry[str]], None] = _ignore,
 ) -> Iterator[Entry]:
     """What a listing of this folder shows, in no order, one entry at a time, or NotFound.
 
-    ``on_link`` is called with the name of each symbolic link, shown or not.
+    ``on_link`` is called with the name of each symbolic link, shown or not; ``on_skip`` with each
+    entry of a collection that it does not serve, and the document root would.
     """
     if not is_folder(root, names):
         raise NotFound
@@ -205,6 +278,8 @@ def scan(
                 shown = None if not names and entry.name in root.hidden else _entry(root, entry)
                 if shown is not None:
                     yield shown
+                elif root.dicom_files is not None and root.may_serve(entry.name):
+                    on_skip(entry)
     except OSError as error:
         raise os_errors.to_error(error, NotFound()) from error
 
@@ -231,23 +306,27 @@ def _entry(root: Root, entry: os.DirEntry[str]) -> Entry | None:
 def _as_listed(root: Root, name: str, path: str, st: os.stat_result) -> Entry | None:
     try:
         if stat.S_ISLNK(st.st_mode):
-            st = _judged_link(root, path)
+            path, st = _judged_link(root, path)
         elif stat.S_ISDIR(st.st_mode):
             root.judge(path, is_folder=True)
     except NotFound:
         return None
     if stat.S_ISDIR(st.st_mode):
         return Entry(name, True, 0, st.st_mtime_ns) if root.recursive else None
-    if not stat.S_ISREG(st.st_mode) or (root.images_only and not media.is_image(name)):
+    served = root.serves(name, os.path.basename(path))
+    if not stat.S_ISREG(st.st_mode) or served is False:
         return None
-    return Entry(name, False, st.st_size, st.st_mtime_ns)
+    has_dicom = (served is None or root.looks_into(name)) and is_dicom(root, path, st)
+    if served is None and not has_dicom:
+        return None
+    return Entry(name, False, st.st_size, st.st_mtime_ns, has_dicom and root.looks_into(name))
 
 
-def _judged_link(root: Root, path: str) -> os.stat_result:
+def _judged_link(root: Root, path: str) -> tuple[str, os.stat_result]:
     real = os.path.realpath(path, strict=True)
     st = os.stat(real)
     root.judge(real, is_folder=stat.S_ISDIR(st.st_mode))
-    return st
+    return real, st
 
 
 def hidden_by(root: Root) -> list[str]:
@@ -255,14 +334,13 @@ def hidden_by(root: Root) -> list[str]:
     return sorted(n for n in root.hidden if os.path.lexists(os.path.join(root.path, n)))
 
 
-def stat_file(root: Root, names: tuple[str, ...]) -> FileFacts:
-    """The facts of a file that a listing names, without opening it, or NotFound."""
+def stat_file(root: Root, names: tuple[str, ...]) -> Entry:
+    """A file that a list names as it is now, or NotFound."""
+    path = root.join(names)
     try:
-        st = os.lstat(root.join(names))
-        if stat.S_ISLNK(st.st_mode):
-            st = _judged_link(root, root.join(names))
+        file = _as_listed(root, names[-1], path, os.lstat(path))
     except (OSError, ValueError) as error:
         raise os_errors.to_error(error, NotFound()) from error
-    if not stat.S_ISREG(st.st_mode):
+    if file is None or file.is_folder:
         raise NotFound
-    return _facts(st)
+    return file

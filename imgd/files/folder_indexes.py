@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +37,9 @@ class _Kept:
     index: FolderIndex
     version: FolderVersion
     had_settled: bool  # any later change gives another version
-    has_links: bool  # which may lead elsewhere without a change of the folder
+    is_unsure: bool  # has what may be served or not without a change of the folder
+    skipped: int  # files that a collection does not serve
+    skipped_folders: int
     number: int  # read after all who asked before this number
     facts_at: float  # when sizes and times were read, in seconds
     facts_took: float  # how many seconds that took
@@ -92,12 +95,12 @@ class FolderIndexes:
             raise NotFound
         path = os.path.realpath(root.join(names))
         read_entry = partial(disk.entry, root, path)
-        index = self._index((root, names), path, number, progress)
+        kept = self._current((root, names), path, number, progress)
         if with_size or query.sort in (Sort.SIZE, Sort.MODIFIED):
             self._refresh((root, names), number, read_entry, progress)
-        page = index.page(query, read_entry, progress.step, with_size=with_size)
+        page = kept.index.page(query, read_entry, progress.step, with_size=with_size)
         self._drop_excess()
-        return page
+        return page._replace(skipped=kept.skipped, skipped_folders=kept.skipped_folders)
 
     def drop_unused(self) -> None:
         """Drop what nobody asked for in a while. Called every second or so."""
@@ -106,7 +109,7 @@ class FolderIndexes:
             for folder in [f for f, kept in self._kept.items() if now - kept.used_at >= DISUSED]:
                 del self._kept[folder]
 
-    def _index(self, folder: Folder, path: str, number: int, progress: JobProgress) -> FolderIndex:
+    def _current(self, folder: Folder, path: str, number: int, progress: JobProgress) -> _Kept:
         now = self._seconds()
         with self._lock:
             kept = self._kept.pop(folder, None)
@@ -115,25 +118,34 @@ class FolderIndexes:
         kept.used_at = now
         with self._lock:
             self._kept[folder] = kept
-        return kept.index
+        return kept
 
     def _is_current(self, kept: _Kept, path: str, number: int) -> bool:
         if kept.number > number:
             return True
         if not kept.had_settled or kept.version != _version(path):
             return False
-        return not kept.has_links or kept.is_recent(self._seconds())
+        return not kept.is_unsure or kept.is_recent(self._seconds())
 
     def _read(self, folder: Folder, path: str, progress: JobProgress) -> _Kept:
         number, now, started_ns = next(self._numbers), self._seconds(), time.time_ns()
         links: list[str] = []
+        skipped: Counter[str] = Counter()
         version = _version(path)
-        index = FolderIndex(disk.scan(*folder, links.append), progress.step)
+
+        def on_skip(entry: os.DirEntry[str]) -> None:
+            skipped["folders" if _is_folder(entry) else "files"] += 1
+            if folder[0].looks_into(entry.name):  # it may become DICOM
+                skipped["unsure"] += 1
+
+        index = FolderIndex(disk.scan(*folder, links.append, on_skip), progress.step)
         return _Kept(
             index=index,
             version=version,
             had_settled=version.had_settled(started_ns),
-            has_links=bool(links),
+            is_unsure=bool(links) or skipped["unsure"] > 0,
+            skipped=skipped["files"],
+            skipped_folders=skipped["folders"],
             number=number,
             facts_at=now,
             facts_took=self._seconds() - now,
@@ -156,6 +168,13 @@ class FolderIndexes:
             while size > self._max_bytes and self._kept:
                 oldest = next(iter(self._kept))
                 size -= self._kept.pop(oldest).index.bytes_kept
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _version(path: str) -> FolderVersion:

@@ -23,7 +23,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.tcp import Server
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from zope.interface import classImplements, implementedBy, implementer
+from zope.interface import Interface, classImplements, implementedBy, implementer
 
 from imgd.net import tcp
 from imgd.net.idle_buffers import IdleBufferReclaimer
@@ -41,7 +41,7 @@ _LIB_NAMES: Final = (
 _CONNECTION_NAMES: Final = ("_ssl", "_into_ssl", "_from_ssl")
 # What TLSMemoryBIOProtocol itself calls to move bytes, and its state; none of it is public.
 _PROTOCOL_NAMES: Final = (
-    *("_flushReceiveBIO", "_flushSendBIO", "_shutdownTLS", "_write"),
+    *("_flushReceiveBIO", "_flushSendBIO", "_shutdownTLS", "_tlsShutdownFinished", "_write"),
     *("_tlsConnection", "_appSendBuffer", "_handshakeDone", "_lostTLSConnection", "_aborted"),
     *("_producer", "wrappedProtocol", "connected", "disconnecting"),
 )
@@ -58,6 +58,13 @@ _SCRATCH_SIZE: Final = BULK + (BULK // _RECORD + 1) * _RECORD_OVERHEAD
 # that keeps today's records safe from future quantum computers.
 _CLASSICAL: Final = b"X25519:P-256:P-384"
 _GROUPS: Final = (b"X25519MLKEM768:" + _CLASSICAL, _CLASSICAL)
+
+
+class IPlainListener(Interface):
+    """A protocol over TLS that answers clients who speak to it without TLS."""
+
+    def begin_plain(transport: ITransport) -> None:  # noqa: N805  # as zope has it
+        """Go on over this transport; ``dataReceived`` follows with the first bytes."""
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -125,6 +132,7 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
 
     _is_tcp = False
     _has_ended = False  # the client sends nothing more, but may still be answered
+    _has_begun = False  # bytes have come
     can_write_some = False  # whether `write_some` works
 
     def makeConnection(self, transport: ITransport) -> None:
@@ -181,6 +189,13 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
         if self._has_ended:
             cast(Any, self.transport).loseConnection()
 
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        """Close, because of this error. Twisted 26.10 itself fails at one that says nothing: that
+        of a client that sends close_notify within the handshake.
+        """
+        says_nothing = reason is not None and not getattr(reason.value, "args", ())
+        super()._tlsShutdownFinished(None if says_nothing else reason)
+
     def abortConnection(self) -> None:
         """Drop the connection: no close_notify may reach the client and look like an end."""
         self._is_tcp = False  # close_notify waits in the transport below, and is dropped with it
@@ -190,6 +205,9 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
         if self._has_ended:
             return
         if not self._handshakeDone or self._appSendBuffer:
+            if self._is_plain(data):
+                self._hand_over(data)
+                return
             super().dataReceived(data)
             if self._handshakeDone:
                 self.reset_bios()  # the handshake has grown them
@@ -197,6 +215,25 @@ class BulkTLSProtocol(TLSMemoryBIOProtocol):
             self._flushReceiveBIO()
         else:
             self.abortConnection()  # out of memory
+
+    def _is_plain(self, data: bytes) -> bool:
+        """Whether the first bytes are of a request in plain HTTP: no TLS record begins with a
+        letter (RFC 8446 section 5.1).
+        """
+        has_begun, self._has_begun = self._has_begun, True
+        is_letter = not has_begun and data[:1].isupper()
+        return is_letter and self._is_tcp and IPlainListener.providedBy(self.wrappedProtocol)
+
+    def _hand_over(self, data: bytes) -> None:
+        """Leave the connection to the protocol above; what comes, and the end, is passed on."""
+        above = cast(Any, self.wrappedProtocol)
+        self.unregisterProducer()
+        self._lostTLSConnection = True
+        self.readConnectionLost = above.readConnectionLost  # type: ignore[method-assign]
+        # Looked up for each call: the protocol above replaces its own.
+        self.dataReceived = lambda data: above.dataReceived(data)  # type: ignore[method-assign]  # noqa: PLW0108
+        above.begin_plain(self.transport)
+        above.dataReceived(data)
 
     def _flushReceiveBIO(self) -> None:
         """Hand what was decrypted to the protocol above, record by record."""

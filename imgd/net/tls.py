@@ -28,11 +28,8 @@ _OPTIONS: Final = SSL.OP_NO_COMPRESSION | int(ssl.OP_NO_RENEGOTIATION)
 Paths = tuple[str, str]  # of a certificate, whose chain may follow it, and of its key
 
 
-def build_context(pairs: Sequence[Paths], wildcard: Paths | None = None) -> SSL.Context:
+def build_context(pairs: Sequence[Paths]) -> SSL.Context:
     """A server's context with these certificates and keys.
-
-    ``wildcard`` is served to a client that asks for a name which only a top-level wildcard matches
-    (:meth:`imgd.certificates.names.SubjectAltNames.split_wildcards`).
 
     Pairs of different kinds, RSA and P-256, stand beside each other: OpenSSL gives each client one
     that it can use. TLS 1.2 and 1.3, and the client chooses among the ciphers, as Mozilla advises
@@ -53,25 +50,7 @@ def build_context(pairs: Sequence[Paths], wildcard: Paths | None = None) -> SSL.
     context.set_alpn_select_callback(_select_http_1_1)
     for certificate, key in pairs:
         _use_pair(context, certificate, key)
-    if wildcard is not None:
-        _use_wildcard(context, wildcard, pairs)
     return context
-
-
-def _use_wildcard(context: SSL.Context, wildcard: Paths, pairs: Sequence[Paths]) -> None:
-    """Give clients whose SNI (RFC 6066 section 3) is ``any.TOP`` the certificate for ``*.TOP``,
-    unless the other certificates hold that very name.
-    """
-    wildcard_context = build_context([wildcard])
-    wildcards = set(files.subject_names(wildcard[0]))
-    exact = {name for certificate, _ in pairs for name in files.subject_names(certificate)}
-
-    def choose(connection: SSL.Connection) -> None:
-        name = (connection.get_servername() or b"").decode("ascii", "replace").lower()
-        if name not in exact and f"*.{name.partition('.')[2]}" in wildcards:
-            connection.set_context(wildcard_context)
-
-    context.set_tlsext_servername_callback(choose)
 
 
 class _NoApplicationProtocolError(SSL.Error):
@@ -128,9 +107,9 @@ class SwappableContext:
         """New connections use ``context`` from now on."""
         self._context = context
 
-    def serve(self, pairs: Sequence[Paths], wildcard: Paths | None) -> None:
+    def serve(self, pairs: Sequence[Paths]) -> None:
         """New connections use these certificates from now on; as for :func:`build_context`."""
-        self.swap(build_context(pairs, wildcard))
+        self.swap(build_context(pairs))
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """The OpenSSL end of a new connection, over memory."""

@@ -13,12 +13,13 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from imgd.errors import ImgdError
-from imgd.settings import paths
+from imgd.settings import paths, unknown_keys
 from imgd.settings.sources import ENV_FILE, RawValue, SettingSources, UnusableError
 from imgd.settings.spec import SettingSpec
-from imgd.settings.table import BY_FIELD, TABLE
+from imgd.settings.table import BY_FIELD, COMPAT_B_DEFAULTS, TABLE
 from imgd.settings.values import is_everywhere
 
+COMPAT_B: Final = BY_FIELD["compat_b"]
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -29,14 +30,17 @@ class Settings:
     ``images_dir_is_default``: nobody named the document root, so it is made if it is missing.
     ``timeout_minutes`` 0 is never. ``allow_roots`` are real paths, empty for anywhere that is not
     forbidden anyway. ``allow_hosts``, in lower case, are this machine's own names, the bound host
-    and the user's. ``public_url`` has no slash at its end. ``memory_cache`` is in megabytes.
+    and the user's. ``public_url`` has no slash at its end. ``memory_cache`` and
+    ``archive_limit`` are in megabytes.
     ``access_log`` may be ``-``, the log.
     ``private``: to read, the token or a signed link is needed; ``require_token``: to control, the
-    token is. ``cors_origins`` is empty if none was named. Timeouts and ``grace`` are seconds;
-    limits of connections are None if they follow from the machine's. ``proxies`` are networks.
-    ``env_file`` is the file that the user named, ``settings_file`` the one that was read.
+    token is. ``cors_origins`` is empty if none was named. Timeouts, ``grace`` and ``max_age`` are
+    seconds; limits of connections are None if they follow from the machine's. ``proxies`` are
+    networks. ``env_file`` is the file that the user named, ``settings_file`` the one that was read;
+    ``warnings`` are sentences about settings that have no effect. ``compat_b`` changes defaults.
     """
 
+    compat_b: bool
     port: int
     host: str
     http_port: int | None
@@ -58,6 +62,7 @@ class Settings:
     public_url: str | None
     follow_symlinks: bool
     private: bool
+    max_age: int
     header_timeout: int
     body_timeout: int
     handshake_timeout: int
@@ -69,9 +74,11 @@ class Settings:
     proxies: tuple[str, ...]
     grace: int
     memory_cache: int
+    archive_limit: int
     access_log: str | None
     env_file: str | None
     settings_file: str | None = field(compare=False)
+    warnings: tuple[str, ...] = field(compare=False)
 
 
 class SettingsError(ImgdError):
@@ -109,7 +116,8 @@ def load(
 
 def find_state_dir(environ: Mapping[str, str], cwd: str) -> str:
     """The state folder that a daemon started in ``cwd`` without options would use: from the
-    environment, else from ``.env``, else the default. An absolute path, which need not exist.
+    environment, else from ``.env`` as the daemon finds it, else the default. An absolute path,
+    which need not exist.
 
     SettingsError if the value cannot be used, or if ``.env`` is needed and others can write it.
     """
@@ -139,15 +147,16 @@ class _Draft:
         self.problems: list[str] = []
 
     def fill(self) -> None:
-        """Read every setting; the name of the file that holds others comes first."""
+        """Read every setting; first those that others depend on: the file, then ``compat_b``."""
         self._add(ENV_FILE)
         if "env_file" not in self._failed:
             try:
                 self._sources.read_file(self._values["env_file"])
             except UnusableError as error:
                 self.problems.append(str(error))
+        self._add(COMPAT_B)
         for spec in TABLE:
-            if spec is not ENV_FILE:
+            if spec not in (ENV_FILE, COMPAT_B):
                 self._add(spec)
 
     def _add(self, spec: SettingSpec) -> None:
@@ -161,10 +170,15 @@ class _Draft:
         if problems:
             self._failed.add(spec.field)
         if problems or raw is None:
-            value = spec.default_value(self._sources.cwd)
+            value = self._default(spec)
         self.problems += problems
         self._given[spec.field] = raw
         self._values[spec.field] = value
+
+    def _default(self, spec: SettingSpec) -> Any:
+        if self._values.get("compat_b") and spec.field in COMPAT_B_DEFAULTS:
+            return COMPAT_B_DEFAULTS[spec.field]
+        return spec.default_value(self._sources.cwd)
 
     def settings(self) -> Settings:
         """The settings so far, with defaults for what could not be read."""
@@ -173,10 +187,12 @@ class _Draft:
         fields = {**self._values, "allow_hosts": tuple(dict.fromkeys(hosts))}
         if self._failed & {"cert", "key"}:
             fields["cert"] = fields["key"] = None
+        unknown = unknown_keys.warnings(self._sources.keyed())
         return Settings(
             **fields,
             images_dir_is_default=self._given["images_dir"] is None,
             settings_file=self._sources.file_path,
+            warnings=tuple(filter(None, (self._sources.passed_over, *unknown))),
         )
 
     def conflicts(self) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Who else than this user and root can write a file, or put another in its place. POSIX only.
 
-``.env`` decides everything, and imgd takes it from whatever folder it is started in: it may be read
-only if nobody else can have written it.
+``.env`` decides everything, and imgd takes it from the folder it is started in, or from one above:
+it may be read only if nobody else can have written it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,18 @@ def why_untrusted_found(path: str) -> str:
             if why := _why_foreign(part):
                 return why
     return ""
+
+
+def why_untrusted_folder(path: str) -> str:
+    """Why others can have put a file into a folder; "" if only this user and root can. If it cannot
+    be examined, that is why.
+    """
+    if os.name != "posix":
+        return ""
+    try:
+        return _why_foreign(os.path.realpath(path))
+    except OSError as error:
+        return f"{path} cannot be examined: {error.strerror}"
 
 
 def why_untrusted_named(path: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dotenv import dotenv_values
 
-from imgd.settings import file_trust, paths
+from imgd.settings import env_search, file_trust, paths
 from imgd.settings.spec import SettingSpec, Variable
 from imgd.settings.table import BY_FIELD
 
@@ -43,20 +43,25 @@ class SettingSources:
     options: Mapping[str, object]
     environ: Mapping[str, str]
     cwd: str
-    file_name: str = ".env"
+    file_name: str = env_search.NAME  # as errors name it
     file: Mapping[str, str] = field(default_factory=dict)
     file_path: str | None = None
+    passed_over: str = ""  # why a file that was found is not read
 
     def read_file(self, path: str | None) -> None:
-        """Read the file at ``path``; if that is None, ``.env`` in the working folder, which need
-        not exist. ``UnusableError`` if it cannot be read, or others could have written it.
+        """Read the file at ``path``; if that is None, ``.env`` in the working folder or the nearest
+        above it, which need not exist. ``UnusableError`` if it cannot be read, or others could have
+        written it.
 
         A reference like ``${HOME}`` in it is replaced as python-dotenv does.
         """
-        name = os.path.join(self.cwd, ".env") if path is None else path
-        self.file_name = os.path.basename(name)
-        if not os.path.exists(name) or os.path.isdir(name):
-            return
+        if path is None:
+            name, self.passed_over = env_search.find(self.cwd)
+            if name is None:
+                return
+            self.file_name = env_search.NAME if os.path.dirname(name) == self.cwd else name
+        else:
+            name, self.file_name = path, os.path.basename(path)
         _refuse_untrusted(name, is_named=path is not None)
         try:
             lines = dotenv_values(name, encoding="utf-8-sig")  # editors on Windows begin with a BOM
@@ -65,6 +70,11 @@ class SettingSources:
             raise UnusableError(ENV_FILE, "--env-file", name, f"cannot be read: {why}") from None
         self.file = {key: value for key, value in lines.items() if value is not None}
         self.file_path = name
+
+    def keyed(self) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """The two sources of keys, each with what errors write before a key."""
+        yield "", self.environ
+        yield f"{self.file_name}: ", self.file
 
     def find(self, spec: SettingSpec) -> RawValue | None:
         """The text from the source that comes first, None if no source has any.
@@ -75,7 +85,7 @@ class SettingSources:
         for option in spec.options:
             if raw := _from_option(spec, f"--{option}", self.options.get(option)):
                 return raw
-        for prefix, source in (("", self.environ), (f"{self.file_name}: ", self.file)):
+        for prefix, source in self.keyed():
             for variable in spec.variables:
                 if raw := self._from_variable(spec, variable, prefix, source):
                     return raw

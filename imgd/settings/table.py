@@ -75,6 +75,9 @@ _NIFTI_SERVER: Final = Variable(
     sample="https://localhost:8888",
 )
 
+# What --compat-b changes: how the older server of frames was reached.
+COMPAT_B_DEFAULTS: Final[dict[str, Any]] = {"port": 7779, "host": "0.0.0.0", "tls": False}  # noqa: S104 - what its clients expect
+
 SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
     "Listening": (
         _row(
@@ -104,6 +107,11 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
             values.port,
             default_text="off",
             example="8080",
+        ),
+        _flag(
+            "compat_b",
+            "Other defaults, as clients of the older server of frames expect them: port 7779, "
+            "plain HTTP, every address of the machine.",
         ),
         _row(
             "tls",
@@ -262,6 +270,13 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
         ),
         _flag("follow_symlinks", "Serve symbolic links that leave their root."),
         _flag("private", "To read, the token or a signed link is needed."),
+        _row(
+            "max_age",
+            "Seconds for which clients may use a file without asking whether it changed; 0: they "
+            "ask each time.",
+            values.age,
+            0,
+        ),
     ),
     "Deadlines and limits": (
         _seconds("header_timeout", 20, "in which the whole head of a request must arrive."),
@@ -303,6 +318,15 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
             values.megabytes,
             64,
         ),
+        _row(
+            "archive_limit",
+            "How much a folder may hold to be sent as one .tar or .zip, as 500MB or 20GB; 0 sends "
+            "no folder so.",
+            values.size,
+            100_000,
+            default_text="100GB",
+            example="100GB",
+        ),
     ),
     "Logging": (
         _row(
@@ -317,7 +341,7 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
             "A file of settings, KEY=VALUE a line.",
             paths.file,
             variable="",
-            default_text=".env in the working folder, if there is one",
+            default_text=".env in the working folder or the nearest above, if there is one",
             is_path=True,
         ),
     ),

@@ -13,12 +13,15 @@ from imgd.core.messages import MAX_MINUTES
 from imgd.core.urls import DEFAULT_PORTS, MAX_PORT, parse_authority, parse_url
 
 MAX_SECONDS: Final = 86_400  # a day
+MAX_AGE: Final = 31_536_000  # seconds: a year, which caches take for ever
 MAX_CONNECTIONS: Final = 1_000_000
 MAX_MEGABYTES: Final = 1_000_000
+MAX_SIZE: Final = 1_000_000_000  # megabytes
 TOKEN_LENGTH: Final = 16  # characters; of base64, they hold 96 bits
 
 _YES: Final = frozenset(("1", "true", "yes", "on"))
 _NO: Final = frozenset(("0", "false", "no", "off"))
+_SIZE: Final = re.compile(r"(?i)([0-9]{1,9}) ?((?:[MG]B)?)")
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 # RFC 1123 section 2.1, with underscores, which container networks have in their names; a last label
@@ -58,6 +61,11 @@ def grace(text: str) -> int:
     return whole(text, MAX_SECONDS, "a number of seconds")
 
 
+def age(text: str) -> int:
+    """How old a copy in a cache may be, in seconds."""
+    return whole(text, MAX_AGE, "a number of seconds")
+
+
 def seconds(text: str) -> int:
     """A deadline, which is never 0."""
     number = grace(text)
@@ -82,6 +90,15 @@ def connections(text: str) -> int:
 def megabytes(text: str) -> int:
     """A size in whole megabytes (of 1,000,000 bytes); 0 none."""
     return whole(text, MAX_MEGABYTES, "a number of megabytes")
+
+
+def size(text: str) -> int:
+    """A size as ``500MB`` or ``2GB``, or in megabytes without a unit: whole megabytes; 0 none."""
+    match = _SIZE.fullmatch(text)
+    number = int(match[1]) * (1000 if match[2].upper() == "GB" else 1) if match else -1
+    if not 0 <= number <= MAX_SIZE:
+        raise ValueError("is not a size; give whole megabytes or gigabytes, as in 500MB or 20GB")
+    return number
 
 
 def host(text: str) -> str:
@@ -132,7 +149,9 @@ def certificate_name(text: str) -> str:
         name = host(text.removeprefix("*."))
     except ValueError:
         name = ""
-    if not name or (text.startswith("*.") and ("." not in name or not _NAME.fullmatch(name))):
+    if text.startswith("*.") and name and "." not in name:
+        raise ValueError("is a wildcard that browsers do not accept; give each name below it")
+    if not name or (text.startswith("*.") and not _NAME.fullmatch(name)):
         raise ValueError("is not a name or an address that a certificate can hold")
     return f"*.{name}" if text.startswith("*.") else name
 

@@ -76,6 +76,14 @@ class Access:
         """Whether the requester bears the token; Unauthorized if it is another one."""
         return access_rules.bears_token(request.requester(), self._token, HINT)
 
+    def is_own_page(self, request: Request, own_origins: Collection[str]) -> bool:
+        """Whether a page of this daemon, or no page at all, sent a form."""
+        return access_rules.is_own_page(request.requester(), own_origins)
+
+    def is_token(self, text: str) -> bool:
+        """Whether somebody typed the token."""
+        return access_rules.is_token(text, self._token)
+
     def is_controller(self, request: Request) -> bool:
         """Whether the requester may control, and so may see paths of the host."""
         try:

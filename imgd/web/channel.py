@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
+from twisted.web.http import NO_BODY_CODES
 from twisted.web.http import Request as TwistedRequest
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
@@ -22,13 +23,14 @@ from imgd.core.request_body import Body, BodyReader, body_reader
 from imgd.core.request_head import AnnouncedBody, HeadReader, RequestHead
 from imgd.errors import ImgdError
 from imgd.net import tcp
-from imgd.web import early_errors
+from imgd.web import early_errors, plain_on_tls
 from imgd.web.connection_state import ConnectionState
 from imgd.web.discard import DiscardingReader
 from imgd.web.request import WITH_BODY
 from imgd.web.response_headers import EVERY_ANSWER
 
 MISDIRECTED: Final = HeadError(421, "An https URL is answered over TLS alone.")
+_OPTIONS: Final = (b"close", b"keep-alive")  # of Connection, by whether it stays open
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -48,6 +50,7 @@ class Channel(ConnectionState):
     _is_parsing = False  # twisted.web runs, further up the stack
     _body: BodyReader | None = None  # of the request under way, while its body is not whole
     _has_ended = False  # the client closed its side
+    _is_plain_on_tls = False  # plain HTTP on a TLS port: no request is answered
     _lingers = False  # it may still send when it is closed
 
     def connectionMade(self) -> None:
@@ -55,6 +58,13 @@ class Channel(ConnectionState):
         super().connectionMade()
         if tcp.is_tcp(self.transport):
             self._writes_now = True
+
+    def begin_plain(self, transport: Any) -> None:
+        """Refuse every request: the client speaks plain HTTP to a TLS port."""
+        super().begin_plain(transport)
+        self._writes_now = tcp.is_tcp(transport)
+        self._is_plain_on_tls = True
+        self._answer = _leave_to_the_tree  # type: ignore[method-assign,assignment]
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._head = self._rest = b""
@@ -92,7 +102,10 @@ class Channel(ConnectionState):
         """Take one head, or anything of a body, from what is there; False if more must come."""
         if self._body is not None:
             return self._read_body(self._body)
-        if self.requests or not (self.line_mode and self.persistent):
+        if not self.persistent:
+            self._rest, self._lingers = b"", True  # nothing that follows the last request counts
+            return False
+        if self.requests or not self.line_mode:
             data, self._rest = self._rest, b""
             self._feed_parser(data)  # keeps it until the request under way is answered
             return True
@@ -117,7 +130,20 @@ class Channel(ConnectionState):
             return False
         self.has_pending_bytes = False
         self.send(answer)
+        if head.fields.closes:
+            self._end()
         return True
+
+    def _end(self) -> None:
+        """Close after an answer of the fast path, and answer nothing that came after it."""
+        self.persistent = False
+        if self._writes_now and not self._rest:
+            self._is_closing = True
+            tcp.close(self.transport)
+        else:
+            self._lingers = bool(self._rest)
+            self._rest = b""
+            self.loseConnection()
 
     def _feed_parser(self, data: bytes) -> None:
         self._is_parsing = True
@@ -128,6 +154,9 @@ class Channel(ConnectionState):
 
     def _hand_on(self, head: RequestHead) -> None:
         """Give a request to twisted.web, and judge the body that it announces."""
+        if self._is_plain_on_tls:
+            self.refuse(plain_on_tls.refusal(head, self.site.hosts, self.getHost()), head.method)
+            return
         if head.url is not None and head.url.origin.scheme == "https" and not self.isSecure():
             self.refuse(MISDIRECTED, head.method)  # RFC 9110 section 7.4
             return
@@ -180,7 +209,7 @@ class Channel(ConnectionState):
         """Answer what is no request, close, and read nothing more."""
         self._close_after_answer()
         policy = () if method == b"POST" else self.site.header_policy.of(None, is_file=True)
-        self.write(early_errors.answer(error, (*EVERY_ANSWER, *policy)))
+        self.write(early_errors.answer(error, (*EVERY_ANSWER, *policy), method))
         self.loseConnection()
 
     def _close_after_answer(self) -> None:
@@ -218,7 +247,14 @@ class Channel(ConnectionState):
             give_way()
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
-        """Keep the head of an answer until its first bytes, or its end."""
+        """Keep the head of an answer until its first bytes, or its end.
+
+        A client of HTTP/1.0 that would keep the connection must be told that it may, and the length
+        of what it gets.
+        """
+        if version == b"HTTP/1.0" and self.persistent:
+            self.persistent = headers.hasHeader(b"content-length") or int(code) in NO_BODY_CODES
+            headers.setRawHeaders(b"Connection", [_OPTIONS[self.persistent]])
         lines = serialize_headers(_pairs(headers))
         self._head = b"%b %b %b\r\n%b\r\n" % (version, code, reason, lines)
 
@@ -267,6 +303,10 @@ class Channel(ConnectionState):
         super().resumeProducing()
         if was_paused and not self._is_full:
             self.dataReceived(b"")
+
+
+def _leave_to_the_tree(_head: RequestHead) -> bool:
+    return False
 
 
 def _pairs(headers: Headers) -> list[tuple[bytes, bytes]]:

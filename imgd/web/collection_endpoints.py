@@ -6,11 +6,13 @@ from collections.abc import Coroutine
 from typing import Any
 
 from imgd.collections.manager import CollectionManager, LoadedCollection
-from imgd.core import messages
+from imgd.core import messages, paths
 from imgd.core.catalog import CURRENT
 from imgd.errors import BadRequest, NotFound
+from imgd.host.blocking import RunBlocking
 from imgd.web.access import Access
-from imgd.web.endpoint import respond_json
+from imgd.web.collection_pages import collection_page, collections_page
+from imgd.web.endpoint import respond_json, respond_page, vary_by_accept
 from imgd.web.files import Files
 from imgd.web.folder_listings import FolderListings
 from imgd.web.image_lists import ImageLists
@@ -28,43 +30,75 @@ class CollectionEndpoints:
         access: Access,
         folders: FolderListings,
         images: ImageLists,
+        run_blocking: RunBlocking,
     ) -> None:
         self._manager = manager
         self._serializers = serializers
         self._access = access
         self._folders = folders
         self._images = images
+        self._run = run_blocking
 
     def current_files(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """``/images/PATH``: a file or folder of the collection that was loaded without a name."""
         loaded_collection = self._manager.get(CURRENT)
         if loaded_collection is None:
             raise BadRequest("No directory loaded")
-        return Files(loaded_collection.root, self._folders).answer(request)
+        files = Files(loaded_collection.root, self._folders, self._run)
+        try:
+            answering = files.answer(request)
+        except NotFound:
+            raise _image_not_found(request) from None
+        return None if answering is None else _in_old_words(answering, request)
 
     def files(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """``/collections/NAME/files/PATH``."""
-        return Files(self._find(request).root, self._folders).answer(request)
+        return Files(self._find(request).root, self._folders, self._run).answer(request)
 
     def images(self, request: Request) -> Coroutine[Any, Any, None]:
         """``/collections/NAME/images``."""
         return self._images.answer(request, self._find(request))
 
     async def all(self, request: Request) -> None:
-        """``/collections``."""
+        """``/collections``: JSON, and a page for people."""
         show_paths = self._access.is_controller(request)
         collections = await self._serializers.collections(show_paths=show_paths)
-        respond_json(request, messages.CollectionList(collections=collections))
+        vary_by_accept(request)
+        if self._wants_page(request):
+            respond_page(request, collections_page(collections, request.path.decode("latin-1")))
+        else:
+            respond_json(request, messages.CollectionList(collections=collections))
 
     async def one(self, request: Request) -> None:
-        """``/collections/NAME``."""
+        """``/collections/NAME``: JSON, and a page for people."""
         loaded_collection = self._find(request)
         show_paths = self._access.is_controller(request)
         [collection] = await self._serializers.infos([loaded_collection], show_paths=show_paths)
-        respond_json(request, collection)
+        vary_by_accept(request)
+        if self._wants_page(request):
+            path, has_archives = request.path.decode("latin-1"), self._folders.has_archives
+            respond_page(request, collection_page(collection, path, has_archives=has_archives))
+        else:
+            respond_json(request, collection)
+
+    @staticmethod
+    def _wants_page(request: Request) -> bool:
+        return request.prefers(b"text/html") and request.query().get("format") != "json"
 
     def _find(self, request: Request) -> LoadedCollection:
         name = request.route.collection
         if not messages.COLLECTION_NAME.fullmatch(name):
             raise NotFound
         return self._manager.find(name)
+
+
+async def _in_old_words(answering: Coroutine[Any, Any, None], request: Request) -> None:
+    try:
+        await answering
+    except NotFound:
+        raise _image_not_found(request) from None
+
+
+def _image_not_found(request: Request) -> NotFound:
+    """In the words of the older server of frames."""
+    return NotFound(f"Image not found: {paths.display(paths.decode(request.route.below or b''))}")

@@ -12,7 +12,9 @@ from zope.interface import implementer
 
 from imgd.core.connections import ConnectionProgress, Phase
 from imgd.core.http_rules import HeadError
+from imgd.core.persistence import is_last
 from imgd.net import tcp
+from imgd.net.bulk_tls import IPlainListener
 from imgd.web import early_errors
 from imgd.web.response_headers import EVERY_ANSWER
 
@@ -20,7 +22,7 @@ TOO_SLOW: Final = HeadError(408, "The request did not arrive in time. Send it ag
 _CLOSE: Final = [b"close"]
 
 
-@implementer(IHandshakeListener)
+@implementer(IHandshakeListener, IPlainListener)
 class ConnectionState(HTTPChannel):
     """The part of a channel that is an ``imgd.core.connections.Connection``.
 
@@ -48,15 +50,20 @@ class ConnectionState(HTTPChannel):
         self.site.limiter.remove(self)
         super().connectionLost(reason)
 
+    def begin_plain(self, transport: Any) -> None:
+        """Go on over this transport, which is below that of TLS, in the same place in the table."""
+        self.transport = transport
+        self._is_handshaking = False
+        super().connectionMade()
+
     def handshakeCompleted(self) -> None:
         self._is_handshaking = False
 
     def checkPersistence(self, request: TwistedRequest, version: bytes) -> bool:
         """Whether the connection stays open after this request: not if the site is draining."""
-        if self.site.limiter.is_draining:
-            request.responseHeaders.setRawHeaders(b"Connection", _CLOSE)
-            return False
-        return bool(super().checkPersistence(request, version))
+        values = request.requestHeaders.getRawHeaders(b"connection", ())
+        is_1_0 = version == b"HTTP/1.0"
+        return not (self.site.limiter.is_draining or is_last(values, is_1_0=is_1_0))
 
     def loseConnection(self) -> None:
         """Close once everything is sent; bytes that still come are dropped."""

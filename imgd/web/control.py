@@ -57,12 +57,14 @@ class Actions:
         spec = _load_spec(read_json(request, messages.LoadRequest))
         collection = (await self._manager.load(spec)).collection
         info = self._serializers.info(collection, show_paths=True)
+        noun = "files" if collection.all_files else "images"
         return messages.LoadResult(
             directory=info.directory,
             image_count=info.image_count,
-            message=f"Loaded {info.image_count} images from {info.directory}",
+            message=f"Loaded {info.image_count} {noun} from {info.directory}",
             timeout=self._describe_timeout(collection),
             collection=info,
+            skipped=collection.skipped or messages.SkippedFiles(),
         )
 
     def _describe_timeout(self, collection: Collection) -> str:
@@ -116,5 +118,6 @@ def _load_spec(body: messages.LoadRequest) -> LoadSpec:
         directory=body.directory_or_path,
         name=CURRENT if body.name is None else messages.valid_name(body.name),
         recursive=body.recursive,
+        all_files=body.all_files,
         minutes=None if minutes is None else messages.valid_minutes(minutes),
     )

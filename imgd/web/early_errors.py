@@ -21,8 +21,8 @@ _PHRASES: Final = {
 }
 
 
-def answer(error: HeadError, headers: Iterable[Header]) -> bytes:
-    """The whole answer, head and body; ``headers`` are those that every answer has."""
+def answer(error: HeadError, headers: Iterable[Header], method: bytes = b"GET") -> bytes:
+    """The whole answer, with its body unless to a HEAD; ``headers`` are those of every answer."""
     body = messages.encode(messages.Problem(detail=error.reason))
     phrase = _PHRASES.get(error.status) or HTTPStatus(error.status).phrase
     return b"\r\n".join(
@@ -34,6 +34,6 @@ def answer(error: HeadError, headers: Iterable[Header]) -> bytes:
             b"Content-Length: %d" % len(body),
             *(b"%b: %b" % header for header in headers),
             b"",
-            body,
+            b"" if method == b"HEAD" else body,
         )
     )

@@ -14,7 +14,7 @@ from imgd.core import messages
 from imgd.errors import ImgdError, NotFound
 from imgd.web import pages
 from imgd.web.request import Request
-from imgd.web.response_headers import PREFLIGHT, READ_METHODS, RETRY_AFTER
+from imgd.web.response_headers import READ_METHODS, RETRY_AFTER
 
 JSON: Final = b"application/json"
 HTML: Final = b"text/html; charset=utf-8"
@@ -61,11 +61,13 @@ def respond_error(request: Request, error: ImgdError) -> None:
 
 
 def redirect(request: Request, location: str) -> None:
-    """308 to a relative URL, with the query of the request."""
+    """301 to a relative URL, with the query of the request; urllib before Python 3.11 follows no
+    308.
+    """
     _, question, query = request.uri.partition(b"?")
-    request.setHeader(b"Cache-Control", request.cache_control)  # else a 308 may be kept for ever
+    request.setHeader(b"Cache-Control", request.cache_control)  # else it may be kept for ever
     request.setHeader(b"Location", location.encode("ascii") + question + query)
-    respond(request, b"", b"", 308)
+    respond(request, b"", b"", 301)
 
 
 class Endpoint(Resource):
@@ -84,18 +86,25 @@ class Endpoint(Resource):
         if request.method in self.methods:
             self._begin(request)
         elif request.method == b"OPTIONS":
-            for name, value in PREFLIGHT:
-                request.setHeader(name, value)
-            request.setResponseCode(204)
-            request.finish()
+            self._name_methods(request)
         else:
             self._refuse_method(request)
         return NOT_DONE_YET
 
+    def _name_methods(self, request: Request) -> None:
+        """Answer OPTIONS, which a browser sends as a preflight."""
+        request.setHeader(b"Allow", self._allow)
+        request.set_preflight(is_read=b"GET" in self.methods)
+        request.setResponseCode(204)
+        request.finish()
+
+    @property
+    def _allow(self) -> bytes:
+        return b", ".join((*self.methods, b"OPTIONS"))
+
     def _refuse_method(self, request: Request) -> None:
-        allowed = (*self.methods, b"OPTIONS")
-        request.setHeader(b"Allow", b", ".join(allowed))
-        names = ", ".join(method.decode("ascii") for method in allowed)
+        request.setHeader(b"Allow", self._allow)
+        names = self._allow.decode("ascii")
         respond_json(request, messages.Problem(detail=f"Use one of {names} here."), 405)
 
     def _begin(self, request: Request) -> None:

@@ -28,6 +28,8 @@ from imgd.web.send import AT_ONCE
 _LEFT_TO_THE_TREE: Final = frozenset(
     (b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"http2-settings", b"te")
 ) | {b"trailer", b"if-match", b"if-unmodified-since"}
+# What the answer says to each value of ``Connection`` that is answered here.
+_CONNECTION_LINES: Final = {b"keep-alive": b"", b"close": b"Connection: close\r\n"}
 _CONDITIONS: Final[tuple[bytes, ...]] = CONDITIONS[2:]  # those that cannot fail
 
 
@@ -129,13 +131,15 @@ class FastPath:
         values = {name: given[0] for name, given in fields.values.items() if len(given) == 1}
         if len(values) < len(fields.values) or not _LEFT_TO_THE_TREE.isdisjoint(values):
             return None
-        if values.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        connection = values.get(b"connection", b"keep-alive").lower()
+        if connection not in _CONNECTION_LINES:
             return None
         if not self._accepts_host(values[b"host"]):
             return None
         conditions = {name: values[name] for name in _CONDITIONS if name in values}
         headers = RequestHeaders(
-            policy=self._policy.lines(values.get(b"origin"), is_file=True),
+            policy=_CONNECTION_LINES[connection]
+            + self._policy.lines(values.get(b"origin"), is_file=True),
             conditions=conditions,
             head_conditions={n: v for n, v in conditions.items() if n in _CONDITIONS[:2]},
             referer=values.get(b"referer"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from imgd.collections.manager import CollectionManager
-from imgd.core import media, paths
+from imgd.core import paths
 from imgd.core.conditional import NANOSECONDS
 from imgd.core.plan import Plan, Representation, plan, serialize_headers
 from imgd.core.ranges import Slice
@@ -64,7 +64,8 @@ class FileCache:
     """Finds files by the paths of requests; ``memory`` is how many bytes are kept of them.
 
     ``call_soon`` calls a function in the reactor's next turn; ``run_unawaited(f, *args)`` runs what
-    may wait for a disk for any time; ``read`` gives bytes that may be kept.
+    may wait for a disk for any time; ``read`` gives bytes that may be kept. ``max_age`` is for
+    ``Representation.of``.
     """
 
     def __init__(
@@ -75,9 +76,11 @@ class FileCache:
         call_soon: Callable[[Callable[[], None]], Any],
         run_unawaited: RunOwn,
         read: Read = write_back.read,
+        max_age: int = 0,
     ) -> None:
         self._documents = documents
         self._manager = manager
+        self._max_age = max_age
         self._cache: LruCache[CachedFile] = LruCache(memory)
         self._entries = self._cache.entries
         self._validator = versions.PathValidator(call_soon)
@@ -145,18 +148,19 @@ class FileCache:
         if root is None or url_path is None or url_path.is_folder:
             return None
         names = url_path.names
-        if root.images_only and not media.is_image(names[-1]):
+        if root.serves(names[-1]) is False:
             return None
         collection = where.collection or None
         key = file_path(collection, names).encode("ascii")
         if key != target:  # another spelling leads to the same entry, and makes no other
             return self.get(key, now)
         try:
-            file = disk.open_file(root, names)
+            file = disk.open_file(root, names, may_look=False)
         except (NotFound, Unavailable):
             return None
         with closing(file):
-            cached = _read_file(key, collection, root, root.join(names), file, now)
+            path = root.join(names)
+            cached = _read_file(key, collection, root, path, file, now, self._max_age)
         return None if cached is None else self._add(cached)
 
     def _root_of(self, where: Route) -> Root | None:
@@ -178,14 +182,22 @@ class FileCache:
 
 
 def _read_file(
-    key: bytes, collection: str | None, root: Root, path: str, file: OpenFile, now: float
+    key: bytes,
+    collection: str | None,
+    root: Root,
+    path: str,
+    file: OpenFile,
+    now: float,
+    max_age: int,
 ) -> CachedFile | None:
     """What answers are made of; None if the disk fails or the file changes meanwhile."""
     try:
         version = versions.version_of(file.fd)
     except OSError:
         return None
-    representation = Representation.of(file.name, version.facts, now)
+    representation = Representation.of(
+        file.name, version.facts, now, max_age, media_type=file.media_type
+    )
     answer = plan(representation, {}, now)
     is_small = version.size <= MAX_KEPT
     body = _read_body(file, answer) if is_small else b""

@@ -12,12 +12,13 @@ from typing import Any
 
 from twisted.web import static
 
-from imgd.core import media, paths
+from imgd.core import paths
 from imgd.core.disposition import attachment
 from imgd.core.plan import Representation, plan
 from imgd.errors import BadRequest, NotFound
 from imgd.files import disk
-from imgd.files.disk import Root
+from imgd.files.disk import NotAnImage, OpenFile, Root, Undecided
+from imgd.host.blocking import RunBlocking
 from imgd.web.endpoint import Endpoint, redirect
 from imgd.web.folder_listings import FolderListings
 from imgd.web.request import Request
@@ -27,10 +28,11 @@ from imgd.web.send import send
 class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children`
     """The files and folders of ``root``, below the request's ``route.base``."""
 
-    def __init__(self, root: Root, folders: FolderListings) -> None:
+    def __init__(self, root: Root, folders: FolderListings, run_blocking: RunBlocking) -> None:
         static.File.__init__(self, root.path)
         self._root = root
         self._folders = folders
+        self._run = run_blocking
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """A file, a folder's listing, or a redirect to the folder; else NotFound."""
@@ -43,23 +45,43 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
             raise NotFound
         if url_path.is_folder:  # which is asked for on a thread: its disk may hang
             return self._folders.listing(request, self._root, base, url_path.names)
-        self._send_or_redirect(request, url_path.names)
-        return None
+        return self._send_or_redirect(request, url_path.names)
 
-    def _send_or_redirect(self, request: Request, names: tuple[str, ...]) -> None:
+    def _send_or_redirect(
+        self, request: Request, names: tuple[str, ...]
+    ) -> Coroutine[Any, Any, None] | None:
         try:
-            self._send(request, names)
+            if self._root.serves(names[-1]) is False:
+                raise _not_an_image(names)
+            self._send(request, names, disk.open_file(self._root, names, may_look=False))
+        except Undecided:
+            return self._look_and_send(request, names)
+        except NotAnImage:
+            raise _not_an_image(names) from None
         except (NotFound, BadRequest):
             if not disk.is_folder(self._root, names):
                 raise
             # Relative, so that it holds behind any tunnel; encoded, so that no name is a scheme.
             redirect(request, paths.encode(names[-1]) + "/")
+        return None
 
-    def _send(self, request: Request, names: tuple[str, ...]) -> None:
-        if self._root.images_only and not media.is_image(names[-1]):
-            raise BadRequest(f"Not an image: {paths.display(names[-1])}")
-        file = disk.open_file(self._root, names)
-        representation = Representation.of(file.name, file.facts, request.now)
+    async def _look_and_send(self, request: Request, names: tuple[str, ...]) -> None:
+        """Send a file that must be read for what it is, which its disk may take any time for."""
+        path = self._root.path
+        try:
+            file = await self._run(path, disk.open_file, self._root, names, key=(path, names))
+        except NotAnImage:
+            raise _not_an_image(names) from None
+        self._send(request, names, file)
+
+    def _send(self, request: Request, names: tuple[str, ...], file: OpenFile) -> None:
+        representation = Representation.of(
+            file.name, file.facts, request.now, request.site.max_age, media_type=file.media_type
+        )
         if request.has_flag(b"download"):
             request.setHeader(*attachment(names[-1]))
         send(request, plan(representation, request.conditions(), request.now), file)
+
+
+def _not_an_image(names: tuple[str, ...]) -> BadRequest:
+    return BadRequest(f"Not an image: {paths.display(names[-1])}")

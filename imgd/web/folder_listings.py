@@ -16,7 +16,9 @@ from imgd.files.folder_indexes import FolderIndexes
 from imgd.host.blocking import RunBlocking
 from imgd.host.workers import JobProgress
 from imgd.web import pages
+from imgd.web.archives import Archives
 from imgd.web.endpoint import respond_json, respond_page, vary_by_accept
+from imgd.web.page_parts import root_name
 from imgd.web.request import Request
 from imgd.web.serializers import Serializers
 
@@ -38,16 +40,32 @@ class FolderListings:
         run_blocking: RunBlocking,
         indexes: FolderIndexes,
         waiting: WaitLimit,
+        archives: Archives,
+        *,
+        has_ca: bool = False,
     ) -> None:
         self._serializers = serializers
         self._run = run_blocking
         self._indexes = indexes
         self._waiting = waiting
+        self._has_ca = has_ca
+        self._archives = archives
+
+    @property
+    def has_archives(self) -> bool:
+        """Whether folders can be had as archives."""
+        return self._archives.are_offered
 
     async def listing(
         self, request: Request, root: Root, base: str, names: tuple[str, ...]
     ) -> None:
-        """List the folder ``names`` of ``root``, which is mounted at ``base``."""
+        """List the folder ``names`` of ``root``, which is mounted at ``base``, or send an archive
+        of it.
+        """
+        if b"archive" in request.args:
+            title = names[-1] if names else root_name(base)
+            await self._archives.answer(request, root, names, title)
+            return
         query = listing.parse_query(request.query())
         with self._waiting.slot("/".join((root.path, *names)), request.peer):
             if wants_json(request):
@@ -73,7 +91,13 @@ class FolderListings:
 
         def serialize(page: Page) -> bytes:
             return pages.folder_page(
-                names=names, base=base, page=page, query=query, collections=collections
+                names=names,
+                base=base,
+                page=page,
+                query=query,
+                collections=collections,
+                has_ca=is_front and self._has_ca,
+                has_archives=self.has_archives,
             )
 
         return await self._serialize(root, names, query, serialize, with_size=True)

@@ -7,8 +7,8 @@ from typing import Final
 from msgspec import Raw
 
 from imgd.collections.manager import CollectionManager, LoadedCollection
-from imgd.core import listing, media, messages, paths, routes
-from imgd.core.conditional import NANOSECONDS, FileFacts
+from imgd.core import listing, messages, paths, routes
+from imgd.core.listing import Entry
 from imgd.core.name_index import NameIndex
 from imgd.core.wait_limits import WaitLimit
 from imgd.errors import BadRequest, NotFound
@@ -96,20 +96,20 @@ class ImageLists:
         images = []
         for name in names:
             try:
-                facts = disk.stat_file(loaded.root, tuple(name.split("/")))
+                entry = disk.stat_file(loaded.root, tuple(name.split("/")))
             except NotFound:
                 continue
             url = self._urls.image(loaded.collection.name, name)
-            images.append(image_message(name, url, facts))
+            images.append(image_message(name, url, entry))
         return images
 
 
-def image_message(name: str, url: str, facts: FileFacts) -> messages.Image:
+def image_message(name: str, url: str, entry: Entry) -> messages.Image:
     """An image of a collection; ``name`` contains slashes if it lies in a folder."""
     return messages.Image(
         name=paths.display(name),
         url=url,
-        size=facts.size,
-        modified=messages.utc(facts.mtime_ns // NANOSECONDS),
-        media_type=media.media_type(name),
+        size=entry.size,
+        modified=listing.modified(entry),
+        media_type=listing.media_type(entry),
     )

@@ -32,6 +32,11 @@ class OwnHosts:
             self._names.add(parsed.origin.host)
             self.accepts.cache_clear()
 
+    def is_own(self, host: str, address: str) -> bool:
+        """Whether a ``Host`` is surely this daemon: by a name, or by the address that was asked."""
+        names = {*(self._names or ()), "localhost", address}
+        return access_rules.is_named(host, names)
+
     @staticmethod
     def misdirected(host: bytes | None) -> Misdirected:
         """The answer to who asks for another."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from imgd.core import listing, media, routes
-from imgd.core.listing import Entry, Query, Sort
+from imgd.core.listing import Entry, Page, Query, Sort
 from imgd.core.messages import CollectionInfo
 from imgd.core.sizes import human_size
 from imgd.web.escape import escape_html, escape_text
@@ -39,7 +39,7 @@ class TableRow(NamedTuple):
             size="" if entry.is_folder else human_size(entry.size),
             bytes=f"{entry.size:,} bytes",
             modified=modified,
-            minute=_minute(modified),
+            minute=minute(modified),
             is_folder=entry.is_folder,
         )
 
@@ -86,7 +86,7 @@ class CollectionCard(NamedTuple):
             href=top + routes.files_base(info.name)[1:] if info.available else "",
             images=info.image_count,
             unloads=info.expires_at or "",
-            minute=_minute(info.expires_at) if info.expires_at else "",
+            minute=minute(info.expires_at) if info.expires_at else "",
         )
 
 
@@ -97,6 +97,11 @@ def breadcrumbs(names: tuple[str, ...], root: list[Breadcrumb], top: str) -> lis
         Breadcrumb(name, "../" * depth or "./") for name, depth in zip(names, depths, strict=True)
     ]
     return [Breadcrumb("imgd", top), *root, *folders]
+
+
+def root_name(base: str) -> str:
+    """What the folder that is mounted at ``base`` is called: after the base."""
+    return base[1:].removesuffix("files/").rstrip("/").rpartition("/")[2] or "Files"
 
 
 def parent_href(names: tuple[str, ...], base: str, top: str) -> str:
@@ -112,14 +117,20 @@ def href(query: Query) -> str:
     return f"?{text}" if text else "./"
 
 
+def skipped_text(page: Page) -> str:
+    """What a collection does not serve of a folder: ``9 other files, 1 folder``; "" for nothing."""
+    counts = ((page.skipped, "other file"), (page.skipped_folders, "folder"))
+    return ", ".join(f"{n:,} {noun}{'s' * (n != 1)}" for n, noun in counts if n)
+
+
 def _icon(entry: Entry) -> str:
     if entry.is_folder:
         return "folder"
-    if media.media_type(entry.name).startswith("image/"):
+    if listing.media_type(entry).startswith("image/"):
         return "image"
-    return "volume" if media.is_image(entry.name) else "file"
+    return "volume" if entry.is_dicom or media.is_image(entry.name) else "file"
 
 
-def _minute(time: str) -> str:
+def minute(time: str) -> str:
     """``2026-03-01T12:30:59Z`` as ``2026-03-01 12:30``."""
     return f"{time[:10]} {time[11:16]}"

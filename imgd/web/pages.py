@@ -26,6 +26,8 @@ from imgd.web.page_parts import (
     breadcrumbs,
     href,
     parent_href,
+    root_name,
+    skipped_text,
 )
 
 # No script, no style in the markup, nothing of other origins: a name that escaped its element could
@@ -37,15 +39,19 @@ CSP: Final = (
 _TYPES: Final = {
     "style.css": "text/css; charset=utf-8",
     "favicon.svg": "image/svg+xml",
+    "favicon.ico": "image/vnd.microsoft.icon",
+    "robots.txt": "text/plain; charset=utf-8",
     "icons.svg": "image/svg+xml",
     "openapi.yaml": "application/yaml",  # RFC 9512
 }
+_CONTENTS: Final = {name: get_data(__name__, f"assets/{name}") or b"" for name in _TYPES}
+#: Part of the assets' URLs, so that no cache serves an older style to a newer page.
+EDITION: Final = sha256(b"".join(_CONTENTS.values())).hexdigest()[:8]
+_CONTENTS["style.css"] = _CONTENTS["style.css"].replace(b'.svg")', b'.svg?%b")' % EDITION.encode())
 #: What is served below ``/-/``: name to media type and content.
 ASSETS: Final[Mapping[str, tuple[str, bytes]]] = MappingProxyType(
-    {name: (kind, get_data(__name__, f"assets/{name}") or b"") for name, kind in _TYPES.items()}
+    {name: (kind, _CONTENTS[name]) for name, kind in _TYPES.items()}
 )
-# Part of the assets' URLs, so that no cache serves an older style to a newer page.
-_EDITION: Final = sha256(b"".join(content for _, content in ASSETS.values())).hexdigest()[:8]
 
 _environment = Environment(
     loader=PackageLoader("imgd.web"),
@@ -58,7 +64,7 @@ _environment = Environment(
 _environment.filters.update(
     escape_html=escape_html, escape_text=escape_text, size=human_size, number="{:,}".format
 )
-_environment.globals.update(edition=_EDITION)
+_environment.globals.update(edition=EDITION)
 
 _COLUMNS: Final = (
     (Sort.NAME, "Name"),
@@ -80,17 +86,20 @@ def folder_page(
     query: Query,
     title: str = "",
     collections: Sequence[CollectionInfo] = (),
+    has_ca: bool = False,
+    has_archives: bool = False,
 ) -> bytes:
     """A folder's listing as HTML in UTF-8. Every link is relative to the folder's own URL.
 
     ``names`` lead to it from a root that is mounted at ``base`` (``/`` at both ends) and called
-    ``title``, by default after the base.
+    ``title``, by default after the base. ``has_ca``: there is a certificate to import.
     """
     top = "../" * (base.count("/") - 1 + len(names)) or "./"
     to_root = "../" * len(names) or "./"
-    root = title or base[1:].removesuffix("files/").rstrip("/").rpartition("/")[2] or "Files"
+    root = title or root_name(base)
     unfiltered = listing.at(replace(query, contains=""))
-    text = _environment.get_template("folder.html").render(
+    return render(
+        "folder.html",
         top=top,
         heading=names[-1] if names else root,
         trail=breadcrumbs(names, [] if base == "/" else [Breadcrumb(root, to_root)], top),
@@ -98,16 +107,38 @@ def folder_page(
         rows=[TableRow.of(entry) for entry in page.entries],
         columns=[TableColumn.of(query, key, name) for key, name in _COLUMNS],
         page=page,
+        skipped=skipped_text(page),
         query=query,
         kept=parse_qsl(listing.query_string(unfiltered)),
         unfiltered=href(unfiltered),
         collections=[CollectionCard.of(info, top) for info in collections],
+        has_archives=has_archives,
+        is_front=base == "/" and not names,
         first=href(listing.at(query)) if page.start or query.before else "",
         previous=href(listing.at(query, before=page.previous)) if page.previous else "",
         next=href(listing.at(query, after=page.next)) if page.next else "",
+        has_ca=has_ca,
         json="?" + listing.query_string(query, format="json"),
     )
-    return text.encode("utf-8")
+
+
+def token_page(*, path: str, target: str, problem: str, is_open_to_others: bool) -> bytes:
+    """The form for the token, in place of ``path``; it leads to ``target``, a path with its query.
+
+    ``problem`` is what was wrong with the last try; ``is_open_to_others``: others may listen.
+    """
+    return render(
+        "token.html",
+        top="../" * (path.count("/") - 1) or "./",
+        target=target,
+        problem=problem,
+        is_open_to_others=is_open_to_others,
+    )
+
+
+def render(template: str, **values: object) -> bytes:
+    """A page of a template, in UTF-8."""
+    return _environment.get_template(template).render(**values).encode("utf-8")
 
 
 def error_page(status: int, detail: str) -> bytes:
@@ -115,6 +146,10 @@ def error_page(status: int, detail: str) -> bytes:
     phrase = HTTPStatus(status).phrase.capitalize()
     if detail.rstrip(".") == phrase:
         detail = _DETAILS.get(status, detail)
-    template = _environment.get_template("error.html")
     # The page may stand at any depth, so its links begin at the server's root.
-    return template.render(top="/", status=status, phrase=phrase, detail=detail).encode("utf-8")
+    return render("error.html", top="/", status=status, phrase=phrase, detail=detail)
+
+
+def trust_page(fingerprint: str) -> bytes:
+    """How people and programs come to trust the local CA, whose SHA-256 fingerprint this is."""
+    return render("trust.html", top="../", fingerprint=fingerprint)

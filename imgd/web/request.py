@@ -15,7 +15,7 @@ from imgd.core.access_rules import Requester
 from imgd.core.plan import CONDITIONS
 from imgd.core.request_body import check_announced
 from imgd.core.request_head import AnnouncedBody, RequestHead
-from imgd.core.routes import Route, redact, route
+from imgd.core.routes import Route, RouteKind, redact, route
 from imgd.errors import ImgdError, NotFound
 from imgd.host import os_errors
 from imgd.web.response_headers import EVERY_ANSWER, POLICY_NAMES
@@ -35,6 +35,7 @@ class Request(TwistedRequest):
     is_whole = False  # everything has arrived
     _on_gone: tuple[Callable[[], object], ...] = ()
     is_gone = False  # the connection was lost
+    covers_below = True  # it may read what is below its path, too: not by a link to one page
     is_private = False  # the answer is for the bearer of the token or of a link alone
     now = 0.0  # seconds since the epoch: the answer's Date; no date in it is later
 
@@ -61,12 +62,13 @@ class Request(TwistedRequest):
         self.method, self.uri, self.clientproto = head.method, head.target, head.version
         self.path = head.target.partition(b"?")[0]
         is_read = head.method in WITH_BODY
+        is_form = is_read and route(self.path).kind is RouteKind.FORM
         try:
-            if is_read:
+            if is_read and not is_form:  # whose sender has no right yet, but may have the token
                 self.channel.site.access.require_control(self)  # type: ignore[attr-defined]
         except ImgdError as error:
             return error.with_traceback(None)
-        head_error = check_announced(body, is_read=is_read)
+        head_error = check_announced(body, is_read=is_read, is_form=is_form)
         return None if head_error is None else ImgdError.of(head_error.status, head_error.reason)
 
     def set_body(self, body: bytes) -> None:
@@ -76,7 +78,6 @@ class Request(TwistedRequest):
     def refuse(self, error: ImgdError) -> None:
         """Answer with this error, whatever the path is, and end the connection."""
         self.refused = error
-        self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Called by twisted.web when everything has arrived."""
@@ -90,6 +91,8 @@ class Request(TwistedRequest):
         self.rebase(self.path)
         self.now = time.time()
         self.setHeader(b"Date", datetimeToString(self.now))
+        if not self.channel.persistent:
+            self.setHeader(b"Connection", b"close")
         for name, value in EVERY_ANSWER:
             self.setHeader(name, value)
         refused = self.refused
@@ -103,6 +106,17 @@ class Request(TwistedRequest):
             policy = self.channel.site.header_policy  # type: ignore[attr-defined]
             for name, value in policy.of(self.getHeader(b"origin"), is_file):
                 self.responseHeaders.addRawHeader(name, value)
+
+    def set_preflight(self, *, is_read: bool) -> None:
+        """Set what the answer to OPTIONS tells a browser that asks for a page of another origin."""
+        policy = self.channel.site.header_policy  # type: ignore[attr-defined]
+        for name, value in policy.preflight(self.getHeader(b"origin"), is_read=is_read):
+            self.setHeader(name, value)
+        # Private Network Access: so Chromium asked from 104 on for pages of the internet. Since 142
+        # it asks the user (Local Network Access).
+        is_asked = self.getHeader(b"access-control-request-private-network") == b"true"
+        if is_asked and self.responseHeaders.hasHeader(b"access-control-allow-origin"):
+            self.setHeader(b"Access-Control-Allow-Private-Network", b"true")
 
     @property
     def cache_control(self) -> bytes:

@@ -28,9 +28,8 @@ def send(request: Request, plan: Plan, file: OpenFile) -> None:
     """Answer a request by a plan, and close the file when it is sent."""
     request.setResponseCode(plan.status)
     for name, value in plan.headers:
-        request.responseHeaders.addRawHeader(name, value)
-    if request.is_private:
-        request.setHeader(b"Cache-Control", request.cache_control)
+        is_secret = request.is_private and name == b"Cache-Control"
+        request.responseHeaders.addRawHeader(name, b"private, " + value if is_secret else value)
     if request.method == b"HEAD" or not plan.parts:
         file.close()
         request.write(b"")

@@ -6,6 +6,7 @@ import os
 from typing import Final
 
 from msgspec import Raw
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -19,6 +20,7 @@ from imgd.host.single_flight import gather
 
 MAX_STATUS_NAMES: Final = MAX_FIRST
 _NO_NAMES: Final = Raw(b"[]")
+_MORE_NAMES: Final = "{:,} of {:,} names are listed here; GET /?image_list=all lists every one."
 
 
 class Urls:
@@ -92,6 +94,8 @@ class Serializers:
             url=self._urls.images(collection.name),
             current=collection.name == CURRENT,
             available=available,
+            all_files=collection.all_files,
+            skipped=_skipped(collection, show_suffixes=show_paths),
         )
 
     async def status(self, *, show_paths: bool) -> EncodedStatus:
@@ -99,6 +103,10 @@ class Serializers:
         loaded = self._manager.get(CURRENT)
         if loaded is None:
             return await self._status_without_current(show_paths=show_paths)
+        return await self.status_of(loaded, show_paths=show_paths)
+
+    async def status_of(self, loaded: LoadedCollection, *, show_paths: bool) -> EncodedStatus:
+        """The status while this load is the current collection."""
         loaded_collections = self._manager.loaded_collections()
         index, available = await gather(
             Deferred.fromCoroutine(self._manager.index(loaded, self._clock)),
@@ -106,13 +114,15 @@ class Serializers:
         )
         collection = self._manager.latest(loaded).collection
         count = collection.image_count if index is None else len(index.names)
+        shown = 0 if index is None else min(count, MAX_STATUS_NAMES)
         expires_at = self._manager.expires_at(collection)
         seconds_left = self._manager.seconds_left(collection)
         return EncodedStatus(
             current_directory=directory_name(collection.directory, show_path=show_paths),
             image_count=count,
             image_list=_NO_NAMES if index is None else index.first,
-            image_list_truncated=count > (0 if index is None else MAX_STATUS_NAMES),
+            image_list_truncated=count > shown,
+            image_list_note=_MORE_NAMES.format(shown, count) if count > shown else None,
             load_time=messages.local(collection.loaded_at),
             auto_unload_at=None if expires_at is None else messages.local(expires_at),
             timeout_minutes=collection.timeout_minutes or None,
@@ -139,3 +149,9 @@ class Serializers:
 def directory_name(directory: str, *, show_path: bool) -> str:
     """A directory's path, or only its last name."""
     return paths.display(directory if show_path else os.path.basename(directory) or os.sep)
+
+
+def _skipped(collection: Collection, *, show_suffixes: bool) -> messages.SkippedFiles | None:
+    """What was passed over. A suffix is part of the name of a file that nobody may read."""
+    skipped = collection.skipped
+    return skipped if skipped is None or show_suffixes else replace(skipped, suffixes={})

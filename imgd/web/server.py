@@ -25,6 +25,7 @@ from imgd.host.access_log import combined
 from imgd.host.blocking import RunBlocking, RunOwn
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
+from imgd.web.archives import Archives
 from imgd.web.channel import Channel
 from imgd.web.collection_endpoints import CollectionEndpoints
 from imgd.web.connection_limiter import ConnectionLimiter
@@ -32,23 +33,25 @@ from imgd.web.control import Actions, control
 from imgd.web.endpoint import Refusing, Reply
 from imgd.web.fast_path import DisabledFastPath, FastPath, FastPathRequest, ReportingFastPath
 from imgd.web.file_cache import FileCache
-from imgd.web.files import Files
 from imgd.web.folder_listings import MAX_WAITING_PER_CLIENT, MAX_WAITING_PER_FOLDER, FolderListings
 from imgd.web.image_lists import ImageLists
+from imgd.web.own_files import DocumentRoot, own_files
 from imgd.web.own_hosts import OwnHosts
 from imgd.web.proxied_channel import ProxiedChannel
 from imgd.web.request import Request
 from imgd.web.response_headers import HeaderPolicy
 from imgd.web.serializers import Serializers, Urls
 from imgd.web.signed_links import LinkActions, Links, PrivateTree, SignedEndpoint
-from imgd.web.status_endpoints import RootEndpoint, assets, health, timeout
+from imgd.web.status_endpoints import RootEndpoint, health, timeout
+from imgd.web.token_form import TokenForm
+from imgd.web.whole_status import WholeStatus
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What a site is made of.
 
-    ``ca_pem`` gives the local CA's certificate if imgd made one, ``uptime`` seconds.
+    ``ca_pem`` gives the local CA's certificate, ``uptime`` seconds. ``has_ca``: imgd made a CA.
     ``run_unawaited`` runs what nobody waits for. ``private``: to read, the token or a link is
     needed. ``max_per_client`` 0 bounds no client. ``indexes`` are those that somebody looks after.
     """
@@ -62,7 +65,9 @@ class Parts:
     run_unawaited: RunOwn
     uptime: Callable[[], float]
     ca_pem: Callable[[], bytes | None]
+    has_ca: bool
     memory_cache: int  # bytes of small files kept in memory
+    archive_limit: int = 0  # bytes of files that a folder may hold to be sent as one; 0: none
     private: bool = False
     hosts: OwnHosts = field(default_factory=OwnHosts)
     links: Links = field(default_factory=Links)
@@ -71,6 +76,7 @@ class Parts:
     deadlines: Deadlines
     max_connections: int
     max_per_client: int
+    max_age: int = 0  # seconds for which clients may use a file without asking again
     proxies: TrustedProxies = NONE  # whose word counts for the address of a client
 
 
@@ -83,14 +89,24 @@ class ResourceTree(Resource):
         serializers = Serializers(manager, parts.urls, clock)
         waiting = WaitLimit(MAX_WAITING_PER_FOLDER, MAX_WAITING_PER_CLIENT)
         indexes = parts.indexes or FolderIndexes(clock.seconds)
-        folders = FolderListings(serializers, parts.run_blocking, indexes, waiting)
+        archives = Archives(parts.run_blocking, parts.archive_limit)
+        folders = FolderListings(
+            serializers, parts.run_blocking, indexes, waiting, archives, has_ca=parts.has_ca
+        )
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
-        collections = CollectionEndpoints(manager, serializers, access, folders, images)
+        run = parts.run_blocking
+        collections = CollectionEndpoints(manager, serializers, access, folders, images, run)
         actions = Actions(manager, serializers, parts.urls, parts.hosts)
         link_actions = LinkActions(parts.links, parts.urls, access)
-        documents = Files(parts.document_root, folders)
+        self.token_form = TokenForm(parts.links, access, parts.hosts, parts.urls, clock)
+        documents = DocumentRoot(parts.document_root, folders, run)
         self._resources: dict[RouteKind, Resource] = {
-            RouteKind.STATUS: RootEndpoint(documents, serializers, access),
+            RouteKind.STATUS: RootEndpoint(
+                documents,
+                serializers,
+                WholeStatus(manager, serializers, parts.run_blocking),
+                access,
+            ),
             RouteKind.DOCUMENTS: documents,
             RouteKind.CURRENT_FILES: Reply(collections.current_files, deep=True),
             RouteKind.COLLECTION_FILES: Reply(collections.files, deep=True),
@@ -106,7 +122,8 @@ class ResourceTree(Resource):
             RouteKind.LINKS: control(access, link_actions.make),
             RouteKind.REVOKE_LINKS: control(access, link_actions.revoke),
             RouteKind.SIGNED: SignedEndpoint(parts.links, self),
-            RouteKind.ASSETS: assets(parts.ca_pem),
+            RouteKind.FORM: self.token_form if parts.private else Reply(not_found),
+            RouteKind.ASSETS: own_files(parts.ca_pem),
             RouteKind.UNKNOWN: Reply(not_found),
         }
 
@@ -132,7 +149,7 @@ class Site(TwistedSite):
         access_log: Callable[[str], None] | None = None,
     ) -> None:
         tree = ResourceTree(parts, reactor)
-        root = PrivateTree(tree, parts.access) if parts.private else tree
+        root = PrivateTree(tree, parts.access, tree.token_form.show_for) if parts.private else tree
         super().__init__(root, reactor=reactor, parsePOSTFormSubmission=False)
         self.timeOut = None  # the limiter has the deadlines
         self.health_monitor = parts.health_monitor
@@ -143,8 +160,9 @@ class Site(TwistedSite):
         )
         self.access = parts.access
         self.header_policy = parts.headers
+        self.max_age = parts.max_age
         self._access_log = access_log
-        self._hosts = parts.hosts
+        self.hosts = parts.hosts
         self._fast_path = (
             DisabledFastPath() if parts.private else self._make_fast_path(parts, reactor)
         )
@@ -157,6 +175,7 @@ class Site(TwistedSite):
             parts.memory_cache,
             call_soon=lambda f: reactor.callLater(0, f),
             run_unawaited=parts.run_unawaited,
+            max_age=parts.max_age,
         )
         log = None if self._access_log is None else self.log
         return FastPath(files, parts.headers, log, accepts_host=parts.hosts.accepts)
@@ -164,8 +183,8 @@ class Site(TwistedSite):
     def getResourceFor(self, request: Request) -> Resource:
         """Called by a request for what answers it."""
         host = request.getHeader(b"host")
-        if request.method != b"POST" and not self._hosts.accepts(host):
-            return Refusing(self._hosts.misdirected(host))
+        if request.method != b"POST" and not self.hosts.accepts(host):
+            return Refusing(self.hosts.misdirected(host))
         resource: Resource = super().getResourceFor(request)
         return resource
 

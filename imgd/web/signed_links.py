@@ -21,6 +21,7 @@ from imgd.errors import BadRequest, Forbidden, ImgdError, NotFound
 from imgd.web.access import HINT, Access
 from imgd.web.control import read_json
 from imgd.web.endpoint import Endpoint
+from imgd.web.own_files import send_well_known
 from imgd.web.request import Request
 from imgd.web.serializers import Urls
 
@@ -49,9 +50,9 @@ class Links:
         expires = int(self._wall()) + seconds
         return links.sign(self._key, scope, expires), expires
 
-    def verify(self, ticket: bytes, path: bytes) -> None:
-        """Forbidden or Gone if a link is not good for this path."""
-        links.verify(self._key, ticket, path, self._wall())
+    def verify(self, ticket: bytes, path: bytes) -> Scope:
+        """The scope of a link; Forbidden or Gone if it is not good for this path."""
+        return links.verify(self._key, ticket, path, self._wall())
 
     async def revoke(self) -> None:
         """Revoke every link; ImgdError if that cannot be stored, and all stay good."""
@@ -124,23 +125,27 @@ class SignedEndpoint(Endpoint):
         if kind is RouteKind.SIGNED:
             raise NotFound
         if kind is not RouteKind.ASSETS or not is_open(path):
-            self._links.verify(ticket, path)
+            request.covers_below = self._links.verify(ticket, path).is_prefix
             request.is_private = True
         request.rebase(path)
         request.render(getChildForRequest(self._tree, request))
 
 
 class PrivateTree(Endpoint):
-    """Guards the whole tree: to read, the token or a link is needed.
+    """Guards the whole tree: to read, the token or a link is needed. A browser gets what
+    ``show_form`` answers.
 
     Open to everybody are ``/health`` and what is imgd's own below ``/-/``: they tell of no file.
-    Control has its own gate, contract section 3.
+    Control has its own gate.
     """
 
-    def __init__(self, tree: Resource, access: Access) -> None:
+    def __init__(
+        self, tree: Resource, access: Access, show_form: Callable[[Request], None]
+    ) -> None:
         super().__init__()
         self._tree = tree
         self._access = access
+        self._show_form = show_form
 
     def render(self, request: Request) -> Any:
         """Called by twisted.web for every request."""
@@ -150,6 +155,13 @@ class PrivateTree(Endpoint):
             try:
                 self._access.require_reader(request)
             except ImgdError:
-                self._fail(Failure(), request)
+                # Robots take a 401 for robots.txt as leave to read everything (RFC 9309 section
+                # 2.3.1.3), such as links that were published.
+                if send_well_known(request):
+                    pass
+                elif request.prefers(b"text/html"):
+                    self._show_form(request)
+                else:
+                    self._fail(Failure(), request)
                 return NOT_DONE_YET
         return getChildForRequest(self._tree, request).render(request)

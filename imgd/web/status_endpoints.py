@@ -1,4 +1,4 @@
-"""What imgd says of itself: its status, its health, its default timeout, and its own assets."""
+"""What imgd says of itself: its status, its health, and its default timeout."""
 
 from __future__ import annotations
 
@@ -10,31 +10,44 @@ from msgspec import UNSET
 from imgd import __version__
 from imgd.collections.manager import CollectionManager
 from imgd.core import messages, paths
-from imgd.errors import NotFound
+from imgd.errors import BadRequest
 from imgd.host.health_monitor import HealthMonitor
-from imgd.web import pages
 from imgd.web.access import Access
-from imgd.web.endpoint import Endpoint, Reply, respond, respond_json, vary_by_accept
+from imgd.web.endpoint import Endpoint, Reply, respond_json, vary_by_accept
 from imgd.web.files import Files
 from imgd.web.request import Request
 from imgd.web.serializers import Serializers
+from imgd.web.whole_status import WholeStatus
 
 
 class RootEndpoint(Endpoint):
     """``/``: the status for programs, the document root's page for people."""
 
-    def __init__(self, documents: Files, serializers: Serializers, access: Access) -> None:
+    def __init__(
+        self, documents: Files, serializers: Serializers, whole: WholeStatus, access: Access
+    ) -> None:
         super().__init__()
         self._documents = documents
         self._serializers = serializers
+        self._whole = whole
         self._access = access
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
-        """The listing if HTML is named, or a format; else the status."""
-        if request.prefers(b"text/html") or b"format" in request.args:
+        """The status with all names if asked for; the listing if HTML is named, or a format or an
+        archive; else the status.
+        """
+        if b"image_list" in request.args:
+            return self._whole_status(request)
+        wants_folder = b"format" in request.args or b"archive" in request.args
+        if request.prefers(b"text/html") or wants_folder:
             return self._documents.answer(request)
         vary_by_accept(request)
         return self._status(request)
+
+    async def _whole_status(self, request: Request) -> None:
+        if (wanted := request.query()["image_list"]) != "all":
+            raise BadRequest(f"image_list must be all, not {paths.display(wanted)}.")
+        await self._whole.answer(request, show_paths=self._access.is_controller(request))
 
     async def _status(self, request: Request) -> None:
         show_paths = self._access.is_controller(request)
@@ -67,21 +80,3 @@ def health(uptime: Callable[[], float], health_monitor: HealthMonitor) -> Reply:
         respond_json(request, report)
 
     return Reply(answer)
-
-
-def assets(ca_pem: Callable[[], bytes | None]) -> Reply:
-    """``/-/NAME``: imgd's own files, and the certificate of its CA."""
-
-    def answer(request: Request) -> None:
-        name = paths.decode(request.route.below or b"")
-        if name == "ca.pem" and (pem := ca_pem()) is not None:
-            request.setHeader(b"Content-Disposition", b'attachment; filename="imgd-ca.pem"')
-            respond(request, pem, b"application/x-pem-file")
-        elif name in pages.ASSETS:
-            media_type, body = pages.ASSETS[name]
-            request.setHeader(b"Cache-Control", b"max-age=3600")
-            respond(request, body, media_type.encode("ascii"))
-        else:
-            raise NotFound
-
-    return Reply(answer, deep=True)

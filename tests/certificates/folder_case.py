@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
@@ -24,7 +25,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from imgd.certificates import issuing, renewal
 from imgd.certificates.files import PairPaths, load
 from imgd.certificates.issuing import KEYS, SigningKey, p256_key
-from imgd.certificates.names import SubjectAltNames, collect
+from imgd.certificates.names import SubjectAltNames, collect, is_address
 from imgd.certificates.renewal import CertificateFiles
 from imgd.errors import StartError
 from imgd.host import atomic_files
@@ -161,7 +162,13 @@ def forge(folder: str, name: str, now: datetime) -> tuple[str, str]:
     """A leaf for this name and the usual ones, by the CA's own key: paths of it and of its key."""
     ca = load(PairPaths.in_folder(folder, "ca"))
     assert not isinstance(ca, str)
-    leaf = issuing.make_leaf(ca, p256_key(), collect(name, (), ()), now)
+    usual = collect("localhost", (), ())
+    names = (
+        replace(usual, ips=(*usual.ips, name))
+        if is_address(name)
+        else replace(usual, dns=(*usual.dns, name))
+    )
+    leaf = issuing.make_leaf(ca, p256_key(), names, now)
     key = leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     pair = os.path.join(folder, "forged.pem"), os.path.join(folder, "forged.key")
     for path, data in zip(pair, (leaf.certificate.public_bytes(Encoding.PEM), key), strict=True):

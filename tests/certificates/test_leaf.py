@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from imgd.certificates import leaf
-from imgd.certificates.names import SubjectAltNames, collect
+from imgd.certificates.names import SubjectAltNames
 from tests.certificates.folder_case import NAMES, NOW, StateFolderCase
 
 
@@ -27,9 +26,3 @@ class LeafTests(StateFolderCase):
     def test_clock_behind(self) -> None:
         """A leaf from the future is renewed, the CA is not: its clients trust it already."""
         self.assertIn("not valid before", self.renewed(now=NOW - timedelta(days=9)))
-
-    def test_names(self) -> None:
-        """A leaf that would hold no name is not made."""
-        others, wildcards = collect("localhost", (), ()).split_wildcards()
-        self.assertEqual(leaf.names_by_stem(others), dict.fromkeys(leaf.STEMS[:2], others))
-        self.assertEqual(leaf.names_by_stem(wildcards), {leaf.WILDCARD: wildcards})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from datetime import timedelta
 from unittest import skipUnless
@@ -44,6 +45,14 @@ class RenewalTests(StateFolderCase):
         self.assertEqual(files.ca_fingerprint.replace(":", ""), digest)
         self.assertRegex(files.ca_fingerprint, r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$")
 
+    def test_obsolete(self) -> None:
+        """A state folder of an older imgd serves; its leaf for ``*.localhost`` is removed."""
+        for kind in ("pem", "key"):
+            shutil.copy(self.path(f"server-ec.{kind}"), self.path(f"server-wildcard.{kind}"))
+        before = {n: data for n, data in self.contents().items() if "wildcard" not in n}
+        self.assertEqual(self.renewed(), "")
+        self.assertEqual(self.contents(), before)
+
     def test_nothing_due(self) -> None:
         """A start with everything in order changes no file."""
         before = self.contents()
@@ -64,6 +73,25 @@ class RenewalTests(StateFolderCase):
                 self.assertIn("server", self.renewed())
             os.unlink(self.path(name))
             self.assertIn("is missing", self.renewed())
+
+
+class ReasonTests(StateFolderCase):
+    def test_own_reason(self) -> None:
+        """Each certificate that is made anew is told with its own reason, or with whose it is."""
+        os.unlink(self.path("server.pem"))
+        self.assertEqual(
+            self.renewed().splitlines(),
+            ["server.pem (server.pem is missing)", "server-ec.pem (with server.pem)"],
+        )
+        os.unlink(self.path("server-ec.key"))
+        self.assertEqual(
+            self.renewed().splitlines(),
+            ["server.pem (with server-ec.pem)", "server-ec.pem (server-ec.key is missing)"],
+        )
+        folder = self.mktemp()
+        made = renewal.ensure(folder, NAMES, NOW, keys=QUICK_KEYS).made
+        names = [text.partition(" ")[0] for text in made]
+        self.assertEqual(list(made), [f"{name} ({name} is missing)" for name in names])
 
 
 class FullDiskTests(StateFolderCase):

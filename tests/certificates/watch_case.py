@@ -33,7 +33,7 @@ class WatchCase(SynchronousTestCase):
         self.names = NAMES
 
     def watch(self, source: CertificateSource) -> CertificateWatch:
-        self.context = SwappableContext(build_context(source.pairs, source.wildcard))
+        self.context = SwappableContext(build_context(source.pairs))
         watch = CertificateWatch(
             source, self.context.serve, execute, self.clock, self.health_monitor
         )

@@ -21,12 +21,19 @@ class CommandProcess(ProcessProtocol):
 
     prefix: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, case: TestCase, folder: Path, *words: str, **env: str) -> None:
+    def __init__(
+        self,
+        case: TestCase,
+        folder: Path,
+        *words: str,
+        prefix: tuple[str, ...] = (),
+        **env: str,
+    ) -> None:
         self.out = self.err = ""
         self.ended: Deferred[int | None] = Deferred()
         self._awaited: list[tuple[str, Deferred[None]]] = []
         command = [
-            *self.prefix,
+            *(prefix or self.prefix),
             sys.executable,
             "-W",
             "error::DeprecationWarning",

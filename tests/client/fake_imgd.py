@@ -72,6 +72,8 @@ class FakeImgd(Resource):
         self.posts: list[tuple[str, Any]] = []
         self.expires_at: str | None = None
         self.pages_end = True
+        self.skipped: dict[str, Any] | None = None  # of every load
+        self.skipped_later: dict[str, Any] | None = None  # if one collection is asked for
         self.held: list[Request] | None = None
         self.most_held = 0
         site = Site(self)
@@ -124,6 +126,8 @@ class FakeImgd(Resource):
             "expires_at": self.expires_at,
             "url": f"{self.url}/collections/{name}/images",
             "current": name == "current",
+            "all_files": kept["all_files"],
+            "skipped": self.skipped,
         }
 
     def _get(self, path: str, query: dict[str, str]) -> Any:
@@ -132,6 +136,8 @@ class FakeImgd(Resource):
         if path == "/collections":
             return {"collections": [self._collection(name) for name in self.loaded]}
         parts = path.split("/")
+        if parts[1] == "collections" and len(parts) == 3 and parts[2] in self.loaded:
+            return {**self._collection(parts[2]), "skipped": self.skipped_later or self.skipped}
         if parts[1] == "collections" and parts[-1] == "images" and parts[2] in self.loaded:
             return self._page(parts[2], query)
         if path == "/":
@@ -204,7 +210,11 @@ class FakeImgd(Resource):
             if directory not in self.directories:
                 return self._say(request, None)
             name = asked["name"] or "current"
-            self.loaded[name] = {"directory": directory, "recursive": asked["recursive"]}
+            self.loaded[name] = {
+                "directory": directory,
+                "recursive": asked["recursive"],
+                "all_files": asked["all_files"],
+            }
             count = len(self.directories[directory])
             return self._say(
                 request,

@@ -122,7 +122,8 @@ class Api(SynchronousTestCase):
                 "POST /load-directory",
                 loaded,
                 lambda c: c.load("/d", name="ct", recursive=True, timeout_minutes=0),
-                b'{"directory":"/d","timeout_minutes":0,"name":"ct","recursive":true}',
+                b'{"directory":"/d","timeout_minutes":0,"name":"ct","recursive":true,'
+                b'"all_files":false}',
             ),
             ("POST /unload", UnloadResult(), lambda c: c.unload("ct"), b'{"name":"ct"}'),
             ("POST /timeout/5", set_to, lambda c: c.set_timeout(5), b""),

@@ -31,8 +31,8 @@ class Processes(TestCase):
         self.imgd = FakeImgd(self)
         self.env = {"IMGD_SERVER": self.imgd.url, "IMGD_STATE_DIR": str(self.folder / "state")}
 
-    def run_imgd(self, *words: str, **env: str) -> CommandProcess:
-        return CommandProcess(self, self.folder, *words, **{**self.env, **env})
+    def run_imgd(self, *words: str, prefix: tuple[str, ...] = (), **env: str) -> CommandProcess:
+        return CommandProcess(self, self.folder, *words, prefix=prefix, **{**self.env, **env})
 
     async def test_statuses_and_streams(self) -> None:
         """0, 1 and 2; stdout has the manifest's path, or the manifest, and nothing else."""
@@ -83,6 +83,28 @@ class Processes(TestCase):
         manifest = json.loads((self.folder / resumed.out.strip()).read_text())
         self.assertEqual((manifest["success"], manifest["count"]), (True, 20))
 
+    async def test_resumed_as_before(self) -> None:
+        """A resumed load verifies as the load before did, and reads the folders below if that did,
+        unless it is told otherwise.
+        """
+        self.imgd.images("/data/frames", 5)
+        self.imgd.hooks["i 0003.png"] = lambda _request, body: body[1:]
+        words = ("load", "/data/frames", "--verify", "get", "--recursive", "--name", "ct")
+        failed = self.run_imgd(*words)
+        self.assertEqual(await failed.ended, 1)
+        for more, verify in (((), "get"), (("--verify", "none"), "none"), ((), "none")):
+            self.imgd.log.clear()
+            self.imgd.posts.clear()
+            self.imgd.loaded.clear()
+            path = self.folder / "output" / "json" / "ct.json"
+            resumed = self.run_imgd("load", "--resume", str(path), *more)
+            self.assertEqual(await resumed.ended, 1 if verify == "get" else 0, resumed.err)
+            asked = [line.split()[0] for line in self.imgd.log if "0003.png" in line]
+            self.assertEqual(asked, ["GET"] if verify == "get" else [])
+            manifest = json.loads(path.read_text())
+            self.assertEqual((manifest["verify"], manifest["recursive"]), (verify, True))
+            self.assertTrue(self.imgd.posts[0][1]["recursive"])
+
     async def test_deadline(self) -> None:
         """``--deadline`` stops a load as Ctrl-C does, and says that it was that."""
         self.imgd.images("/data/frames", 20)
@@ -97,6 +119,26 @@ class Processes(TestCase):
         command = self.run_imgd("status")
         command.handle.closeStdout()
         self.assertEqual((await command.ended, command.err), (1, ""))
+
+    async def test_load_into_a_closed_pipe(self) -> None:
+        """So does a load that writes its manifest there, however little of it was read."""
+        self.imgd.images("/data/frames", 3000)
+        script = '"$0" "$@" --output - --quiet --verify none | head -c 1; exit "${PIPESTATUS[0]}"'
+        head = self.run_imgd("load", "/data/frames", prefix=("bash", "-c", script))
+        self.assertEqual((await head.ended, head.out, head.err), (1, "{", ""))
+
+    @skipUnless(os.path.exists("/dev/full"), "no /dev/full here")
+    async def test_full_output(self) -> None:
+        """If its results cannot be written, a command says so in one line."""
+        self.imgd.images("/data/frames", 3)
+        for words in (("status",), ("load", "/data/frames", "--output", "-", "--quiet")):
+            script = '"$0" "$@" >/dev/full'
+            full = self.run_imgd(*words, prefix=("sh", "-c", script))
+            self.assertEqual(await full.ended, 1)
+            self.assertRegex(
+                full.err,
+                r"^imgd: (/data/frames: )?standard output: No space left on device\n$",
+            )
 
     async def test_env_file(self) -> None:
         """In a folder whose ``.env`` moves the daemon's state, the daemon is found."""
@@ -114,7 +156,7 @@ class Processes(TestCase):
         """There are no more workers than the limit of open files has connections for."""
         self.imgd.images("/data/frames", 300)
         words = ("load", "/data/frames", "--workers", "300", "--batch-size", "1", "--output", "-")
-        command = LimitedProcess(self, self.folder, *words, **self.env)
+        command = LimitedProcess(self, self.folder, *words, prefix=(), **self.env)
         self.assertEqual(await command.ended, 0, command.err)
         self.assertEqual(json.loads(command.out)["count"], 300)
 

@@ -50,7 +50,7 @@ class Examples(SynchronousTestCase):
             [
                 *("success", "directory", "timestamp", "message", "count", "image_urls"),
                 *("timeout_minutes", "auto_unload_at", "time_remaining"),
-                *("collection", "server", "failed"),
+                *("collection", "server", "verify", "recursive", "failed"),
             ],
         )
 

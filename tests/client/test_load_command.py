@@ -6,18 +6,22 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from tempfile import gettempdir
 from typing import Any
+from unittest import skipUnless
 
 from twisted.web.server import NOT_DONE_YET, Request
 
+from imgd.client import manifest as manifest_module
 from imgd.client.cli import guarded, perform
 from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import resumed
-from imgd.client.manifest import read_manifest
+from imgd.client.manifest import IN_MEMORY, read_manifest
 from imgd.client.options import CliOptions, parse
 from tests.client.fake_imgd import FakeImgd, TestContext, turn
 from tests.client.load_case import TOKEN, LoadCase
 
+LATER_FIELDS = ["collection", "server", "verify", "recursive", "failed"]
 FIELDS = ["success", "directory", "timestamp", "message", "count", "image_urls"]
 
 
@@ -108,7 +112,7 @@ class Manifests(LoadCase):
         """B's fields come first, in B's order; then the collection, the server, what failed."""
         self.imgd.images("/data/frames", 3)
         manifest = await self.loaded("/data/frames")
-        self.assertEqual(list(manifest), [*FIELDS, "collection", "server", "failed"])
+        self.assertEqual(list(manifest), [*FIELDS, *LATER_FIELDS])
         self.assertEqual(manifest["success"], True)
         self.assertEqual(manifest["directory"], "/data/frames")
         self.assertRegex(manifest["timestamp"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
@@ -174,18 +178,86 @@ class Manifests(LoadCase):
         self.assertTrue(names[0].startswith("day-1_"), names)
 
     async def test_empty(self) -> None:
-        """A directory without images is a manifest without URLs."""
+        """A directory without images is a failure, and a manifest without URLs says why."""
         self.imgd.images("/data/frames", 0)
-        self.assertEqual((await self.loaded("/data/frames"))["count"], 0)
+        self.assertEqual(await self.load("/data/frames"), 1)
+        [manifest] = self.manifests()
+        self.assertEqual((manifest["count"], manifest["success"]), (0, False))
+        self.assertEqual(manifest["message"], "Nothing was loaded: the directory is empty")
+        self.assertIn("/data/frames: Nothing was loaded", self.context.remarked)
+        self.assertNotIn("--resume", self.context.remarked)
+
+    async def test_nothing_but_others(self) -> None:
+        """If a directory holds other things, it is said which, and which option serves them."""
+        self.imgd.images("/data/frames", 0)
+        self.imgd.skipped = {"count": 9, "suffixes": {".txt": 9}}
+        self.options = CliOptions(quiet=True)
+        self.assertEqual(await self.load("/data/frames"), 1)
+        self.assertIn("there is no image, but 9 files (9 .txt) (use --all", self.context.remarked)
+
+    async def test_passed_over(self) -> None:
+        """What a load passed over is said in a line, if --quiet does not forbid it, and is no
+        failure.
+        """
+        self.imgd.images("/data/frames", 2)
+        self.imgd.skipped = {"count": 2, "suffixes": {".txt": 1, "": 1}}
+        line = "imgd: /data/frames: passed over 2 files (1 .txt, 1 without a suffix) (use --all"
+        for options, is_said in ((CliOptions(), True), (CliOptions(quiet=True), False)):
+            self.options = options
+            before = len(self.context.remarked)
+            await self.loaded("/data/frames")
+            self.assertEqual(line in self.context.remarked[before:], is_said)
+
+    async def test_passed_over_before(self) -> None:
+        """Of what was loaded before, and not read since a restart, it is asked for."""
+        self.imgd.images("/data/frames", 2)
+        self.options = CliOptions(quiet=True)
+        await self.loaded("/data/frames", name="ct")
+        self.imgd.skipped_later = {"count": 1, "suffixes": {".txt": 1}}
+        self.options = CliOptions()
+        await self.loaded("/data/frames", name="ct")
+        self.assertIn("passed over 1 file (1 .txt)", self.context.remarked)
 
     async def test_unwritable(self) -> None:
-        """A manifest that cannot be written is a failure that says why."""
+        """A manifest that cannot be written is named, before anything is loaded."""
         self.imgd.images("/data/frames", 1)
         with open(self.folder, "w", encoding="ascii"):
             pass
         self.assertEqual(await self.load("/data/frames"), 1)
-        self.assertIn("/data/frames: ", self.context.remarked)
-        self.assertEqual(self.context.printed, "")
+        self.assertRegex(
+            self.context.remarked,
+            rf"^imgd: /data/frames: the manifest {self.folder}/frames_\d+_\d+\.json cannot be "
+            r"written: \S+ is not a folder; --output names another\n$",
+        )
+        self.assertEqual((self.context.printed, self.imgd.posts), ("", []))
+
+    async def test_folder_that_vanishes(self) -> None:
+        """The manifest's folder may go during the load: the manifest is named, not the source."""
+        self.imgd.images("/data/frames", 1)
+        os.mkdir(self.folder)
+
+        def vanish(_request: Request, body: bytes) -> bytes:
+            os.rmdir(self.folder)
+            with open(self.folder, "w", encoding="ascii"):
+                pass
+            return body
+
+        self.imgd.hooks["i 0000.png"] = vanish
+        self.assertEqual(await self.load("/data/frames"), 1)
+        self.assertRegex(self.context.remarked, r"the manifest \S+ cannot be written: File exists;")
+
+    @skipUnless(os.path.exists("/dev/full"), "no /dev/full here")
+    async def test_full_temporary_folder(self) -> None:
+        """If there is no room for the list of URLs, the temporary folder is named."""
+        self.imgd.images("/data/frames", IN_MEMORY)
+        full = open("/dev/full", "w", encoding="utf-8")  # noqa: SIM115 - the table's
+        self.patch(manifest_module, "TemporaryFile", lambda *_args, **_options: full)
+        self.options = CliOptions(verify="none")
+        self.assertEqual(await self.load("/data/frames"), 1)
+        self.assertIn(
+            f"imgd: /data/frames: {gettempdir()} has no room for its URLs: No space left on device",
+            self.context.remarked,
+        )
 
 
 def lie(request: Request, body: bytes) -> bytes:
@@ -342,6 +414,7 @@ class Choices(LoadCase):
         for forced in (
             CliOptions(force_reload=True),
             CliOptions(recursive=True),
+            CliOptions(recursive=True, all_files=True),
             CliOptions(timeout=5),
         ):
             self.options = forced
@@ -352,11 +425,13 @@ class Choices(LoadCase):
         self.assertEqual(self.done(), ["/load-directory ct"])
 
     async def test_what_is_sent(self) -> None:
-        """Recursion and minutes go with the load."""
-        self.options = CliOptions(recursive=True, timeout=0)
-        await self.loaded("/data/frames", name="ct")
-        sent = {"directory": "/data/frames", "timeout_minutes": 0, "name": "ct", "recursive": True}
-        self.assertEqual(self.imgd.posts, [("/load-directory", sent)])
+        """Recursion, minutes, and which files are meant go with the load."""
+        for all_files in (False, True):
+            self.options = CliOptions(recursive=True, timeout=0, all_files=all_files)
+            await self.loaded("/data/frames", name="ct")
+            sent = {"directory": "/data/frames", "timeout_minutes": 0, "name": "ct"}
+            sent |= {"recursive": True, "all_files": all_files}
+            self.assertEqual(self.imgd.posts[-1], ("/load-directory", sent))
 
     async def test_unload_first(self) -> None:
         """``--unload-first`` unloads what has the name, if anything has."""

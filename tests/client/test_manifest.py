@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from array import array
 from unittest import skipUnless
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -56,7 +57,7 @@ class Manifests(SynchronousTestCase):
             list(content),
             [
                 *("success", "directory", "timestamp", "message", "count", "image_urls"),
-                *(*times, "collection", "server", "failed"),
+                *(*times, "collection", "server", "verify", "recursive", "failed"),
             ],
         )
         self.assertEqual(content["directory"], '/data/"ü"\n')
@@ -102,12 +103,12 @@ class Hashes(SynchronousTestCase):
     def test_members(self) -> None:
         """What was given is found, once or twice, first or last, and nothing else."""
         urls = [f"https://here/{number}" for number in (2, 1, 2, 3)]
-        hashes = UrlHashes(urls)
+        hashes = UrlHashes(array("q", map(hash, urls)))
         for url in urls:
             self.assertIn(url, hashes)
         for other in ("https://here/", "https://here/4", ""):
             self.assertNotIn(other, hashes)
-            self.assertNotIn(other, UrlHashes([]))
+            self.assertNotIn(other, UrlHashes(array("q")))
 
 
 class Reading(SynchronousTestCase):
@@ -138,6 +139,17 @@ class Reading(SynchronousTestCase):
         self.assertTrue(all(url in done for url in self.urls))
         self.assertNotIn("https://here/images/x.png", done)
 
+    def test_older(self) -> None:
+        """A manifest of an older version is read, with defaults for what it does not say."""
+        self.write()
+        with open(self.path, encoding="utf-8") as file:
+            content = json.load(file)
+        del content["verify"], content["recursive"]
+        with open(self.path, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        manifest, _ = read_manifest(self.path)
+        self.assertEqual((manifest.verify, manifest.recursive), ("head", False))
+
     def test_any_layout(self) -> None:
         """A manifest that another program wrote anew is read as well."""
         self.write()
@@ -157,6 +169,7 @@ class Reading(SynchronousTestCase):
             b"[1]",
             b'{"directory":"a","collection":"b","server":"c","image_urls":["\xed\xa0\x80"]}',
             b'{"directory":"a","collection":"b","server":"c"',
+            b'{"directory":"a","collection":"b","server":"c","image_urls":[],"verify":"all"}',
         ):
             write_chunks(self.path, [content])
             with self.assertRaises(BadRequest) as caught:

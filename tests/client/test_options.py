@@ -19,6 +19,15 @@ class Typing(SynchronousTestCase):
             (options.output, options.name, options.timeout, options.server), (None,) * 4
         )
 
+    def test_dir(self) -> None:
+        """--dir=DIR, as clients of the older server of frames have it, is DIR as an argument."""
+        for words, directories in (
+            (["--dir=a b"], ["a b"]),
+            (["--dir", "a", "--dir=b"], ["a", "b"]),
+            (["x", "--dir", "y"], ["x", "y"]),
+        ):
+            self.assertEqual(parse(["load", *words]).directories, directories)
+
     def test_expires(self) -> None:
         """How long a link lives, in seconds or with a unit."""
         for text, seconds in (("90", 90), ("30m", 1800), ("1h", 3600), ("7d", 604_800)):
@@ -41,6 +50,7 @@ class Typing(SynchronousTestCase):
             (["load", "a", "b", "--name", "x"], "--name goes with one"),
             (["load", "a", "b", "--output", "x.json"], "several directories"),
             (["load", "a", "--resume", "m.json"], "--resume"),
+            (["load", "--dir", "a", "--resume", "m.json"], "--resume"),
             (["load", "--resume", "m.json", "--name", "x"], "--resume"),
             (["load", "a", "--quiet", "--verbose"], "not allowed"),
             (["load", "a", "--expires", "1h"], "--signed"),

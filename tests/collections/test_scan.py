@@ -11,11 +11,14 @@ from collections.abc import Callable
 from imgd.collections import scan
 from imgd.collections.policy import DirectoryPolicy
 from imgd.collections.scan import CollectionIndex
+from imgd.core.messages import SkippedFiles
 from imgd.errors import NotFound
 from imgd.files import disk
+from imgd.files.dicom_files import HEAD_SIZE, DicomFiles
 from imgd.files.disk import Root
 from tests.collections.folder_case import FolderCase
 from tests.fakes import write
+from tests.files.test_dicom_files import DICOM, later
 from tests.host.this_machine import open_descriptors, public_folder, unprivileged
 
 LONG_AGO = (1_600_000_000, 1_600_000_000)  # in seconds
@@ -170,6 +173,132 @@ class ReadTests(FolderCase):
         self.write("a/x.png", "b")
         roots = [Root(self.join(name)) for name in ("a", "b", "c")]
         self.assertEqual([scan.is_available(root) for root in roots], [True, False, False])
+
+
+class DicomTests(FolderCase):
+    """DICOM whose name does not say so, and what was passed over."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.reads = 0
+        dicom_files = DicomFiles(self.read_head, later)
+        self.policy = DirectoryPolicy(base="/", dicom_files=dicom_files)
+
+    def read_head(self, fd: int) -> bytes:
+        self.reads += 1
+        return os.pread(fd, HEAD_SIZE, 0)
+
+    def read(self, recursive: bool = True, all_files: bool = False) -> CollectionIndex:
+        root = self.policy.root(self.top, recursive, all_files)
+        index = scan.read(root)
+        for name in index.names:  # what is listed is served
+            disk.open_file(root, tuple(name.split("/"))).close()
+        return index
+
+    def test_export(self) -> None:
+        """Of a hospital's export, every DICOM file but its index is an image, whatever its name;
+        the rest is counted. What the suffix decides is not opened.
+        """
+        for name in (
+            *("DICOMDIR", "PAT0/ST0/IM0000", "PAT0/ST0/IM0001", "PAT0/1.2.840.113619.2.55"),
+            *("PAT0/scan.IMA", "report.pdf", "lies.txt", "lies.png"),
+        ):
+            write(self.join(name), DICOM)
+        for name in ("README", "viewer.exe", "autorun.inf", "PAT0/scan.Zip", "short"):
+            write(self.join(name), b"no DICOM" * 30)
+        write(self.join("short"), b"")
+        index = self.read()
+        self.assertEqual(
+            list(index.names),
+            [
+                *("PAT0/1.2.840.113619.2.55", "PAT0/ST0/IM0000", "PAT0/ST0/IM0001"),
+                *("PAT0/scan.IMA", "lies.png"),
+            ],
+        )
+        expected = {"": 3, ".pdf": 1, ".txt": 1, ".exe": 1, ".inf": 1, ".zip": 1}
+        self.assertEqual(index.skipped, SkippedFiles(count=8, suffixes=expected))
+        self.assertEqual(self.reads, 4 + 3)  # neither the empty file nor what a suffix decides
+        self.assertEqual(list(self.read().names), list(index.names))
+        self.assertEqual(self.reads, 7, "a second load read files again")
+
+    def test_written_later(self) -> None:
+        """A file that was too short to be DICOM is noticed when it is one, though no folder
+        changed; and so is one that was written a moment before.
+        """
+        for content in (b"", bytes(200)):
+            write(self.join("IM0000"), content)
+            if not content:
+                os.utime(self.join("IM0000"), LONG_AGO)
+            settle(self.top)
+            index = self.read()
+            self.assertEqual(len(index.names), 0)
+            self.assertEqual(index.is_current(), not content)
+            with open(self.join("IM0000"), "r+b") as file:
+                file.write(DICOM)
+            self.assertFalse(index.is_current())
+            self.assertEqual(list(self.read().names), ["IM0000"])
+
+    def test_links(self) -> None:
+        """A link is judged with what it leads to: both by their suffix, or by the bytes."""
+        outside = write(self.top + "-outside", DICOM)
+        write(self.join("sub/IM0000"), DICOM)
+        write(self.join("sub/README"), bytes(200))
+        write(self.join("sub/ct.dcm"))
+        write(self.join("sub/notes.txt"), DICOM)
+        for name, target in (
+            ("a", "sub/IM0000"),
+            ("b.dcm", "sub/IM0000"),
+            ("c.png", "sub/README"),
+            ("d", "sub/ct.dcm"),
+            ("e", "sub/notes.txt"),
+            ("f", outside),
+            ("g", "gone"),
+            ("h.txt", outside),
+        ):
+            self.link(name, target)
+        index = self.read()
+        self.assertEqual(list(index.names), ["a", "b.dcm", "sub/IM0000", "sub/ct.dcm"])
+        self.assertEqual(index.skipped.links, 3)
+        self.assertEqual(index.skipped.count, 5)
+
+    def test_strange_files(self) -> None:
+        """What is no regular file, or may not be read, is no image and holds up nothing."""
+        self.top = public_folder(self)
+        os.mkfifo(self.join("IM0000"))
+        write(self.join("IM0001"), DICOM)
+        os.chmod(self.join("IM0001"), 0)
+        write(self.join("IM0002"), DICOM)
+        with unprivileged():
+            index = self.read()
+        self.assertEqual(list(index.names), ["IM0002"])
+        self.assertEqual((index.skipped.count, index.skipped.suffixes), (1, {"": 1}))
+
+    def test_folders(self) -> None:
+        """Folders that were not read are counted; if nothing was found, it is told whether they
+        hold images.
+        """
+        self.write("a/b/notes.txt", "c/notes.txt", ".git/x.png")
+        self.assertEqual(self.read(recursive=False).skipped, SkippedFiles(folders=2))
+        write(self.join("a/b/IM0000"), DICOM)
+        expected = SkippedFiles(folders=2, images_below=True)
+        self.assertEqual(self.read(recursive=False).skipped, expected)
+        self.write("a.png")
+        self.assertEqual(self.read(recursive=False).skipped, SkippedFiles(folders=2))
+        self.assertEqual(self.read().skipped, SkippedFiles(count=2, suffixes={".txt": 2}))
+
+    def test_all_files(self) -> None:
+        """With all files it holds what the document root would serve, and reads none for that."""
+        self.write("a.png", "notes.txt", "z.zarr/.zgroup", "z.zarr/0/.zarray", "z.zarr/0/0.0")
+        self.write(".hidden", "server.key", ".git/x.png", "z.zarr/.other")
+        index = scan.read(self.policy.root(self.top, True, True))
+        self.assertEqual(
+            list(index.names),
+            ["a.png", "notes.txt", "z.zarr/.zgroup", "z.zarr/0/.zarray", "z.zarr/0/0.0"],
+        )
+        self.assertEqual((index.skipped, self.reads), (SkippedFiles(), 0))
+        documents = Root(self.top)
+        served = [entry.name for entry in disk.scan(documents) if not entry.is_folder]
+        self.assertEqual(sorted(served), ["a.png", "notes.txt"])
 
 
 def socket_in(folder: str) -> socket.socket:

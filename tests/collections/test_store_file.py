@@ -118,7 +118,11 @@ class EarlierVersionTests(StoreCase):
         store = self.open()
         store.put(SCAN)
         store.close()
-        self.sql("DROP TABLE default_timeout", "PRAGMA user_version = 1")
+        self.sql(
+            "ALTER TABLE collections DROP COLUMN all_files",
+            "DROP TABLE default_timeout",
+            "PRAGMA user_version = 1",
+        )
 
     def test_upgraded(self) -> None:
         """It opens with what it holds, and stores what is new."""
@@ -132,6 +136,30 @@ class EarlierVersionTests(StoreCase):
         self.assertEqual(again.collections(), [SCAN])
         self.assertEqual(again.default_timeout(), StoredTimeout(5, 30))
         self.assertEqual(self.logged, [])
+
+    def test_second_version(self) -> None:
+        """One that has set a row aside, and no column that says which files are served: what was
+        loaded serves images alone, and another row can be set aside beside the first.
+        """
+        columns = "name, directory, recursive, image_count, loaded_at, expires_at, timeout_minutes"
+        self.sql(
+            "CREATE TABLE default_timeout (minutes INTEGER, configured_minutes INTEGER)",
+            f"CREATE TABLE set_aside ({columns}, why)",
+            "INSERT INTO set_aside VALUES ('x', '', 0, 0, 0, NULL, 0, 'once')",
+            "INSERT INTO collections VALUES ('bad', x'', 0, 1, 1.0, NULL, 0)",
+            "PRAGMA user_version = 2",
+        )
+        store = self.open()
+        self.assertIsNone(store.moved_aside)
+        self.assertEqual(store.collections(), [SCAN])
+        store.put(replace(SCAN, all_files=True))
+        store.close()
+        self.assertEqual(self.open().collections(), [replace(SCAN, all_files=True)])
+        other = sqlite3.connect(self.path)
+        self.addCleanup(other.close)
+        kept = other.execute("SELECT name, why, all_files FROM set_aside").fetchall()
+        self.assertEqual(kept[0], ("x", "once", None))
+        self.assertEqual((kept[1][0], kept[1][2]), ("bad", 0))
 
     def test_disk_is_full(self) -> None:
         """If it cannot be upgraded, nothing is moved aside, and it is the first version still."""

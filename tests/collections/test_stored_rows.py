@@ -15,7 +15,9 @@ from tests.collections.store_case import SCAN, StoreCase
 class CollectionTests(SynchronousTestCase):
     def test_there_and_back(self) -> None:
         """A collection that was stored is the same again, with the deadline that it is given."""
-        collection = Collection("a", "/a", True, 3, 1_700_000_000.0, 5, deadline=100.0)
+        collection = Collection(
+            "a", "/a", True, 3, 1_700_000_000.0, 5, deadline=100.0, all_files=True
+        )
         stored = StoredCollection.of(collection, expires_at=2000.0)
         self.assertEqual(stored.expires_at, 2000.0)
         self.assertEqual(stored.to_collection(deadline=100.0), collection)
@@ -25,27 +27,29 @@ class BadRowTests(StoreCase):
     """Rows that make no sense, beside one that does."""
 
     ROWS = (
-        ("'a', 5, 0, 1, 1.0, NULL, 0", "directory is 5"),
-        ("'a', x'61', 0, 1, 1.0, NULL, 0", "directory is b'a'"),
-        ("'a', x'2f0061', 0, 1, 1.0, NULL, 0", "directory is b'/"),
-        ("'a', x'', 0, 1, 1.0, NULL, 0", "directory is b''"),
-        ("'a', x'2f', 2, 1, 1.0, NULL, 0", "recursive is 2"),
-        ("'a', x'2f', 0, -1, 1.0, NULL, 0", "image_count is -1"),
-        ("'a', x'2f', 0, 1.5, 1.0, NULL, 0", "image_count is 1.5"),
-        ("'a', x'2f', 0, 1, 'noon', NULL, 0", "loaded_at is 'noon'"),
-        ("'a', x'2f', 0, 1, 9e999, NULL, 0", "loaded_at is inf"),
-        ("'a', x'2f', 0, 1, 1e18, NULL, 0", "loaded_at is 1e+18"),
-        ("'a', x'2f', 0, 1, -1.0, NULL, 0", "loaded_at is -1.0"),
-        ("'a', x'2f', 0, 1, 1.0, -9e999, 5", "expires_at is -inf"),
-        ("'a', x'2f', 0, 1, 1.0, 4e11, 5", "expires_at is 4"),
-        ("'a', x'2f', 0, 1, 1.0, 9.0, -1", "timeout_minutes is -1"),
-        ("'a', x'2f', 0, 1, 1.0, 9.0, 5256001", "timeout_minutes is 5256001"),
-        ("'a', x'2f', 0, 1, 1.0, 9.0, 'x'", "timeout_minutes is 'x'"),
-        ("'.a', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
-        ("'../a', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
-        ("'', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
-        ("x'61', x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
-        ("CAST(x'ff' AS TEXT), x'2f', 0, 1, 1.0, NULL, 0", "name is none"),
+        ("'a', 5, 0, 1, 1.0, NULL, 0, 0", "directory is 5"),
+        ("'a', x'61', 0, 1, 1.0, NULL, 0, 0", "directory is b'a'"),
+        ("'a', x'2f0061', 0, 1, 1.0, NULL, 0, 0", "directory is b'/"),
+        ("'a', x'', 0, 1, 1.0, NULL, 0, 0", "directory is b''"),
+        ("'a', x'2f', 2, 1, 1.0, NULL, 0, 0", "recursive is 2"),
+        ("'a', x'2f', 0, -1, 1.0, NULL, 0, 0", "image_count is -1"),
+        ("'a', x'2f', 0, 1.5, 1.0, NULL, 0, 0", "image_count is 1.5"),
+        ("'a', x'2f', 0, 1, 'noon', NULL, 0, 0", "loaded_at is 'noon'"),
+        ("'a', x'2f', 0, 1, 9e999, NULL, 0, 0", "loaded_at is inf"),
+        ("'a', x'2f', 0, 1, 1e18, NULL, 0, 0", "loaded_at is 1e+18"),
+        ("'a', x'2f', 0, 1, -1.0, NULL, 0, 0", "loaded_at is -1.0"),
+        ("'a', x'2f', 0, 1, 1.0, -9e999, 5, 0", "expires_at is -inf"),
+        ("'a', x'2f', 0, 1, 1.0, 4e11, 5, 0", "expires_at is 4"),
+        ("'a', x'2f', 0, 1, 1.0, 9.0, -1, 0", "timeout_minutes is -1"),
+        ("'a', x'2f', 0, 1, 1.0, 9.0, 5256001, 0", "timeout_minutes is 5256001"),
+        ("'a', x'2f', 0, 1, 1.0, 9.0, 'x', 0", "timeout_minutes is 'x'"),
+        ("'a', x'2f', 0, 1, 1.0, 9.0, 5, 2", "all_files is 2"),
+        ("'a', x'2f', 0, 1, 1.0, 9.0, 5, 'yes'", "all_files is 'yes'"),
+        ("'.a', x'2f', 0, 1, 1.0, NULL, 0, 0", "name is none"),
+        ("'../a', x'2f', 0, 1, 1.0, NULL, 0, 0", "name is none"),
+        ("'', x'2f', 0, 1, 1.0, NULL, 0, 0", "name is none"),
+        ("x'61', x'2f', 0, 1, 1.0, NULL, 0, 0", "name is none"),
+        ("CAST(x'ff' AS TEXT), x'2f', 0, 1, 1.0, NULL, 0, 0", "name is none"),
     )
 
     def test_set_aside(self) -> None:
@@ -71,7 +75,7 @@ class BadRowTests(StoreCase):
         kept = other.execute("SELECT * FROM set_aside").fetchall()
         other.close()
         self.assertEqual(len(kept), len(self.ROWS))
-        self.assertEqual(kept[0], (b"a", 5, 0, 1, 1.0, None, 0, b"its directory is 5"))
+        self.assertEqual(kept[0], (b"a", 5, 0, 1, 1.0, None, 0, 0, b"its directory is 5"))
 
     def test_many(self) -> None:
         """Several are logged in as many lines, and those between them are restored."""
@@ -79,7 +83,7 @@ class BadRowTests(StoreCase):
         for name in ("b", "d"):
             store.put(replace(SCAN, name=name))
         for name in ("a", "c", "e"):
-            self.sql(f"INSERT INTO collections VALUES ('{name}', x'', 0, 1, 1.0, NULL, 0)")
+            self.sql(f"INSERT INTO collections VALUES ('{name}', x'', 0, 1, 1.0, NULL, 0, 0)")
         self.assertEqual([row.name for row in store.collections()], ["b", "d"])
         self.assertEqual(len(self.logged), 3)
 
@@ -97,7 +101,7 @@ class BadRowTests(StoreCase):
         """Where nothing can be stored the good ones are restored all the same."""
         store = self.open(lock_timeout=0)
         store.put(SCAN)
-        self.sql("INSERT INTO collections VALUES ('a', x'', 0, 1, 1.0, NULL, 0)")
+        self.sql("INSERT INTO collections VALUES ('a', x'', 0, 1, 1.0, NULL, 0, 0)")
         other = sqlite3.connect(self.path, isolation_level=None)
         self.addCleanup(other.close)
         other.execute("BEGIN IMMEDIATE")

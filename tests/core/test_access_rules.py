@@ -301,14 +301,15 @@ class MayReadLineTests(SynchronousTestCase):
 class AllowedOriginTests(SynchronousTestCase):
     """The CORS headers of a read."""
 
-    ALLOW = b"Access-Control-Allow-Origin"
+    ALLOW, TIMING = b"Access-Control-Allow-Origin", b"Timing-Allow-Origin"
 
     def test_anyone(self) -> None:
         """A star lets every origin read, and the answer is the same for all of them."""
         for origin in (None, b"https://a.example", b"null"):
             for allowed in (("*",), ("https://b.example", "*")):
                 self.assertEqual(
-                    access_rules.allowed_origin(origin, allowed), ((self.ALLOW, b"*"),)
+                    access_rules.allowed_origin(origin, allowed),
+                    ((self.ALLOW, b"*"), (self.TIMING, b"*")),
                 )
 
     def test_listed(self) -> None:
@@ -317,8 +318,9 @@ class AllowedOriginTests(SynchronousTestCase):
         for origin in (b"https://a.example", b"https://b.example"):
             self.assertEqual(
                 access_rules.allowed_origin(origin, allowed),
-                ((self.ALLOW, origin), (b"Vary", b"Origin")),
+                ((self.ALLOW, origin), (self.TIMING, origin), (b"Vary", b"Origin")),
             )
+            self.assertTrue(access_rules.is_listed(origin, allowed))
 
     def test_not_listed(self) -> None:
         """Any other origin, or none, is not named, and caches learn that too."""
@@ -330,6 +332,7 @@ class AllowedOriginTests(SynchronousTestCase):
                 self.assertEqual(
                     access_rules.allowed_origin(origin, allowed), ((b"Vary", b"Origin"),)
                 )
+                self.assertFalse(access_rules.is_listed(origin, (*allowed, "*")), origin)
 
 
 class MayReadTests(SynchronousTestCase):

@@ -72,7 +72,7 @@ class IndexTests(SynchronousTestCase):
             kept, most = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        expected = 50_000 * (len("frame-000000.jpg/") + 25)
+        expected = 50_000 * (len("frame-000000.jpg/") + 26)
         self.assertLess(abs(index.bytes_kept - expected), expected / 50)
         self.assertLess(kept, 1.25 * expected)
         self.assertLess(most, 2.5 * expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from hypothesis import given
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from imgd.core import messages
 from imgd.core.folder_index import select
 from imgd.core.folder_json import listing_message
-from imgd.core.listing import Entry, Query, parse_query
+from imgd.core.listing import Entry, Query, Sort, cursor, parse_query
 from tests.core.test_listing import cheap, entries, file, folder, named
 
 
@@ -53,11 +54,39 @@ class MessageTests(SynchronousTestCase):
                 "count": 3,
                 "total": 3,
                 "next": "/x%20y/?limit=2&after=f0.bytes%25FF.nii.gz&format=json",
+                "skipped": 0,
+                "skipped_folders": 0,
             },
         )
         rest = parse_query(dict(parse_qsl(answer["next"].partition("?")[2])))
         self.assertEqual(named(select(contents, rest)), ["c"])
         self.assertIsNone(listing_message(select(contents, rest), rest, "/").next)
+
+    def test_dicom_by_its_bytes(self) -> None:
+        """DICOM whose name does not say so is DICOM in the list, and sorts among its like."""
+        contents = [file("IM0000")._replace(is_dicom=True), file("b.dcm"), file("a"), file("z.txt")]
+        query = Query(sort=Sort.KIND, limit=3)
+        page = select(contents, query)
+        answer = json.loads(messages.encode(listing_message(page, query, "/")))
+        self.assertEqual(
+            [(e["name"], e["kind"], e["media_type"]) for e in answer["entries"]],
+            [
+                ("b.dcm", "DICOM", "application/dicom"),
+                ("IM0000", "DICOM", "application/dicom"),
+                ("a", "File", "application/octet-stream"),
+            ],
+        )
+        self.assertEqual(named(select(contents, replace(query, limit=1))), ["b.dcm"])
+        for after in page.entries[:2]:  # a page after either begins with the next
+            cut = replace(query, after=cursor(after, Sort.KIND))
+            expected = [*named(page)[page.entries.index(after) + 1 :], "z.txt"]
+            self.assertEqual(named(select(contents, cut)), expected)
+
+    def test_skipped(self) -> None:
+        """What a collection does not serve is counted."""
+        page = select([file("a.png")], Query())._replace(skipped=9, skipped_folders=2)
+        message = listing_message(page, Query(), "/")
+        self.assertEqual((message.skipped, message.skipped_folders), (9, 2))
 
     @given(entries)
     @cheap

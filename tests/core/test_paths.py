@@ -39,6 +39,10 @@ class ParseTests(SynchronousTestCase):
             (b"/a%0Ab", ("a\nb",), False),
             (b"/server.key.txt", ("server.key.txt",), False),
             (b"/keys/pem", ("keys", "pem"), False),
+            (b"/a.zarr/.zattrs", ("a.zarr", ".zattrs"), False),
+            (b"/%2ezarray", (".zarray",), False),
+            (b"/.zgroup", (".zgroup",), False),
+            (b"/.zmetadata", (".zmetadata",), False),
         ):
             self.assertEqual(paths.parse(path), UrlPath(names, is_folder), path)
 
@@ -85,6 +89,9 @@ class ParseTests(SynchronousTestCase):
             b"/a/.git/config",
             b"/a/.hidden",
             b"/%2ehidden",
+            b"/.zarray.txt",
+            b"/.Zarray",
+            b"/.zarr/.zarray",
             b"/a.key",
             b"/a.KEY",
             b"/a.pem",

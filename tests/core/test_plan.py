@@ -45,6 +45,26 @@ class HeaderTests(SynchronousTestCase):
         self.assertEqual(serialize_headers(()), b"")
 
 
+class CacheTests(SynchronousTestCase):
+    def test_max_age(self) -> None:
+        """How long an answer may be used again; a refusal may not, however long the file may be."""
+        for age, said in ((0, b"no-cache"), (60, b"max-age=60")):
+            rep = Representation.of("a.png", FileFacts(10, MTIME * 10**9, 0, 42), NOW, age)
+            for conditions, status in (
+                ({}, 200),
+                ({b"range": b"bytes=0-1"}, 206),
+                ({b"range": b"bytes=0-1,4-5"}, 206),
+                ({b"if-none-match": rep.etag}, 304),
+                ({b"range": b"bytes=10-"}, 416),
+                ({b"if-match": b'"x"'}, 412),
+            ):
+                answer = plan(rep, conditions, NOW)
+                self.assertEqual(answer.status, status)
+                expected = b"no-cache" if status >= 400 else said
+                values = [value for name, value in answer.headers if name == b"Cache-Control"]
+                self.assertEqual(values, [expected], conditions)
+
+
 class WholeTests(SynchronousTestCase):
     """200: all of it."""
 

@@ -77,15 +77,15 @@ def fetch(port: int, context: ssl.SSLContext | None) -> Iterator[str]:
         if context
         else http.client.HTTPConnection("localhost", port, timeout=30)
     )
-    for path, byte_range, body in (
-        ("/small.jpg", None, BODY[:20_000]),
-        ("/large.nii", None, BODY),
-        ("/large.nii", "bytes=1000-900000", BODY[1000:900_001]),
-        ("/small.jpg", None, BODY[:20_000]),
+    for path, name, value, body in (
+        ("/small.jpg", "Accept", "*/*", BODY[:20_000]),
+        ("/large.nii", "Accept", "*/*", BODY),
+        ("/large.nii", "Range", "bytes=1000-900000", BODY[1000:900_001]),
+        ("/small.jpg", "Connection", "close", BODY[:20_000]),
     ):
-        connection.request("GET", path, headers={"Range": byte_range} if byte_range else {})
+        connection.request("GET", path, headers={name: value})
         if connection.getresponse().read() != body:
-            yield f"{path} {byte_range} {'https' if context else 'http'}"
+            yield f"{path} {name}: {value} {'https' if context else 'http'}"
     connection.close()
 
 

@@ -10,6 +10,7 @@ from unittest import skipUnless
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.net import tcp
@@ -28,6 +29,9 @@ class Reactor:
 
     def removeWriter(self, transport: object) -> None:
         self.writers.discard(transport)
+
+    def removeReader(self, transport: object) -> None:
+        """Nothing is read."""
 
 
 class Producer:
@@ -74,6 +78,24 @@ class TcpTests(SynchronousTestCase):
         self.assertEqual(self.read(len(LARGE) + 3), LARGE + b"end")
         self.assertGreater(waiting, 3)
         self.assertEqual(tcp.waiting(self.transport), 0)
+
+    def test_close(self) -> None:
+        """An empty transport is closed within the call, once; another when it is empty."""
+        for data in (b"", LARGE):
+            ours, peer = socket.socketpair()
+            self.addCleanup(peer.close)
+            transport: Any = Connection(ours, Protocol(), cast(Any, self.reactor))
+            transport.connected = True
+            tcp.write_now(transport, data)
+            tcp.close(transport)
+            tcp.close(transport)
+            self.assertEqual(transport.connected, bool(data))
+            while transport.connected:
+                self.assertTrue(peer.recv(1 << 20))
+                if (error := transport.doWrite()) is not None:
+                    transport.connectionLost(Failure(error))
+            while peer.recv(1 << 20):
+                pass
 
     def test_not_connected(self) -> None:
         """Nothing is sent over a connection that is lost."""

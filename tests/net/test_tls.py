@@ -235,33 +235,6 @@ class HandshakeTests(ListenerCase):
         self.assertEqual(self.factory.ended, 4)
         self.assertEqual(events, [])
 
-    @inlineCallbacks
-    def test_wildcards(self) -> Any:
-        """A client that asks for ``any.localhost`` gets the leaf for ``*.localhost``, and goes by
-        HTTP/1.1; every other gets one without that wildcard.
-        """
-        wildcard = made().wildcard
-        assert wildcard is not None
-        port = self.listen(SwappableContext(build_context(made().pairs, wildcard)))
-
-        def ask(name: str) -> tuple[bytes, str | None, bytes]:
-            context = client(check_hostname=False)
-            context.set_alpn_protocols(["h2", "http/1.1"])
-            with connected(port, context, name) as wrapped:
-                return leaf_of(wrapped), wrapped.selected_alpn_protocol(), exchange(wrapped)
-
-        p256, broad = der(made().pairs[1].certificate), der(wildcard.certificate)
-        for name, leaf in (
-            ("foo.localhost", broad),
-            ("FOO.LOCALHOST", broad),
-            ("bar.localhost", p256),
-            ("localhost", p256),
-            ("a.foo.localhost", p256),
-            ("foo.example", p256),
-            ("127.0.0.1", p256),
-        ):
-            self.assertEqual((yield deferToThread(ask, name)), (leaf, "http/1.1", ANSWER))
-
 
 class SwapTests(ListenerCase):
     def test_interface(self) -> None:

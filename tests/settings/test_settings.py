@@ -15,6 +15,7 @@ class DefaultTests(SettingsCase):
         self.assertEqual(
             load({}, {}, str(self.cwd)),
             Settings(
+                compat_b=False,
                 port=8888,
                 host="localhost",
                 http_port=None,
@@ -42,15 +43,37 @@ class DefaultTests(SettingsCase):
                 idle_timeout=75,
                 stall_timeout=60,
                 disk_timeout=60,
+                max_age=0,
                 max_connections=None,
                 max_per_client=None,
                 proxies=(),
                 grace=30,
                 memory_cache=64,
+                archive_limit=100_000,
                 access_log=None,
                 env_file=None,
                 settings_file=None,
+                warnings=(),
             ),
+        )
+
+    def test_compat_b(self) -> None:
+        """One line makes imgd what clients of the older server of frames expect; what is given
+        besides counts.
+        """
+        for options, environ, env_file in (
+            ({"compat-b": 1}, {}, ""),
+            ({}, {"IMGD_COMPAT_B": "1"}, ""),
+            ({}, {}, "IMGD_COMPAT_B=yes\n"),
+        ):
+            settings = self.load(options, environ, env_file=env_file)
+            self.assertEqual((settings.port, settings.host, settings.tls), (7779, "0.0.0.0", False))
+        environ = {"IMAGE_SERVER": "https://localhost"}
+        settings = self.load({"port": "1"}, environ, env_file="IMGD_COMPAT_B=yes\n")
+        self.assertEqual((settings.port, settings.host, settings.tls), (1, "localhost", True))
+        self.assert_problems(
+            self.problems({"compat-b": 1, "http-port": "7779"}),
+            "--http-port: '7779' is the main port already",
         )
 
     def test_nothing_is_made(self) -> None:

@@ -162,14 +162,16 @@ class VersionTests(WireCase):
             self.assertIn(' HTTP/1.1" 200 ', line)
 
     def test_bodies(self) -> None:
-        """So are its bodies, chunked ones too; in 1.0 a body has a length, and ends the talk."""
+        """So are its bodies, chunked ones too; in 1.0 a body has a length, and ends the talk unless
+        the client asks that the connection be kept.
+        """
         post = PIPELINE[4]
         for version in (b"1.2", b"1.9"):
             request = post.replace(b"HTTP/1.1", b"HTTP/" + version)
             self.assertEqual(self.statuses(self.send(request + GET, 1000)), [200, 200])
         old = (
             b"POST /unload HTTP/1.0\r\nContent-Length: 2\r\nHost: localhost\r\n"
-            b"Content-Type: application/json\r\nConnection: keep-alive\r\n"
+            b"Content-Type: application/json\r\n"
             b"Authorization: Bearer %b\r\n\r\n{}" % TOKEN.encode()
         )
         for size in (1000, 1):
@@ -177,6 +179,32 @@ class VersionTests(WireCase):
             self.assertTrue(transport.value().startswith(b"HTTP/1.0 200 OK\r\n"))
             self.assertNotIn(b"text of a", transport.value())
             self.assertTrue(transport.disconnecting)
+            kept = old.replace(b"\r\n\r\n", b"\r\nConnection: Keep-Alive\r\n\r\n")
+            transport = self.send(kept + GET, size)
+            self.assertTrue(transport.value().startswith(b"HTTP/1.0 200 OK\r\n"))
+            self.assertIn(b"text of a", transport.value())
+
+    def test_kept_1_0(self) -> None:
+        """HTTP/1.0 is kept open where it is asked for and the answer has a length; the answer says
+        which it is (RFC 9112 section 9.3).
+        """
+        write(os.path.join(self.memory_site.documents, "sub", "a.jpg"))
+        self.memory_site.load(os.path.join(self.memory_site.documents, "sub"), name="sub")
+        for target, options, wanted in (
+            (b"/a.txt", b"keep-alive", b"keep-alive"),
+            (b"/a.txt", b"TE, Keep-Alive", b"keep-alive"),
+            (b"/none", b"keep-alive", b"keep-alive"),
+            (b"/a.txt", b"keep-alive, close", b"close"),
+            (b"/a.txt", b"x", b"close"),
+            (b"/collections/sub/images?format=ndjson", b"keep-alive", b"close"),
+        ):
+            old = b"GET %b HTTP/1.0\r\nConnection: %b\r\n\r\n" % (target, options)
+            for size in (1000, 1):
+                transport = self.send(old + old, size)
+                sent = transport.value()
+                self.assertEqual(sent.count(b"\r\nConnection: " + wanted), sent.count(b"HTTP/1.0 "))
+                self.assertEqual(sent.count(b"HTTP/1.0 "), 2 if wanted == b"keep-alive" else 1)
+                self.assertEqual(transport.disconnecting, wanted == b"close")
 
     def test_major_versions(self) -> None:
         """Another major version is 505."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+from imgd.files import disk
+from tests.fakes import parse_answer, write
+from tests.files.test_dicom_files import DICOM
+from tests.host.this_machine import open_descriptors
 from tests.web.test_control import FAR, SiteCase
 
 
@@ -15,6 +19,92 @@ class CollectionTests(SiteCase):
             self.memory_site.ask("/images/notes.txt"), 400, "Not an image: notes.txt"
         )
         self.assertEqual(self.memory_site.ask("/images/.hidden.png").status, 404)
+
+    def test_missing_image(self) -> None:
+        """A missing or hidden file of the current collection is named as it was asked for, in the
+        older server's words.
+        """
+        self.memory_site.load(self.frames)
+        for asked, shown in (
+            ("gone.png", "gone.png"),
+            (".hidden.png", ".hidden.png"),
+            ("a%20b/%ff%0a.png", "a b/\ufffd\n.png"),
+            ("../../etc/x.png", "../../etc/x.png"),
+        ):
+            answer = self.memory_site.ask(f"/images/{asked}")
+            self.assertEqual(
+                (answer.status, answer.json), (404, {"detail": f"Image not found: {shown}"})
+            )
+        page = self.memory_site.ask("/images/%3Cb%3E.png", headers={"Accept": "text/html"})
+        self.assertIn(b"Image not found: &lt;b&gt;.png", page.body)
+        self.memory_site.load(self.frames, name="x")
+        answer = self.memory_site.ask("/collections/x/files/gone.png")
+        self.assertEqual(answer.json, {"detail": "Not found"})
+
+    def test_dicom(self) -> None:
+        """A file that is DICOM by its bytes is an image everywhere, whatever its name: its URL, the
+        listing, the list of images, the status and the count. It is looked at on another thread.
+        """
+        for name in ("IM0000", "1.2.840.42", "DICOMDIR", "sub/a.IMA"):
+            write(os.path.join(self.frames, name), DICOM)
+        write(os.path.join(self.frames, "README"), bytes(500))
+        self.memory_site.load(self.frames, recursive=True)
+        blocking = self.memory_site.blocking
+        for path in ("/images/IM0000", "/images/1.2.840.42", "/images/sub/a.IMA"):
+            blocking.held = True
+            transport = self.memory_site.connect()
+            head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            transport.protocol.dataReceived(head.encode("ascii"))
+            self.assertEqual((transport.value(), blocking.waiting), (b"", 1))
+            blocking.held = False
+            blocking.release()
+            answer = parse_answer(transport.value())
+            self.assertEqual((answer.status, answer.body), (200, DICOM))
+            self.assertEqual(answer.headers["content-type"], "application/dicom")
+            part = self.memory_site.ask(path, headers={"Range": "bytes=128-131"})
+            self.assertEqual((part.status, part.body), (206, b"DICM"))
+        names = ["1.2.840.42", "IM0000", "a.jpg", "b.png", "deep/c.nii.gz", "sub/a.IMA"]
+        page = self.memory_site.ask("/collections/current/images").json
+        self.assertEqual([image["name"] for image in page["images"]], names)
+        self.assertEqual(page["images"][1]["media_type"], "application/dicom")
+        self.assertEqual(self.memory_site.ask("/").json["image_list"], names)
+        listing = self.memory_site.ask("/images/?format=json&sort=kind").json
+        told = {e["name"]: (e["kind"], e["media_type"]) for e in listing["entries"]}
+        self.assertEqual(told["IM0000"], ("DICOM", "application/dicom"))
+        self.assertEqual(list(told), ["deep", "sub", "1.2.840.42", "IM0000", "a.jpg", "b.png"])
+        self.assertEqual(listing["skipped"], 3)
+
+    def test_no_dicom(self) -> None:
+        """A file that is none is no image, wherever it is; one that is missing is not found."""
+        write(os.path.join(self.frames, "README"), bytes(500))
+        write(os.path.join(self.frames, "DICOMDIR"), DICOM)
+        self.memory_site.load(self.frames, recursive=True)
+        for name in ("README", "DICOMDIR"):
+            for _ in range(2):
+                answer = self.memory_site.ask(f"/images/{name}")
+                self.assert_detail(answer, 400, f"Not an image: {name}")
+        for name in ("README2", "0.0", "c/0/0", "deep/1.2.3", "README/x"):
+            self.assertEqual(self.memory_site.ask(f"/images/{name}").status, 404, name)
+        self.assertEqual(self.memory_site.ask("/images/deep").headers["location"], "deep/")
+
+    def test_document_root(self) -> None:
+        """In the document root the name alone says the type: nothing is looked into."""
+        write(os.path.join(self.memory_site.documents, "IM0000"), DICOM)
+        self.memory_site.blocking.held = True
+        answer = self.memory_site.ask("/IM0000")
+        self.assertEqual(answer.headers["content-type"], "application/octet-stream")
+
+    def test_nobody_takes_it(self) -> None:
+        """A file that was opened on a thread does not stay open if nobody takes it: its client has
+        gone meanwhile.
+        """
+        write(os.path.join(self.frames, "IM0000"), DICOM)
+        self.memory_site.load(self.frames)
+        before = len(open_descriptors())
+        opened = disk.open_file(self.memory_site.manager.find("current").root, ("IM0000",))
+        self.assertEqual(len(open_descriptors()), before + 1)
+        del opened
+        self.assertEqual(len(open_descriptors()), before)
 
     def test_unknown(self) -> None:
         """An unknown collection is a 404."""

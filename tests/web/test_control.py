@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.paths import encode
 from imgd.errors import Unavailable
-from tests.fakes import TOKEN, Answer, MemorySite, write
+from tests.fakes import TOKEN, Answer, MemorySite, log_lines, write
 from tests.web.connection_case import FullTransport, connect
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -62,6 +62,18 @@ class LoadTests(SiteCase):
                 "url": "https://localhost:8888/collections/current/images",
                 "current": True,
                 "available": True,
+                "all_files": False,
+                "skipped": result["skipped"],
+            },
+        )
+        self.assertEqual(
+            result["skipped"],
+            {
+                "count": 1,
+                "suffixes": {".txt": 1},
+                "folders": 1,
+                "links": 0,
+                "images_below": False,
             },
         )
 
@@ -83,6 +95,53 @@ class LoadTests(SiteCase):
         body = {"directory": self.frames, "recursive": True}
         self.assertEqual(self.memory_site.post("/load-directory", body).json["image_count"], 3)
         self.assertEqual(self.memory_site.ask("/images/deep/c.nii.gz").body, b"volume")
+
+    def test_all_files(self) -> None:
+        """With ``all_files`` everything is served that the document root would serve, and the load
+        is restored so.
+        """
+        write(os.path.join(self.frames, "server.key"))
+        write(os.path.join(self.frames, "deep", ".zarray"), b"{}")
+        body = {"directory": self.frames, "recursive": True, "all_files": True}
+        result = self.memory_site.post("/load-directory", body).json
+        self.assertEqual((result["image_count"], result["skipped"]["count"]), (5, 0))
+        self.assertEqual(result["message"], f"Loaded 5 files from {self.frames}")
+        self.assertTrue(result["collection"]["all_files"])
+        again = MemorySite(self.folder, store=self.memory_site.store)
+        again.manager.restore()
+        for memory_site in (self.memory_site, again):
+            answer = memory_site.ask("/images/notes.txt")
+            self.assertEqual(answer.headers["content-type"], "text/plain; charset=utf-8")
+            self.assertEqual(memory_site.ask("/images/deep/.zarray").body, b"{}")
+            self.assertEqual(memory_site.ask("/images/server.key").status, 404)
+            images = memory_site.ask("/collections/current/images").json["images"]
+            self.assertEqual(
+                [image["name"] for image in images],
+                ["a.jpg", "b.png", "deep/.zarray", "deep/c.nii.gz", "notes.txt"],
+            )
+
+    def test_skipped_is_told(self) -> None:
+        """What a load passed over is in the log, and in what describes the collection: who may not
+        control learns no suffix, which is part of the name of a file that is not served.
+        """
+        lines = log_lines(self, "imgd.collections")
+        self.memory_site.post("/load-directory", {"directory": self.frames})
+        self.assertIn("and passed over 1 file (1 .txt), 1 folder", lines[-1])
+        skipped = self.memory_site.ask("/collections/current").json["skipped"]
+        self.assertEqual(skipped["suffixes"], {".txt": 1})
+        [collection] = self.memory_site.ask("/collections", peer=FAR).json["collections"]
+        self.assertEqual(
+            (collection["skipped"]["count"], collection["skipped"]["suffixes"]), (1, {})
+        )
+
+    def test_skipped_after_a_restart(self) -> None:
+        """What was passed over is null after a restart, until the images are asked for."""
+        self.memory_site.load(self.frames)
+        again = MemorySite(self.folder, store=self.memory_site.store)
+        again.manager.restore()
+        self.assertIsNone(again.ask("/collections/current").json["skipped"])
+        again.ask("/collections/current/images")
+        self.assertEqual(again.ask("/collections/current").json["skipped"]["count"], 1)
 
     def test_not_recursive(self) -> None:
         """Without ``recursive``, no file below a folder is served."""

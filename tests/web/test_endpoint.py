@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from tests.web.test_control import SiteCase
 
-CORS = {"access-control-allow-origin", "access-control-expose-headers"}
+REQUEST_HEADERS = (
+    "Accept, Accept-Language, Cache-Control, Content-Language, Content-Type, If-Match, "
+    "If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since, Pragma, Range, "
+    "X-Requested-With"
+)
 
 
 class MethodTests(SiteCase):
@@ -22,10 +26,17 @@ class MethodTests(SiteCase):
             self.assertEqual(
                 answer.headers["access-control-allow-methods"], "GET, HEAD, POST, OPTIONS"
             )
-            self.assertEqual(
-                answer.headers["access-control-allow-headers"],
-                "Content-Type, Range, If-Range, If-None-Match, If-Modified-Since",
-            )
+            self.assertEqual(answer.headers["access-control-allow-headers"], REQUEST_HEADERS)
+            self.assertEqual(answer.headers["allow"], "GET, HEAD, OPTIONS")
             self.assertEqual(answer.headers["access-control-max-age"], "86400")
             is_file = path in ("/images/a.jpg", "/missing")
             self.assertEqual("access-control-allow-origin" in answer.headers, is_file)
+
+    def test_control(self) -> None:
+        """OPTIONS of what controls names POST, and no GET."""
+        for path in ("/load-directory", "/unload", "/timeout/5", "/links", "/links/revoke"):
+            answer = self.memory_site.ask(path, "OPTIONS")
+            self.assertEqual((answer.status, answer.headers["allow"]), (204, "POST, OPTIONS"))
+            self.assertEqual(answer.headers["access-control-allow-headers"], REQUEST_HEADERS)
+            refused = self.memory_site.ask(path)
+            self.assertEqual((refused.status, refused.headers["allow"]), (405, "POST, OPTIONS"))

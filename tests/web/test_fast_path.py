@@ -56,6 +56,7 @@ def use_fast_path(
         memory,
         lambda f: memory_site.clock.callLater(0, f),
         memory_site.blocking.run_own,
+        max_age=memory_site.site.max_age,
     )
     tell: Any = memory_site.site.log
     fast_path = FastPath(files, memory_site.site.header_policy, tell, lambda: time.time() + later)
@@ -91,11 +92,13 @@ PATHS = (
     *("/images/c.jpg", "/images/notes.txt", "/images/none.jpg", "/images//c.jpg", "/health"),
     *("/collections/two/files/d.dcm", "/collections/two/files/", "/collections/none/files/d.dcm"),
     *("/collections/two/files/sub/e.nii.gz", "/collections/../files/d.dcm", "/-/ca.pem", "*"),
+    *("/robots.txt", "/favicon.ico"),
     *("http://localhost/a.jpg", "/a.jpg#x", "/caf%C3%A9.png", "/\xe9.png"),
 )
 HEADERS = st.sampled_from(
     (
         *("Host: localhost:8888", "Host: other", "Connection: keep-alive", "Connection: close"),
+        *("Connection: CLOSE", "Connection: TE, close", "Connection: close, keep-alive"),
         *(
             "Connection: Keep-Alive, Upgrade",
             "Connection: keep-alive ",
@@ -124,7 +127,9 @@ class OneMeaningTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         folder = os.path.abspath(self.mktemp())
-        memory_site = self.memory_site = MemorySite(folder, cors_origins=self.cors_origins)
+        memory_site = self.memory_site = MemorySite(
+            folder, cors_origins=self.cors_origins, more={"max_age": self.max_age}
+        )
         outside = write(os.path.join(folder, "outside", "away.jpg"))
         for name in ("a.jpg", "sub/b.png", ".hidden.jpg", "server.key", "café.png", "images"):
             write(os.path.join(memory_site.documents, name), os.urandom(SIZE))
@@ -142,7 +147,8 @@ class OneMeaningTests(SynchronousTestCase):
         self.etag = memory_site.ask("/a.jpg").headers["etag"]
         self.fast_path = use_fast_path(memory_site)
 
-    cors_origins = ("*",)
+    cors_origins: tuple[str, ...] = ("*",)
+    max_age = 0
 
     def through(self, fast_path: object, pieces: list[bytes]) -> tuple[bytes, bool, list[str]]:
         memory_site, self.memory_site.site.fast_path = self.memory_site, fast_path  # type: ignore[assignment]
@@ -189,7 +195,11 @@ class OneMeaningTests(SynchronousTestCase):
             for method in ("GET", "HEAD"):
                 self.check(self.request(method, path, "1.1", ["Host: localhost"]))
         for path in ("/a.jpg", "/images/c.jpg", "/collections/two/files/sub/e.nii.gz"):
-            for headers in ([], [f"If-None-Match: {self.etag}"], ["Range: bytes=0-9"]):
+            for headers in (
+                *([], [f"If-None-Match: {self.etag}"], ["Range: bytes=0-9"]),
+                *(["Connection: close"], ["Range: bytes=0-9", "Connection: Close"]),
+            ):
+                self.check(self.request("GET", path, "1.1", ["Host: localhost", *headers]))
                 before = self.fast_path.count
                 request = self.request("GET", path, "1.1", ["Host: localhost", *headers])
                 self.through(self.fast_path, [request])
@@ -220,6 +230,27 @@ class ListedOriginsTests(OneMeaningTests):
             answer = self.through(self.fast_path, [request])[0]
             self.assertIn(b"\r\nVary: Origin\r\n", answer)
             self.assertEqual(b"\r\nAccess-Control-Allow-Origin: " in answer, allowed)
+
+
+class MaxAgeTests(OneMeaningTests):
+    """The same where clients may keep files."""
+
+    max_age = 600
+
+    def test_refusals(self) -> None:
+        """What was sent may be used again for a time, and what was refused may not."""
+        for headers, status, said in (
+            ([], b"200", b"max-age=600"),
+            (["Range: bytes=0-1"], b"206", b"max-age=600"),
+            ([f"If-None-Match: {self.etag}"], b"304", b"max-age=600"),
+            (["Range: bytes=5000-"], b"416", b"no-cache"),
+            (['If-Match: "x"'], b"412", b"no-cache"),
+        ):
+            request = self.request("GET", "/a.jpg", "1.1", ["Host: a", *headers])
+            self.check(request)
+            answer = self.through(self.fast_path, [request])[0]
+            self.assertTrue(answer.startswith(b"HTTP/1.1 " + status), answer)
+            self.assertEqual(re.findall(rb"\r\nCache-Control: ([^\r]*)", answer), [said])
 
 
 class EveryFile:

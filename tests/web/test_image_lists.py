@@ -7,7 +7,7 @@ import os
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core import listing
-from imgd.core.conditional import FileFacts
+from imgd.core.listing import Entry
 from imgd.errors import ImgdError, NotFound, Unavailable
 from imgd.web.folder_listings import MAX_WAITING_PER_FOLDER
 from imgd.web.image_lists import MAX_STREAMS_PER_CLIENT, image_message
@@ -88,5 +88,5 @@ class TimeTests(SynchronousTestCase):
             (10**12, "9999-12-31T23:59:59Z"),
             (-(10**12), "0001-01-01T00:00:00Z"),
         ):
-            facts = FileFacts(4, seconds * 10**9, 0, 1)
-            self.assertEqual(image_message("a.png", "", facts).modified, modified)
+            entry = Entry("a.png", False, 4, seconds * 10**9)
+            self.assertEqual(image_message("a.png", "", entry).modified, modified)

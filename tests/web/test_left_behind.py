@@ -125,17 +125,17 @@ class SocketTests(TestCase):
 
     @inlineCallbacks
     def test_sockets(self) -> Any:
-        """So it is over sockets, plain and TLS, when the client leaves."""
+        """So it is over sockets, plain, TLS, and plain on a TLS port, when the client leaves."""
         memory_site = MemorySite(os.path.realpath(self.mktemp()))
         write(os.path.join(memory_site.documents, "a.txt"), b"text of a")
         context = SwappableContext(build_context(made().pairs))
-        for is_tls in (False, True):
+        for is_tls, speaks_tls in ((False, False), (True, True), (True, False)):
             watching = Watching(memory_site.site)
             served = tls_factory(context, watching, reactor) if is_tls else watching
             port = listen(self, served)
             with no_collector():
                 for data in PHASES.values():
-                    yield deferToThread(leave, port, data, is_tls=is_tls)
+                    yield deferToThread(leave, port, data, is_tls=speaks_tls)
                     yield watching.freed.pop()
 
 

@@ -66,7 +66,9 @@ class Reader(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
     def hrefs(self) -> list[str]:
-        return [attrs["href"] or "" for attrs in self.all("a")]
+        """Where the links to other pages lead."""
+        links = [attrs["href"] or "" for attrs in self.all("a")]
+        return [link for link in links if not link.startswith("#")]
 
     def text(self) -> str:
         return "".join(text for _, text in self.texts)
@@ -105,6 +107,34 @@ def render(
             names=names, base=base, page=page, query=query, collections=collections or []
         )
     )
+
+
+class SkippedTests(SynchronousTestCase):
+    """What a collection does not serve of a folder."""
+
+    def render(self, contents: list[Entry], skipped: int, folders: int = 0) -> str:
+        page = select(contents, FIRST)._replace(skipped=skipped, skipped_folders=folders)
+        html = pages.folder_page(names=(), base="/images/", page=page, query=FIRST)
+        return Reader(html).text()
+
+    def test_nothing_served(self) -> None:
+        """A page without files says how many there are that it does not show, and how to see
+        them.
+        """
+        text = self.render([], 9)
+        self.assertIn("Nothing here that a collection serves (9 other files).", text)
+        self.assertIn("load the directory with --all-files.", text)
+        text = self.render([], 1_000, 1)
+        self.assertIn("Nothing here that a collection serves (1,000 other files, 1 folder).", text)
+        self.assertIn("with --all-files, and folders with --recursive.", text)
+        text = self.render([], 0, 2)
+        self.assertIn("To see folders as well, load the directory with --recursive.", text)
+        self.assertIn("This folder is empty.", self.render([], 0))
+
+    def test_some_served(self) -> None:
+        """A page with files tells the others beside their number."""
+        self.assertIn("1 other file not served", self.render([file("a.png")], 1))
+        self.assertNotIn("not served", self.render([file("a.png")], 0))
 
 
 class HostileNameTests(SynchronousTestCase):
@@ -165,6 +195,25 @@ class LinkTests(SynchronousTestCase):
             contents = {urlsplit(urljoin(f"{HERE}/prefix{location}", link)).path for link in links}
             self.assertLessEqual({"/prefix/-/style.css", "/prefix/-/favicon.svg"}, contents)
             self.assertIn(f"/prefix{location}f", contents)
+
+    def test_skip_link(self) -> None:
+        """The first link of every page leads past the navigation, to what the page is about."""
+        for page in (
+            render([file("a")]),
+            Reader(pages.error_page(404, "x")),
+            Reader(pages.trust_page("AB:CD")),
+        ):
+            self.assertEqual(page.all("a")[0]["href"], "#main")
+            self.assertEqual([main["id"] for main in page.all("main")], ["main"])
+
+    def test_folded_breadcrumbs(self) -> None:
+        """Of a deep folder, the ways between the first and the last two can be folded."""
+        for names, folded in (("abc", 0), ("abcd", 2), ("abcdefgh", 6)):
+            items = render([], names=tuple(names)).all("li")
+            self.assertEqual(sum(item.get("class") == "between" for item in items), folded)
+            unfolding = [item for item in items if item.get("class") == "unfold"]
+            self.assertEqual(len(unfolding), int(folded > 0))
+            self.assertEqual([items[0].get("class"), items[-1].get("class")], [None, None])
 
     def test_breadcrumbs(self) -> None:
         """Each breadcrumb leads to its folder; the last is this one."""
@@ -342,6 +391,14 @@ class ErrorPageTests(SynchronousTestCase):
         self.assertIn("Unauthorized", Reader(pages.error_page(401, "Unauthorized")).text())
 
 
+class TrustPageTests(SynchronousTestCase):
+    def test_page(self) -> None:
+        """The page has the fingerprint, and links to the certificate and the front page."""
+        page = Reader(pages.trust_page("AB:CD"))
+        self.assertIn(("pre", "AB:CD"), page.texts)
+        self.assertEqual(page.hrefs(), ["../", "../-/ca.pem"])
+
+
 class PolicyTests(SynchronousTestCase):
     def test_policy(self) -> None:
         """Nothing is allowed but imgd's own styles, images and form; no page needs more."""
@@ -362,8 +419,10 @@ class PolicyTests(SynchronousTestCase):
         style_type, style = pages.ASSETS["style.css"]
         self.assertEqual(style_type, "text/css; charset=utf-8")
         self.assertEqual(pages.ASSETS["favicon.svg"][0], "image/svg+xml")
-        for name in re.findall(rb'url\("?([^")]*)"?\)', style):
-            self.assertIn(name.decode("ascii"), pages.ASSETS)
+        for url in re.findall(rb'url\("?([^")]*)"?\)', style):
+            name, _, edition = url.decode("ascii").partition("?")
+            self.assertIn(name, list(pages.ASSETS))
+            self.assertEqual(edition, pages.EDITION)
 
     def test_models_agree(self) -> None:
         """Every column of the page is one that a listing can be sorted by."""

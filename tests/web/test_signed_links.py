@@ -144,8 +144,31 @@ class SignedTests(LinkCase):
                     answer = memory_site.ask(
                         url.removeprefix("https://localhost:8888"), headers=headers
                     )
-                    self.assertIn(answer.status, (200, 206, 308))
+                    self.assertIn(answer.status, (200, 206, 301))
                     self.assertEqual(answer.headers["cache-control"], "private, no-cache")
+
+    def test_max_age(self) -> None:
+        """Who may keep files for a time keeps those of a private daemon, and of links, alone."""
+        for private in (True, False):
+            folder = os.path.join(self.folder, f"aged-{private}")
+            memory_site = MemorySite(folder, private=private, more={"max_age": 60})
+            write(os.path.join(memory_site.documents, "sub", "c.txt"), b"text")
+            message = {"path": "/sub/", "prefix": True}
+            url = memory_site.post("/links", message, headers=BEARER).json["url"]
+            link = url.removeprefix("https://localhost:8888")
+            bearer = {**BEARER, "Accept": "text/html"} if private else {"Accept": "text/html"}
+            whose = "private, " if private else ""
+            for path, headers, said in (
+                (f"{link}c.txt", {}, "private, max-age=60"),
+                (f"{link}c.txt", {"Range": "bytes=0-0"}, "private, max-age=60"),
+                (f"{link}c.txt", {"Range": "bytes=9-"}, "private, no-cache"),
+                (link, {"Accept": "text/html"}, "private, no-cache"),
+                ("/sub/c.txt", bearer, f"{whose}max-age=60"),
+                ("/sub/", bearer, f"{whose}no-cache"),
+                ("/missing", bearer, f"{whose}no-cache"),
+            ):
+                answer = memory_site.ask(path, headers=headers)
+                self.assertEqual(answer.headers["cache-control"], said, (path, headers))
 
     def test_one_spelling(self) -> None:
         """A ticket with a zero before a number is none."""

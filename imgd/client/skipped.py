@@ -1,0 +1,37 @@
+"""What a load passed over, as ``imgd load`` says it, with the option that serves it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from imgd.core.messages import CollectionInfo, SkippedFiles
+from imgd.core.skipped_files import describe
+
+NOTHING: Final = "Nothing was loaded"
+
+
+def passed_over(collection: CollectionInfo) -> str:
+    """``passed over 9 files (7 .txt, 2 .pdf): to serve them, --all-files``; "" for nothing."""
+    skipped = collection.skipped or SkippedFiles()
+    others = describe(skipped)
+    return f"passed over {others}{_remedy(collection, skipped)}" if others else ""
+
+
+def why_nothing(collection: CollectionInfo) -> str:
+    """Why a load came to nothing, and what to do, in one sentence without its full stop."""
+    skipped = collection.skipped or SkippedFiles()
+    others = describe(skipped)
+    if not others:
+        return f"{NOTHING}: the directory is empty"
+    if skipped.images_below:
+        return f"{NOTHING}: the images are in folders below: use --recursive ({others})"
+    return f"{NOTHING}: there is no image, but {others}{_remedy(collection, skipped)}"
+
+
+def _remedy(collection: CollectionInfo, skipped: SkippedFiles) -> str:
+    options = []
+    if skipped.count and not collection.all_files:
+        options.append("--all-files for the files")
+    if skipped.folders and not collection.recursive:
+        options.append("--recursive for the folders")
+    return f" (use {' and '.join(options)})" if options else ""

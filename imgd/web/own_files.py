@@ -1,0 +1,83 @@
+"""What imgd has of its own: style, icons, its description, the CA's certificate, robots.txt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from hashlib import sha256
+from ssl import PEM_cert_to_DER_cert
+from typing import Any, Final
+
+from imgd.core import paths
+from imgd.errors import NotFound
+from imgd.web import pages
+from imgd.web.endpoint import Reply, respond, respond_page
+from imgd.web.files import Files
+from imgd.web.request import Request
+
+# What browsers and robots ask every server for. A file of that name in the document root is sent
+# instead: it may appear at any time, so that no cache may answer for it.
+_WELL_KNOWN: Final = ("favicon.ico", "robots.txt")
+# RFC 8246. The URL names the edition, so that what it means never changes.
+_FOREVER: Final = b"max-age=31536000, immutable"
+_FOR_AN_HOUR: Final = b"max-age=3600"
+
+
+def own_files(ca_pem: Callable[[], bytes | None]) -> Reply:
+    """``/-/NAME``: imgd's own files, the certificate of its CA, and a page about that.
+
+    ``ca_pem`` gives the certificate, None if imgd made none.
+    """
+
+    def answer(request: Request) -> None:
+        name = paths.decode(request.route.below or b"")
+        if name in pages.ASSETS:
+            is_versioned = request.uri.partition(b"?")[2] == pages.EDITION.encode("ascii")
+            _send_asset(request, name, _FOREVER if is_versioned else _FOR_AN_HOUR)
+        elif name in ("ca.pem", "trust") and (pem := ca_pem()) is not None:
+            _send_certificate(request, pem) if name == "ca.pem" else _send_instructions(
+                request, pem
+            )
+        else:
+            raise NotFound
+
+    return Reply(answer, deep=True)
+
+
+def send_well_known(request: Request) -> bool:
+    """Whether imgd has a file of its own for this path of the document root; then it is sent."""
+    name = paths.decode(request.path[1:])
+    if name not in _WELL_KNOWN:
+        return False
+    _send_asset(request, name, request.cache_control)
+    return True
+
+
+class DocumentRoot(Files):
+    """The document root, with imgd's own icon and robots.txt for those that it lacks."""
+
+    def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
+        try:
+            return super().answer(request)
+        except NotFound:
+            if not send_well_known(request):
+                raise
+            return None
+
+
+def _send_asset(request: Request, name: str, cache_control: bytes) -> None:
+    media_type, body = pages.ASSETS[name]
+    request.setHeader(b"Cache-Control", cache_control)
+    respond(request, body, media_type.encode("ascii"))
+
+
+def _send_certificate(request: Request, pem: bytes) -> None:
+    """As a type that Firefox, iOS and Android offer to import. Not as an attachment: Firefox would
+    only save it.
+    """
+    request.setHeader(b"Content-Disposition", b'inline; filename="imgd-ca.pem"')
+    respond(request, pem, b"application/x-x509-ca-cert")
+
+
+def _send_instructions(request: Request, pem: bytes) -> None:
+    digest = sha256(PEM_cert_to_DER_cert(pem.decode("ascii"))).digest()
+    respond_page(request, pages.trust_page(digest.hex(":").upper()))
