@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
@@ -95,6 +95,7 @@ class Daemon(Service):
         self._main, self._plain = SwitchableFactory(), SwitchableFactory()
         self._main_ports: list[IListeningPort] = []
         self._plain_ports: list[IListeningPort] = []
+        self._names: Sequence[str] = ()
         self._cleanup = ExitStack()
         self._on_hangup: list[Callable[[], object]] = []
         self._manager: CollectionManager | None = None
@@ -108,7 +109,8 @@ class Daemon(Service):
     @property
     def _urls(self) -> ListenUrls:
         scheme = "https" if self._settings.tls else "http"
-        return ListenUrls(self._settings.host, scheme, self._main_ports, self._plain_ports)
+        host, names = self._settings.host, self._names
+        return ListenUrls(host, scheme, self._main_ports, self._plain_ports, names)
 
     def privilegedStartService(self) -> None:
         """Bind every port."""
@@ -133,13 +135,14 @@ class Daemon(Service):
         manager.restore()
         warn_if_slow(tls=settings.tls)
         watch, context = self._make_certificates() if settings.tls else (None, None)
+        self._names = _own_names(settings)
         renew_key = partial(self._state.run_beside, secret_files.renew_signing_key, self._state_dir)
         links = Links(SIGNING_KEY.read_or_make(self._state_dir), renew_key)
         site = self._site = self._make_site(token, manager, watch, links)
         self._start(site)
         self._plain.wrapped = site
         self._main.wrapped = tls_factory(context, site, self._reactor) if context else site
-        lock.publish(self._urls.urls, watch.files.ca_pem if watch and watch.files else None)
+        lock.publish(self._urls.published(), watch.files.ca_pem if watch and watch.files else None)
         self._log_start(watch)
         super().startService()
 
@@ -241,17 +244,19 @@ class Daemon(Service):
         indexes = FolderIndexes(self._reactor.seconds)
         self._checks.each_second(indexes.drop_unused)
         max_connections, max_per_client = _connection_limits(settings)
+        proxies = TrustedProxies(settings.proxies)
+        hosts = self._own_hosts(proxies)
         parts = Parts(
             document_root=self._document_root(),
             manager=manager,
-            urls=Urls(self.url, settings.public_url),
+            urls=Urls(self.url, settings.public_url, hosts),
             access=make_access(
                 token,
                 settings.allow_hosts,
                 token_always=settings.require_token or settings.private,
                 socket_owner=socket_owner.choose(),
             ),
-            hosts=self._own_hosts(),
+            hosts=hosts,
             headers=HeaderPolicy(settings.cors_origins, private=settings.private),
             run_blocking=self._runner.run,
             run_unawaited=self._runner.run_unawaited,
@@ -263,7 +268,7 @@ class Daemon(Service):
             private=settings.private,
             max_age=settings.max_age,
             links=links,
-            proxies=TrustedProxies(settings.proxies),
+            proxies=proxies,
             indexes=indexes,
             health_monitor=self._health_monitor,
             deadlines=_deadlines(settings),
@@ -272,15 +277,12 @@ class Daemon(Service):
         )
         return Site(parts, self._reactor, self._access_log())
 
-    def _own_hosts(self) -> OwnHosts:
+    def _own_hosts(self, proxies: TrustedProxies) -> OwnHosts:
         settings = self._settings
-        if not all(is_loopback(address_of(port)) for port in self._main_ports):
-            return OwnHosts()
-        names = required_names(settings.host, settings.tls_names)
-        certified = subject_names(settings.cert) if settings.tls and settings.cert else []
+        is_reached = not all(is_loopback(address_of(port)) for port in self._main_ports)
         # What is below .localhost is on this machine in every browser (RFC 6761 section 6.3).
-        hosts = [*settings.allow_hosts, "*.localhost", *names.dns, *names.ips, *certified]
-        own_hosts = OwnHosts(hosts)
+        names = [*settings.allow_hosts, "*.localhost", *self._names]
+        own_hosts = OwnHosts(names, accepts_others=is_reached, proxies=proxies)
         own_hosts.add_url(settings.public_url)
         return own_hosts
 
@@ -354,6 +356,13 @@ def _make_folder(path: str) -> None:
         raise StartError(
             f"Cannot make the document root {path}: {error.strerror}. Name another by --images-dir."
         ) from None
+
+
+def _own_names(settings: Settings) -> list[str]:
+    """The names and addresses of this machine, as its certificates hold them or might."""
+    names = required_names(settings.host, settings.tls_names)
+    certified = subject_names(settings.cert) if settings.tls and settings.cert else []
+    return list(dict.fromkeys([*certified, *names.dns, *names.ips]))
 
 
 def _deadlines(settings: Settings) -> Deadlines:

@@ -23,6 +23,7 @@ from imgd.collections.manager import CollectionManager, LoadedCollection, LoadSp
 from imgd.collections.policy import DirectoryPolicy
 from imgd.collections.stored_rows import StoredCollection, StoredTimeout, StoredTimer
 from imgd.core.connections import Deadlines
+from imgd.core.forwarded import NONE
 from imgd.core.routes import RESERVED
 from imgd.files.disk import Root
 from imgd.host.health_monitor import HealthMonitor
@@ -235,6 +236,7 @@ class MemorySite:
         *,
         cors_origins: tuple[str, ...] = (),
         hosts: tuple[str, ...] | None = None,
+        own_names: tuple[str, ...] = (),
         follow_symlinks: bool = False,
         allowed: tuple[str, ...] = (),
         store: MemoryStore | None = None,
@@ -269,7 +271,13 @@ class MemorySite:
             run_store=self.blocking.run_own,
             configured_minutes=minutes,
         )
-        self.urls = Urls("https://localhost:8888/", public_url)
+        # Without ``hosts``, no host is known to be the site's, and a read may name any.
+        own_hosts = OwnHosts(
+            hosts or own_names,
+            accepts_others=hosts is None,
+            proxies=(more or {}).get("proxies", NONE),
+        )
+        self.urls = Urls("https://localhost:8888/", public_url, own_hosts)
         self.access_lines: list[str] = []
         parts = Parts(
             document_root=Root(
@@ -286,7 +294,7 @@ class MemorySite:
                 **{"token_always": private, **(access or {})},
             ),
             headers=HeaderPolicy(cors_origins, private=private),
-            hosts=OwnHosts(hosts),
+            hosts=own_hosts,
             run_blocking=self.blocking,
             run_unawaited=self.blocking.run_own,
             uptime=lambda: 12.5,

@@ -114,6 +114,7 @@ class Client:
     def next_page(self, path: str) -> Deferred[ImagePage]:
         def absolute(page: ImagePage) -> ImagePage:
             page.images = [self._absolute(image) for image in page.images]
+            page.next = page.next and urljoin(path, page.next)  # "?after=..." is of this path
             return page
 
         return self._request("GET", path, ImagePage).addCallback(absolute)

@@ -13,6 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
 from twisted.python.failure import Failure
 
+from imgd.client.base_urls import base_url
 from imgd.client.commands import CliContext, link, status, timeout, unload
 from imgd.client.demo import demo
 from imgd.client.discovery import find_server
@@ -95,7 +96,8 @@ async def perform(context: CliContext, options: CliOptions) -> int:
         options.verify = options.verify or previous[0].verify
         options.recursive = options.recursive or previous[0].recursive
         targets = [resumed(*previous, output)]
-    return await LoadCommand(context, server, options).run(targets)
+    base = base_url(context.environ, options, previous[0] if previous else None)
+    return await LoadCommand(context, server, options, base).run(targets)
 
 
 if __name__ == "__main__":

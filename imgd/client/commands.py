@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from imgd.client.api import LINK_SECONDS, REQUEST_SECONDS, Client, client_of
+from imgd.client.base_urls import base_url, link_on
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, Retrier
 from imgd.client.options import CliOptions
@@ -88,9 +89,12 @@ async def link(context: CliContext, server: Server, options: CliOptions) -> int:
     if options.url_or_path is None:
         context.print((await client.revoke_links()).message)
         return 0
-    expires = options.expires or LINK_SECONDS
-    made = await client.link(options.url_or_path, expires=expires, prefix=options.prefix)
-    context.print(made.url)
+    expires, base = options.expires or LINK_SECONDS, base_url(context.environ, options)
+    target = options.url_or_path
+    if base is not None and target.startswith(f"{base}/"):
+        target = target.removeprefix(base)
+    made = await client.link(target, expires=expires, prefix=options.prefix)
+    context.print(made.url if base is None else link_on(base, made.url))
     context.log(f"good until {_readable(made.expires_at)}")
     return 0
 

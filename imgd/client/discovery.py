@@ -37,7 +37,7 @@ class Server:
 
     @property
     def is_local(self) -> bool:
-        return origin_of(self.url).is_loopback
+        return origin_of(self.url).is_loopback or bool(self.also)
 
     @property
     def origins(self) -> frozenset[Origin]:

@@ -12,6 +12,7 @@ from typing import Final
 
 from twisted.internet.defer import CancelledError
 
+from imgd.client.base_urls import BaseUrls
 from imgd.client.commands import CliContext
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, ErrorResponse, Retrier
@@ -32,10 +33,15 @@ SHOWN_FAILURES: Final = 20
 
 
 class LoadCommand:
-    def __init__(self, context: CliContext, server: Server, options: CliOptions) -> None:
+    """``base`` is what the URLs are to begin with; None for what the server hands out."""
+
+    def __init__(
+        self, context: CliContext, server: Server, options: CliOptions, base: str | None = None
+    ) -> None:
         self._context = context
         self._server = server
         self._options = options
+        self._base = base
         self._retrier = Retrier(context.clock, on_retry=self._on_retry)
         self.client = context.client(server, self._retrier, options.request_timeout)
 
@@ -72,7 +78,8 @@ class LoadCommand:
             expires = options.expires or lifetime(collection, context.clock.seconds())
             signed = await sign(self.client, collection.name, expires)
         progress = LoadProgress(target.title, context, options)
-        queue = BatchQueue(self.client, collection.name, options.batch_size, signed)
+        bases = self._bases(collection)
+        queue = BatchQueue(self.client, collection.name, options.batch_size, signed, bases)
         verification = Verification(queue, progress, target.done or frozenset())
         try:
             problem = await self._verify(verification, collection)
@@ -86,6 +93,7 @@ class LoadCommand:
                 minutes=minutes,
                 links_expire_at=signed.expires_at if signed else None,
                 verify=options.verify,
+                base_url=self._base,
             )
             self._write(target, manifest, verification)
         finally:
@@ -94,6 +102,17 @@ class LoadCommand:
         if options.unload and not context.stopped:
             await self.client.unload(target.name)
         return manifest.success
+
+    def _bases(self, collection: CollectionInfo) -> BaseUrls | None:
+        if self._base is None:
+            return None
+        bases = BaseUrls.of(collection, checked=self._server.url, written=self._base)
+        if bases.listed != bases.written and not self._options.quiet:
+            self._context.log(
+                f"URLs are written on {bases.written} and checked on {bases.checked}; "
+                f"the server hands out {bases.listed}"
+            )
+        return bases
 
     async def _collection(self, target: LoadTarget) -> tuple[CollectionInfo, int | None]:
         minutes = self._options.timeout

@@ -78,7 +78,8 @@ class UrlHashes:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A manifest but for its two lists, which may be longer than memory. ``minutes`` is the timer
-    that the collection was given, ``now`` Unix time, and ``links_expire_at`` RFC 3339, UTC.
+    that the collection was given, ``now`` Unix time, ``links_expire_at`` RFC 3339, UTC, and
+    ``base_url`` what the URLs begin with, if that was chosen.
     """
 
     success: bool
@@ -89,6 +90,7 @@ class Manifest:
     minutes: int | None = None
     links_expire_at: str | None = None
     verify: str = "head"
+    base_url: str | None = None
 
     def chunks(self, urls: UrlTable, failed: UrlTable) -> Iterator[bytes]:
         expires_at = self.collection.expires_at
@@ -108,6 +110,7 @@ class Manifest:
             "server": self.server,
             "verify": self.verify,
             "recursive": self.collection.recursive,
+            "base_url": self.base_url,
             "failed": ({"url": url, "reason": reason} for url, reason in failed),
         }
         separator = "{\n"
@@ -127,6 +130,7 @@ class UnfinishedManifest(msgspec.Struct, kw_only=True):
     server: str
     verify: Verify = "head"
     recursive: bool = False
+    base_url: str | None = None
     image_urls: msgspec.Raw
 
 

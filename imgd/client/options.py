@@ -64,6 +64,7 @@ _VERIFY: Final = (
     "head requests headers of each URL, get every byte, none nothing (default: head, or as before)"
 )
 _PUBLIC_URL: Final = "of the server (default: IMGD_PUBLIC_URL, NGROK_URL, NGROK_DOMAIN, its own)"
+_BASE_URL: Final = "write URLs on this one, and check them on the server (default: --server)"
 _EXPIRES: Final = (
     "how long links are good: 90s, 30m, 7d (default: 1h; with load until its unload, or 24h)"
 )
@@ -91,6 +92,7 @@ class CliOptions:
     unload: bool = _switch("unload it again when the manifest is written")
     verify: str = _value("HOW", _VERIFY, "head", choices=get_args(Verify))
     public_url: str | None = _value("URL", _PUBLIC_URL)
+    base_url: str | None = _value("URL", _BASE_URL)
     workers: int = _value("N", "requests in flight (10), if enough files may be open", 10)
     batch_size: int = _value("N", "images a worker takes at a time (20)", 20)
     request_timeout: float = _value("SEC", "seconds that one request may take (30)", 30.0)
@@ -139,6 +141,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         imgd load frames                      one directory: it is served below /images/
         imgd load day1 day2 day3              several: collections day1, day2 and day3
         imgd load ct --signed --expires 2h    URLs that read without a token
+        imgd load ct --base-url https://box.example:8888    for whoever calls it that
         imgd load --resume output/json/frames_20250131_120000.json
         """,
         {
@@ -147,7 +150,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
                 "dir name recursive all_files timeout force_reload unload_first unload"
             ),
             "how it is checked": _CHECKED,
-            "what comes out": "signed expires output quiet verbose",
+            "what comes out": "base_url signed expires output quiet verbose",
             **_SERVER,
         },
     ),
@@ -157,7 +160,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         imgd link /images/ct.nii.gz          for an hour
         imgd link /images/ --prefix          for all below it: put a name behind the link
         """,
-        {"": "url_or_path expires prefix revoke_all", **_SERVER},
+        {"": "url_or_path expires prefix revoke_all base_url", **_SERVER},
     ),
     "status": (
         "Show what is loaded, and until when.",

@@ -13,6 +13,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 
 from imgd.client import errors
 from imgd.client.api import Client
+from imgd.client.base_urls import BaseUrls
 from imgd.client.connection import HttpResponse
 from imgd.client.discovery import split_url
 from imgd.client.errors import ClientError, InvalidResponse, RequestTimeout, Unreachable
@@ -41,6 +42,7 @@ class BatchQueue:
     name: str
     batch_size: int
     signed: SignedUrls | None = None
+    bases: BaseUrls | None = None
     _images: list[Image] = field(default_factory=list)
     _coming: Deferred[Any] | None = None  # fires with None, for any number of workers
     _arrived: ImagePage | Failure | None = None
@@ -72,9 +74,11 @@ class BatchQueue:
     def _take(self, page: ImagePage | Failure) -> None:
         if isinstance(page, Failure):
             page.raiseException()
-        if self.signed is not None:
-            for image in page.images:
+        for image in page.images if self.signed or self.bases else ():
+            if self.signed is not None:
                 image.url = self.signed.url(image.url)
+            if self.bases is not None:
+                image.url = self.bases.to_check(image.url)
         self._images = page.images[::-1]  # taken from the end, which costs nothing
         self._pages_left -= 1
         if page.next is not None:
@@ -173,7 +177,9 @@ async def _count_body(response: HttpResponse, size: int) -> None:
 
 @dataclass(slots=True)
 class Verification:
-    """``done`` holds URLs known to be good, ``urls`` those found good, ``failed`` the others."""
+    """``done`` holds URLs known to be good, ``urls`` those found good, ``failed`` the others, all
+    of them as they are written.
+    """
 
     queue: BatchQueue
     progress: LoadProgress
@@ -199,20 +205,25 @@ class Verification:
         while batch := await self.queue.get():
             images = []
             for image in batch:
-                if image.url in self.done:
+                if self._written(image) in self.done:
                     self._report(image, None)
                 else:
                     images.append(image)
             await checker.check_all(images, self._report)
 
+    def _written(self, image: Image) -> str:
+        bases = self.queue.bases
+        return image.url if bases is None else bases.to_write(image.url)
+
     def _report(self, image: Image, problem: ClientError | None) -> None:
+        url = self._written(image)
         if problem is None:
             self._lost = 0
-            self.urls.add(image.url)
+            self.urls.add(url)
             self.progress.add_good(image.size)
             return
-        self.failed.add(*(" ".join(text.split()) for text in (image.url, problem.detail)))
-        self.progress.add_bad(redact_text(image.url), problem.detail)
+        self.failed.add(*(" ".join(text.split()) for text in (url, problem.detail)))
+        self.progress.add_bad(redact_text(url), problem.detail)
         self._lost = self._lost + 1 if isinstance(problem, Unreachable) else 0
         if self._lost >= LOST:
             raise problem

@@ -9,6 +9,7 @@ page in the owner's browser has one too. This module judges what the request its
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -33,6 +34,7 @@ _CLIENT_HEADERS: Final = frozenset(
 )
 _BROWSER_PREFIX: Final = b"sec-"  # prefix of names that no page can set (Fetch standard)
 _MAX_SHOWN: Final = 64  # characters of a header's name in an error
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")  # of a host's name
 
 
 class Requester(NamedTuple):
@@ -58,12 +60,15 @@ def host_names(settings: Iterable[str]) -> frozenset[str]:
 def is_named(host: str, names: Collection[str]) -> bool:
     """Whether a ``Host`` names one of ``names`` (as ``host_names`` gives them), whatever its port.
 
-    ``*.NAME`` stands for every name with one more label (RFC 6125 section 6.4.3).
+    ``*.NAME`` stands for every name with one more label (RFC 6125 section 6.4.3), but not for what
+    else the grammar of ``Host`` lets through, such as ``*`` and ``$``.
     """
     authority = parse_authority(host.strip())
     if authority is None:
         return False
-    return authority.host in names or f"*.{authority.host.partition('.')[2]}" in names
+    label, _, parent = authority.host.partition(".")
+    is_exact = authority.host in names and label != "*"
+    return is_exact or (f"*.{parent}" in names and _LABEL.fullmatch(label) is not None)
 
 
 def bears_token(requester: Requester, token: str, hint: str) -> bool:

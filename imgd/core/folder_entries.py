@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from itertools import pairwise
 from typing import Final
 
+from imgd.core import natural_order
 from imgd.core.listing import Entry
-from imgd.core.name_index import CHUNK
+from imgd.core.natural_order import CHUNK
 from imgd.errors import Unavailable
 
 MAX_BLOCK: Final = 2**32 - 1  # bytes of names: what four bytes can count
 REFRESH_CHUNK: Final = 256  # entries between two pauses: each may wait for the disk
 
+_FOLDERS_FIRST: Final = (b"1", b"0")
+
 # Reads an entry's size and time from the disk; None if there is no such entry any more.
 Look = Callable[[str], Entry | None]
+
+
+def sort_key(entry: Entry) -> bytes:
+    """Sorts folders before files, and each by name."""
+    name = natural_order.key(entry.name.encode("utf-8", "surrogateescape"))
+    return _FOLDERS_FIRST[entry.is_folder] + name
 
 
 class FolderEntries:
@@ -52,6 +61,13 @@ class FolderEntries:
     def name(self, number: int) -> str:
         raw = self._block[self._ends[number] : self._ends[number + 1] - 1]
         return raw.decode("utf-8", "surrogateescape")
+
+    def sort_keys(self, numbers: Sequence[int]) -> list[bytes]:
+        """What entries are sorted by as :func:`sort_key` has it, faster than one by one."""
+        block, ends = self._block, self._ends
+        keys = natural_order.keys([block[ends[n] : ends[n + 1] - 1] for n in numbers])
+        folders = map(self.are_folders.__getitem__, numbers)
+        return list(map(bytes.__add__, map(_FOLDERS_FIRST.__getitem__, folders), keys))
 
     def name_chunks(self) -> Iterator[list[str]]:
         """All names, in chunks."""

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, MutableSequence
 from itertools import compress
 from typing import Any, Final
 
-from imgd.core import listing
-from imgd.core.folder_entries import MAX_BLOCK, FolderEntries
+from imgd.core import listing, natural_order
+from imgd.core.folder_entries import MAX_BLOCK, FolderEntries, sort_key
 from imgd.core.folder_entries import Look as Look
 from imgd.core.listing import Entry, Page, Query, Sort
-from imgd.core.name_index import CHUNK
+from imgd.core.natural_order import CHUNK
 
 # Orders of filtered entries that are kept for each folder: at most so many, and of them all
 # together at most so many numbers for each entry of the folder.
@@ -108,8 +108,8 @@ class FolderIndex:
         """The position between the entries before the cursor and those after it."""
         value = _sort_value(query.sort)
 
-        def key(entry: Entry) -> tuple[int | str, str, str]:
-            return value(entry), entry.name.casefold(), entry.name
+        def key(entry: Entry) -> tuple[int | str, bytes]:
+            return value(entry), sort_key(entry)
 
         low, high = (0, folders) if cursor.is_folder else (folders, len(order))
         bisect = bisect_left if query.descending != bool(query.before) else bisect_right
@@ -139,19 +139,11 @@ class FolderIndex:
 
     def _sorted(self, query: Query, pause: Pause) -> array[int]:
         if query.sort is Sort.NAME:
-            return _sort(array("I", range(len(self))), self._name_key, pause)
+            return natural_order.sort(len(self), self._entries.sort_keys, pause)
         by_name = self._order(Query(), pause)  # sorts are stable: equal values stay sorted by name
         value = self._values(query.sort, pause).__getitem__
         folders = self._count_folders(by_name)
         return _sort(by_name[:folders], value, pause) + _sort(by_name[folders:], value, pause)
-
-    def _name_key(self, number: int) -> str:
-        """Sorts as (is a file, name without case, name).
-
-        No name has a NUL, and one string is compared in half the time of three.
-        """
-        name = self._entries.name(number)
-        return f"{1 - self._entries.are_folders[number]}{name.casefold()}\0{name}"
 
     def _count_folders(self, order: array[int]) -> int:
         """How many folders stand at the head of an order."""

@@ -26,9 +26,9 @@ class EntryMessage(Struct, kw_only=True):
 class ListingMessage(Struct, kw_only=True):
     """A page of a folder's listing. ``path`` is the folder's own, percent-encoded.
 
-    ``count`` of ``total`` entries match the filter. ``next`` is the path and query of the next
-    page, or null. ``skipped`` files and ``skipped_folders`` are there that a collection does not
-    serve.
+    ``count`` of ``total`` entries match the filter. ``next`` is the next page, relative to what was
+    asked for, or null. ``skipped`` files and ``skipped_folders`` are there that a collection does
+    not serve.
     """
 
     path: str
@@ -40,15 +40,22 @@ class ListingMessage(Struct, kw_only=True):
     skipped_folders: int
 
 
-def listing_message(page: Page, query: Query, path: str) -> ListingMessage:
-    """The message of a page, for the folder at this path of the URL (``/`` at both ends)."""
+def listing_message(
+    page: Page, query: Query, path: str, next_path: str | None = None
+) -> ListingMessage:
+    """The message of a page, for the folder at this path of the URL (``/`` at both ends).
+
+    ``next_path`` is the one in ``next``, if it is another.
+    """
+    if next_path is None:
+        next_path = path
     next_query = listing.query_string(listing.at(query, after=page.next), format="json")
     return ListingMessage(
         path=path,
         entries=[_entry_message(entry) for entry in page.entries],
         count=page.matching,
         total=page.total,
-        next=f"{path}?{next_query}" if page.next else None,
+        next=f"{next_path}?{next_query}" if page.next else None,
         skipped=page.skipped,
         skipped_folders=page.skipped_folders,
     )

@@ -1,4 +1,4 @@
-"""Whose request a reverse proxy carries: what trusted proxies say of the address of a client."""
+"""Whose request a reverse proxy carries, and what for: what trusted proxies say of a client."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
+
+from imgd.core.urls import DEFAULT_PORTS
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -53,6 +55,19 @@ class TrustedProxies:
             if values := headers.get(name):
                 return self._first_untrusted(b",".join(values).decode("latin-1"), read)
         return None
+
+    @staticmethod
+    def asked(headers: Mapping[bytes, Sequence[bytes]]) -> tuple[str, str]:
+        """The scheme and ``Host`` that a trusted proxy was asked for, each "" if it does not say.
+
+        ``X-Forwarded-Proto`` and ``X-Forwarded-Host``; of several values the last, which is the
+        word of the proxy itself.
+        """
+        proto, host = (
+            b",".join(headers.get(name, ())).decode("latin-1").rpartition(",")[2].strip(" \t")
+            for name in (b"x-forwarded-proto", b"x-forwarded-host")
+        )
+        return (proto.lower() if proto.lower() in DEFAULT_PORTS else ""), host
 
     def _first_untrusted(self, hops: str, read: Callable[[str], Address | None]) -> str | None:
         """The first address from the right that is no proxy's; None if one cannot be read."""

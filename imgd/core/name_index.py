@@ -1,21 +1,17 @@
-"""The sorted names of a collection's images, in little more memory than their bytes."""
+"""The names of a collection's images in their order, in little more memory than their bytes."""
 
 from __future__ import annotations
 
-import heapq
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-# Names that are sorted at once. A sort lets no other thread run until it is done: one of 1,000,000
-# names held up every request for a third of a second, one of this many for some 3 ms.
-CHUNK: Final = 8_192
+from imgd.core import natural_order
+from imgd.core.natural_order import CHUNK
 
 
 class NameIndex:
-    """An immutable sequence of names, sorted by their bytes.
+    """An immutable sequence of names, in the order of ``imgd.core.natural_order``.
 
     A name takes its bytes and eight more: 1,000,000 names of 16 characters take 24 MB, and would
     take 73 MB in a list of ``str``.
@@ -25,22 +21,20 @@ class NameIndex:
 
     def __init__(self, names: Iterable[str] = (), pause: Callable[[], None] = lambda: None) -> None:
         """``pause`` is called every few milliseconds of work."""
-        chunks = list(_sorted_chunks(names, pause))
-        block, self._ends = bytearray(), array("Q", [0])
-        for number, name in enumerate(heapq.merge(*chunks)):
-            if not number % CHUNK:
-                pause()
-            block += name
-            self._ends.append(len(block))
-        self._block = bytes(block)
-        while chunks:
-            chunks.pop()  # one at a time: freeing all of them lets no other thread run either
+        encoded = (name.encode("utf-8", "surrogateescape") for name in names)
+        self._block, self._ends = _joined(encoded, pause)
+        order = natural_order.sort(len(self), self._keys, pause)
+        self._block, self._ends = _joined(map(self._raw, order), pause)
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
     def _raw(self, index: int) -> bytes:
         return self._block[self._ends[index] : self._ends[index + 1]]
+
+    def _keys(self, indexes: Sequence[int]) -> list[bytes]:
+        block, ends = self._block, self._ends
+        return natural_order.keys([block[ends[i] : ends[i + 1]] for i in indexes])
 
     def page(self, start: int, limit: int) -> list[str]:
         """At most ``limit`` names, from the index ``start`` on."""
@@ -53,13 +47,16 @@ class NameIndex:
 
     def index_after(self, name: str) -> int:
         """The index of the first name that sorts after ``name``, which need not be in it."""
-        return bisect_right(
-            range(len(self)), name.encode("utf-8", "surrogateescape"), key=self._raw
-        )
+        key = natural_order.key(name.encode("utf-8", "surrogateescape"))
+        return bisect_right(range(len(self)), key, key=lambda index: self._keys([index])[0])
 
 
-def _sorted_chunks(names: Iterable[str], pause: Callable[[], None]) -> Iterator[list[bytes]]:
-    encoded = (name.encode("utf-8", "surrogateescape") for name in names)
-    while chunk := sorted(islice(encoded, CHUNK)):
-        pause()
-        yield chunk
+def _joined(names: Iterable[bytes], pause: Callable[[], None]) -> tuple[bytes, array[int]]:
+    """All names in one block, and where each of them ends, after a 0."""
+    block, ends = bytearray(), array("Q", [0])
+    for number, name in enumerate(names):
+        if not number % CHUNK:
+            pause()
+        block += name
+        ends.append(len(block))
+    return bytes(block), ends

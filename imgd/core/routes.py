@@ -96,7 +96,7 @@ def route(path: bytes) -> Route:
             return Route(kind, below, CURRENT, files_base(CURRENT))
         case RouteKind.COLLECTIONS:
             return _route_collection(rest)
-    if path.startswith(_SIGNED_BASE):  # in this one spelling
+    if is_signed(path):  # in this one spelling
         return Route(RouteKind.SIGNED, path[len(SIGNED_BASE) :])
     if path == b"/-/token":
         return Route(RouteKind.FORM)
@@ -142,7 +142,12 @@ def images_path(name: str) -> str:
 
 def images_page_path(name: str, limit: int, after: str = "") -> str:
     """A page of that list: ``limit`` images after the one of this name."""
-    return f"{images_path(name)}?limit={limit}" + (f"&after={paths.encode(after)}" if after else "")
+    return images_path(name) + images_query(limit, after)
+
+
+def images_query(limit: int, after: str = "") -> str:
+    """The query of such a page, with its question mark."""
+    return f"?limit={limit}" + (f"&after={paths.encode(after)}" if after else "")
 
 
 def files_base(collection: str | None) -> str:
@@ -168,6 +173,11 @@ def is_open(path: bytes) -> bool:
     In these spellings alone, so that no other one passes unseen.
     """
     return path == b"/health" or path.startswith(b"/-/")
+
+
+def is_signed(path: bytes) -> bool:
+    """Whether a path is that of a signed link."""
+    return path.startswith(_SIGNED_BASE)
 
 
 def redact(text: bytes) -> bytes:

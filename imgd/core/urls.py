@@ -22,7 +22,9 @@ _ROOT_AND_TARGET: Final = re.compile(r"""(https?://[!"$-.0->@-~]+)([!"$-~]*)(?:#
 
 
 class Authority(NamedTuple):
-    """A host in lower case, without brackets and trailing dot, and its port if one is given."""
+    """A host in lower case, an IPv6 address as RFC 5952 writes it, without brackets and trailing
+    dot; and its port if one is given.
+    """
 
     host: str
     port: int | None
@@ -111,7 +113,6 @@ def is_loopback(address: str) -> bool:
 
 def _ipv6(text: str) -> str | None:
     try:
-        IPv6Address(text)
+        return str(IPv6Address(text))
     except ValueError:
         return None
-    return text

@@ -249,7 +249,7 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
         ),
         _row(
             "public_url",
-            "The base of the URLs that imgd hands out, if clients reach it by another name.",
+            "The base of the URLs that imgd hands out, whatever the name by which clients ask.",
             values.url,
             others=(
                 Variable(
@@ -265,7 +265,7 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
                     "demo.ngrok.app",
                 ),
             ),
-            default_text="the listener's own URL",
+            default_text="what each request asks, if that is this daemon",
             example="https://images.example.org",
         ),
         _flag("follow_symlinks", "Serve symbolic links that leave their root."),

@@ -62,7 +62,7 @@ class CollectionEndpoints:
     async def all(self, request: Request) -> None:
         """``/collections``: JSON, and a page for people."""
         show_paths = self._access.is_controller(request)
-        collections = await self._serializers.collections(show_paths=show_paths)
+        collections = await self._serializers.collections(request, show_paths=show_paths)
         vary_by_accept(request)
         if self._wants_page(request):
             respond_page(request, collections_page(collections, request.path.decode("latin-1")))
@@ -73,13 +73,13 @@ class CollectionEndpoints:
         """``/collections/NAME``: JSON, and a page for people."""
         loaded_collection = self._find(request)
         show_paths = self._access.is_controller(request)
-        [collection] = await self._serializers.infos([loaded_collection], show_paths=show_paths)
+        infos = await self._serializers.infos(request, [loaded_collection], show_paths=show_paths)
         vary_by_accept(request)
         if self._wants_page(request):
             path, has_archives = request.path.decode("latin-1"), self._folders.has_archives
-            respond_page(request, collection_page(collection, path, has_archives=has_archives))
+            respond_page(request, collection_page(infos[0], path, has_archives=has_archives))
         else:
-            respond_json(request, collection)
+            respond_json(request, infos[0])
 
     @staticmethod
     def _wants_page(request: Request) -> bool:

@@ -56,7 +56,7 @@ class Actions:
         """``POST /load-directory``: load a directory, and replace the collection of its name."""
         spec = _load_spec(read_json(request, messages.LoadRequest))
         collection = (await self._manager.load(spec)).collection
-        info = self._serializers.info(collection, show_paths=True)
+        info = self._serializers.info(self._urls.base(request), collection, show_paths=True)
         noun = "files" if collection.all_files else "images"
         return messages.LoadResult(
             directory=info.directory,
@@ -102,12 +102,14 @@ class Actions:
         )
 
     async def public_url(self, request: Request) -> messages.PublicUrlResult:
-        """``POST /public-url``: set the base of all URLs; null for the daemon's own."""
+        """``POST /public-url``: set the base of all URLs; null for what each client asks."""
         url = read_json(request, messages.PublicUrlRequest).url
         self._urls.public = None if url is None else messages.valid_base_url(url)
         self._hosts.add_url(self._urls.public)
+        base = self._urls.base(request)
         return messages.PublicUrlResult(
-            public_url=self._urls.public, message=f"URLs now begin with {self._urls.base}"
+            public_url=self._urls.public,
+            message=f"URLs now begin with {base}" + (", as you ask for it" if url is None else ""),
         )
 
 

@@ -69,25 +69,32 @@ class FolderListings:
         query = listing.parse_query(request.query())
         with self._waiting.slot("/".join((root.path, *names)), request.peer):
             if wants_json(request):
-                body = await self._json(root, names, query, base)
+                body = await self._json(request, root, names, query, base)
                 vary_by_accept(request)
                 respond_json(request, Raw(body))
             else:
-                body = await self._html(root, names, query, base)
+                body = await self._html(request, root, names, query, base)
                 vary_by_accept(request)
                 respond_page(request, body)
 
-    async def _json(self, root: Root, names: tuple[str, ...], query: Query, base: str) -> bytes:
+    async def _json(
+        self, request: Request, root: Root, names: tuple[str, ...], query: Query, base: str
+    ) -> bytes:
         path = base + "".join(f"{paths.encode(name)}/" for name in names)
+        next_path = self._serializers.urls.next_path(request, path)
 
         def serialize(page: Page) -> bytes:
-            return messages.encode(listing_message(page, query, path))
+            return messages.encode(listing_message(page, query, path, next_path))
 
         return await self._serialize(root, names, query, serialize, with_size=False)
 
-    async def _html(self, root: Root, names: tuple[str, ...], query: Query, base: str) -> bytes:
+    async def _html(
+        self, request: Request, root: Root, names: tuple[str, ...], query: Query, base: str
+    ) -> bytes:
         is_front = base == "/" and not names
-        collections = await self._serializers.collections(show_paths=False) if is_front else []
+        collections = []
+        if is_front:
+            collections = await self._serializers.collections(request, show_paths=False)
 
         def serialize(page: Page) -> bytes:
             return pages.folder_page(

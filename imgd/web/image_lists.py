@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Raw
 
@@ -23,6 +23,15 @@ NDJSON: Final = b"application/x-ndjson"
 # Streams at once; each of them has one piece of work at a time.
 MAX_STREAMS_PER_COLLECTION: Final = 128
 MAX_STREAMS_PER_CLIENT: Final = 32
+
+
+class _PageQuery(NamedTuple):
+    """``base`` is that of the images' URLs, ``path`` that in ``next``."""
+
+    limit: int
+    after: str
+    base: str
+    path: str
 
 
 class ImageLists:
@@ -54,17 +63,10 @@ class ImageLists:
     ) -> None:
         with self._pages.slot(loaded.root.path, request.peer):
             names = await self._manager.names(loaded)
-            page = await self._run(loaded.root.path, self._page, loaded, names, limit, after)
+            path = self._urls.next_path(request, routes.images_path(loaded.collection.name))
+            query = _PageQuery(limit, after, self._urls.base(request), path)
+            page = await self._run(loaded.root.path, _page, loaded, names, query)
             respond_json(request, Raw(page))
-
-    def _page(self, loaded: LoadedCollection, names: NameIndex, limit: int, after: str) -> bytes:
-        start = names.index_after(after) if after else 0
-        page = names.page(start, limit)
-        has_next = start + len(page) < len(names)
-        name = loaded.collection.name
-        next_path = routes.images_page_path(name, limit, page[-1]) if has_next else None
-        images = self._images(loaded, page)
-        return messages.encode(messages.ImagePage(images=images, count=len(names), next=next_path))
 
     async def _answer_stream(self, request: Request, loaded: LoadedCollection) -> None:
         """Every image. An error before the first line is an answer; after it, it cuts the body."""
@@ -74,34 +76,46 @@ class ImageLists:
             request.setHeader(b"Cache-Control", b"no-store")
             if request.method == b"GET":
                 with BackpressuredWriter(request) as writer:
-                    await self._write_all(writer, loaded, names)
+                    await self._write_all(writer, loaded, names, self._urls.base(request))
             if not request.is_gone:
                 request.finish()
 
     async def _write_all(
-        self, writer: BackpressuredWriter, loaded: LoadedCollection, names: NameIndex
+        self, writer: BackpressuredWriter, loaded: LoadedCollection, names: NameIndex, base: str
     ) -> None:
         for start in range(0, len(names), listing.PAGE_SIZE):
             if writer.is_over:
                 return
             path = loaded.root.path
-            await writer.write(await self._run(path, self._lines, loaded, names, start))
+            await writer.write(await self._run(path, _lines, loaded, names, start, base))
 
-    def _lines(self, loaded: LoadedCollection, names: NameIndex, start: int) -> bytes:
-        images = self._images(loaded, names.page(start, listing.PAGE_SIZE))
-        return b"".join(messages.encode(image) + b"\n" for image in images)
 
-    def _images(self, loaded: LoadedCollection, names: list[str]) -> list[messages.Image]:
-        """These images as they are on disk now; one that is gone is left out."""
-        images = []
-        for name in names:
-            try:
-                entry = disk.stat_file(loaded.root, tuple(name.split("/")))
-            except NotFound:
-                continue
-            url = self._urls.image(loaded.collection.name, name)
-            images.append(image_message(name, url, entry))
-        return images
+def _page(loaded: LoadedCollection, names: NameIndex, query: _PageQuery) -> bytes:
+    start = names.index_after(query.after) if query.after else 0
+    page = names.page(start, query.limit)
+    has_next = start + len(page) < len(names)
+    following = query.path + routes.images_query(query.limit, page[-1]) if has_next else None
+    images = _images(loaded, page, query.base)
+    return messages.encode(messages.ImagePage(images=images, count=len(names), next=following))
+
+
+def _lines(loaded: LoadedCollection, names: NameIndex, start: int, base: str) -> bytes:
+    images = _images(loaded, names.page(start, listing.PAGE_SIZE), base)
+    return b"".join(messages.encode(image) + b"\n" for image in images)
+
+
+def _images(loaded: LoadedCollection, names: list[str], base: str) -> list[messages.Image]:
+    """These images as they are on disk now; one that is gone is left out."""
+    images = []
+    for name in names:
+        path = tuple(name.split("/"))
+        try:
+            entry = disk.stat_file(loaded.root, path)
+        except NotFound:
+            continue
+        url = base + routes.file_path(loaded.collection.name, path)
+        images.append(image_message(name, url, entry))
+    return images
 
 
 def image_message(name: str, url: str, entry: Entry) -> messages.Image:

@@ -20,7 +20,7 @@ def refusal(head: RequestHead, hosts: OwnHosts, local: Any) -> HeadError:
     else:
         host = head.fields.values.get(b"host", (b"",))[0].decode("latin-1")
     authority = parse_authority(host)
-    if authority is None or not hosts.is_own(host, local.host):
+    if authority is None or not hosts.is_own(host, local):
         origin = Origin("https", "localhost", local.port)
     else:
         origin = Origin("https", authority.host, authority.port or local.port)

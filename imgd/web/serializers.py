@@ -16,7 +16,10 @@ from imgd.collections.scan import MAX_FIRST
 from imgd.core import messages, paths, routes
 from imgd.core.catalog import CURRENT, Collection
 from imgd.core.messages import CollectionInfo, EncodedStatus
+from imgd.core.urls import parse_url
 from imgd.host.single_flight import gather
+from imgd.web.own_hosts import OwnHosts
+from imgd.web.request import Request
 
 MAX_STATUS_NAMES: Final = MAX_FIRST
 _NO_NAMES: Final = Raw(b"[]")
@@ -24,24 +27,32 @@ _MORE_NAMES: Final = "{:,} of {:,} names are listed here; GET /?image_list=all l
 
 
 class Urls:
-    """The URLs that imgd gives, below a base that can be changed while it runs."""
+    """What the URLs begin with that imgd gives: ``public``, which can be changed while it runs.
 
-    def __init__(self, own: str, public: str | None = None) -> None:
-        self.own = own
+    Without it, the origin that the client asked, by ``hosts``; and ``own`` if that is not known to
+    be this daemon's.
+    """
+
+    def __init__(self, own: str, public: str | None = None, hosts: OwnHosts | None = None) -> None:
+        self._own = own.rstrip("/")
         self.public = public
+        self._hosts = hosts or OwnHosts()
 
-    @property
-    def base(self) -> str:
-        """The base of every URL, without a slash at its end."""
-        return (self.public or self.own).rstrip("/")
+    def base(self, request: Request) -> str:
+        """The base of every URL in the answer to a request, without a slash at its end."""
+        if self.public is not None:
+            return self.public.rstrip("/")
+        return str(self._hosts.origin(request) or self._own)
 
-    def image(self, collection: str, name: str) -> str:
-        """The URL of one image; ``name`` contains slashes if it lies in a folder."""
-        return self.base + routes.file_path(collection, name.split("/"))
+    def next_path(self, request: Request, path: str) -> str:
+        """The path in ``next``, the reference to a further page of what was asked for, at ``path``.
 
-    def images(self, collection: str) -> str:
-        """The URL of the list of a collection's images."""
-        return self.base + routes.images_path(collection)
+        It is "" if the client may have asked for a longer one, by a signed link or a public URL
+        with a path: the query alone keeps whatever that was (RFC 3986 section 5.2.2).
+        """
+        public = parse_url(self.public or "")
+        is_below = public is not None and public.target != "/"
+        return "" if is_below or routes.is_signed(request.uri) else path
 
 
 class Serializers:
@@ -52,26 +63,34 @@ class Serializers:
     """
 
     def __init__(self, manager: CollectionManager, urls: Urls, clock: IReactorTime) -> None:
+        self.urls = urls
         self._manager = manager
-        self._urls = urls
         self._clock = clock
 
-    async def collections(self, *, show_paths: bool) -> list[CollectionInfo]:
+    async def collections(self, request: Request, *, show_paths: bool) -> list[CollectionInfo]:
         """Every loaded collection, sorted by name."""
-        return await self.infos(self._manager.loaded_collections(), show_paths=show_paths)
+        loaded_collections = self._manager.loaded_collections()
+        return await self.infos(request, loaded_collections, show_paths=show_paths)
 
     async def infos(
-        self, loaded_collections: list[LoadedCollection], *, show_paths: bool
+        self, request: Request, loaded_collections: list[LoadedCollection], *, show_paths: bool
     ) -> list[CollectionInfo]:
         """These collections, and whether the directory of each is there."""
         available = await self._manager.available(loaded_collections, self._clock)
-        return self._infos(loaded_collections, available, show_paths=show_paths)
+        base = self.urls.base(request)
+        return self._infos(base, loaded_collections, available, show_paths=show_paths)
 
     def _infos(
-        self, loaded_collections: list[LoadedCollection], available: list[bool], *, show_paths: bool
+        self,
+        base: str,
+        loaded_collections: list[LoadedCollection],
+        available: list[bool],
+        *,
+        show_paths: bool,
     ) -> list[CollectionInfo]:
         return [
             self.info(
+                base,
                 self._manager.latest(loaded).collection,
                 show_paths=show_paths,
                 available=is_available,
@@ -80,9 +99,14 @@ class Serializers:
         ]
 
     def info(
-        self, collection: Collection, *, show_paths: bool, available: bool = True
+        self,
+        base: str,
+        collection: Collection,
+        *,
+        show_paths: bool,
+        available: bool = True,
     ) -> CollectionInfo:
-        """One collection."""
+        """One collection, whose URL begins with ``base``."""
         expires_at = self._manager.expires_at(collection)
         return CollectionInfo(
             name=collection.name,
@@ -91,27 +115,30 @@ class Serializers:
             image_count=collection.image_count,
             loaded_at=messages.utc(collection.loaded_at),
             expires_at=None if expires_at is None else messages.utc(expires_at),
-            url=self._urls.images(collection.name),
+            url=base + routes.images_path(collection.name),
             current=collection.name == CURRENT,
             available=available,
             all_files=collection.all_files,
             skipped=_skipped(collection, show_suffixes=show_paths),
         )
 
-    async def status(self, *, show_paths: bool) -> EncodedStatus:
+    async def status(self, request: Request, *, show_paths: bool) -> EncodedStatus:
         """``GET /``: the current collection, and all of them."""
         loaded = self._manager.get(CURRENT)
         if loaded is None:
-            return await self._status_without_current(show_paths=show_paths)
-        return await self.status_of(loaded, show_paths=show_paths)
+            return await self._status_without_current(request, show_paths=show_paths)
+        return await self.status_of(request, loaded, show_paths=show_paths)
 
-    async def status_of(self, loaded: LoadedCollection, *, show_paths: bool) -> EncodedStatus:
+    async def status_of(
+        self, request: Request, loaded: LoadedCollection, *, show_paths: bool
+    ) -> EncodedStatus:
         """The status while this load is the current collection."""
         loaded_collections = self._manager.loaded_collections()
         index, available = await gather(
             Deferred.fromCoroutine(self._manager.index(loaded, self._clock)),
             Deferred.fromCoroutine(self._manager.available(loaded_collections, self._clock)),
         )
+        base = self.urls.base(request)
         collection = self._manager.latest(loaded).collection
         count = collection.image_count if index is None else len(index.names)
         shown = 0 if index is None else min(count, MAX_STATUS_NAMES)
@@ -127,11 +154,11 @@ class Serializers:
             auto_unload_at=None if expires_at is None else messages.local(expires_at),
             timeout_minutes=collection.timeout_minutes or None,
             time_remaining=None if seconds_left is None else messages.remaining(seconds_left),
-            collections=self._infos(loaded_collections, available, show_paths=show_paths),
+            collections=self._infos(base, loaded_collections, available, show_paths=show_paths),
             version=__version__,
         )
 
-    async def _status_without_current(self, *, show_paths: bool) -> EncodedStatus:
+    async def _status_without_current(self, request: Request, *, show_paths: bool) -> EncodedStatus:
         return EncodedStatus(
             current_directory=None,
             image_count=0,
@@ -141,7 +168,7 @@ class Serializers:
             auto_unload_at=None,
             timeout_minutes=self._manager.default_minutes or None,
             time_remaining=None,
-            collections=await self.collections(show_paths=show_paths),
+            collections=await self.collections(request, show_paths=show_paths),
             version=__version__,
         )
 

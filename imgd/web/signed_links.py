@@ -73,40 +73,40 @@ class LinkActions:
     async def make(self, request: Request) -> messages.LinkResult:
         """``POST /links``: a link to a file, or with ``prefix`` to a folder."""
         body = read_json(request, messages.LinkRequest)
-        path, question, query = self._path(body).partition("?")
+        base = self._urls.base(request)
+        path, question, query = _path(body, base).partition("?")
         scope = Scope.of(path, is_prefix=body.prefix)
         seconds = links.seconds(body.expires)
         if seconds > links.MAX_LOCAL_SECONDS and not self._access.bears_token(request):
             raise Forbidden(f"A link that lives longer than a week needs imgd's token. {HINT}")
         signed_path, expires = self._links.make(scope, seconds)
-        url = f"{self._urls.base}{signed_path}{question}{query}"
+        url = f"{base}{signed_path}{question}{query}"
         return messages.LinkResult(url=url, expires_at=messages.utc(expires))
-
-    def _path(self, body: messages.LinkRequest) -> str:
-        """The path that the link is for, with its query."""
-        match body.path, body.url:
-            case str(path), UnsetType():
-                return path
-            case UnsetType(), str(url):
-                return self._path_of(url)
-        raise BadRequest("Give one of the fields 'path' and 'url'.")
-
-    def _path_of(self, url: str) -> str:
-        for base in (self._urls.base, self._urls.own.rstrip("/")):
-            if url.startswith(base + "/"):
-                return url.removeprefix(base)
-        # The path may be written as people write it: Scope.of() judges it.
-        scheme, mark, rest = url.partition("://")
-        authority, _, path = rest.partition("/")
-        parsed = parse_url(f"{scheme}{mark}{authority}")
-        if parsed is None or "?" in authority or "#" in url:
-            raise BadRequest("Field 'url' must be an http or https URL of this server.")
-        return f"/{path}"
 
     async def revoke(self, _request: Request) -> messages.RevokeResult:
         """``POST /links/revoke``: no link made so far is good any more."""
         await self._links.revoke()
         return messages.RevokeResult()
+
+
+def _path(body: messages.LinkRequest, base: str) -> str:
+    """The path that a link is asked for, with its query; URLs that were handed out have a base."""
+    match body.path, body.url:
+        case str(path), UnsetType():
+            return path
+        case UnsetType(), str(url):
+            return url.removeprefix(base) if url.startswith(base + "/") else _path_of(url)
+    raise BadRequest("Give one of the fields 'path' and 'url'.")
+
+
+def _path_of(url: str) -> str:
+    """The path of any URL, as people write it: ``Scope.of()`` judges it."""
+    scheme, mark, rest = url.partition("://")
+    authority, _, path = rest.partition("/")
+    parsed = parse_url(f"{scheme}{mark}{authority}")
+    if parsed is None or "?" in authority or "#" in url:
+        raise BadRequest("Field 'url' must be an http or https URL of this server.")
+    return f"/{path}"
 
 
 class SignedEndpoint(Endpoint):

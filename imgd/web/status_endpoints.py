@@ -51,7 +51,7 @@ class RootEndpoint(Endpoint):
 
     async def _status(self, request: Request) -> None:
         show_paths = self._access.is_controller(request)
-        respond_json(request, await self._serializers.status(show_paths=show_paths))
+        respond_json(request, await self._serializers.status(request, show_paths=show_paths))
 
 
 def timeout(manager: CollectionManager) -> Reply:

@@ -37,11 +37,11 @@ class WholeStatus:
         """An error before the first byte is an answer; after it, it cuts the body."""
         loaded = self._manager.get(CURRENT)
         if loaded is None:
-            respond_json(request, await self._serializers.status(show_paths=show_paths))
+            respond_json(request, await self._serializers.status(request, show_paths=show_paths))
             return
         with self._streams.slot(loaded.root.path, request.peer):
             names = await self._manager.names(loaded)
-            status = await self._serializers.status_of(loaded, show_paths=show_paths)
+            status = await self._serializers.status_of(request, loaded, show_paths=show_paths)
             status.image_count, status.image_list = len(names), Raw(b"[]")
             status.image_list_truncated, status.image_list_note = False, None
             before, key, after = messages.encode(status).partition(_LIST)

@@ -173,6 +173,19 @@ class Api(SynchronousTestCase):
         self.assertEqual((error.status, error.detail), (404, "no such thing"))
         self.assertEqual(self.script.asked[-1][0], "GET /collections/x%20y%2F%C3%BC")
 
+    def test_relative_pages(self) -> None:
+        """A next page is relative to the page that was asked, below a path of the server, too."""
+        first = "/collections/current/images?limit=1"
+        for base, below in (("https://here", ""), ("https://here/imgd", "/imgd")):
+            for following in ("?limit=1&after=a", f"{first}&after=a"):
+                self.script.answers = {
+                    f"GET {below}{first}": ImagePage(images=[], count=3, next=following),
+                    f"GET {below}{first}&after=a": ImagePage(images=[], count=3, next=None),
+                }
+                client = self.made(base)
+                page = self.successResultOf(client.images_page(limit=1))
+                self.assertIsNone(self.successResultOf(client.next_page(page.next or "")).next)
+
     def test_pages(self) -> None:
         """Images come page by page, in order, and only as far as they are wanted."""
         first = "/collections/current/images?limit=2"

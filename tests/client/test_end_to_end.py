@@ -222,7 +222,7 @@ class Private(DaemonCase):
             for how in ("head", "get"):
                 manifest = await self.manifest(folder, "--server", url, "--verify", how)
                 self.assertEqual((manifest["count"], manifest["failed"]), (4, []))
-                self.assertTrue(manifest["image_urls"][0].startswith(self.base))
+                self.assertTrue(manifest["image_urls"][0].startswith(url.rstrip("/")))
         self.assertIn(folder, (await self.imgd("status")).printed)
         self.assertEqual((await self.imgd("timeout", "7")).printed, "Timeout set to 7 minutes\n")
         where = ("--server", self.base, "--ca", str(self.real.ca))

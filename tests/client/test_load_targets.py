@@ -38,7 +38,9 @@ class Targets(SynchronousTestCase):
         """A directory that is here is meant from here, if the server is on this machine."""
         folder = self.mktemp()
         os.mkdir(folder)
-        for server, directory in ((HERE, os.path.abspath(folder)), (FAR, folder)):
+        near = Server("https://box.example", also=("https://localhost:8888",))
+        absolute = os.path.abspath(folder)
+        for server, directory in ((HERE, absolute), (near, absolute), (FAR, folder)):
             self.assertEqual(load_targets([folder], server, None, "x")[0].directory, directory)
 
     def test_refused(self) -> None:

@@ -41,7 +41,7 @@ class ReadTests(FolderCase):
         os.mkfifo(self.join("fifo.png"))
         with socket_in(self.top):
             self.assertEqual(
-                self.read(), ["Z.DCM", "a b.jpg", "a.nii.gz", "b.png", "new\nline.png"]
+                self.read(), ["a b.jpg", "a.nii.gz", "b.png", "new\nline.png", "Z.DCM"]
             )
         self.assertIn("folder.png/inside.png", self.read(recursive=True))
 

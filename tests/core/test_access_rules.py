@@ -267,7 +267,7 @@ class NamedTests(SynchronousTestCase):
         """A name counts whatever its port, its case and the root's dot; a star is one label."""
         for host in (
             *("localhost", "LOCALHOST.:8888", "viewer.localhost:1", "127.0.0.1", "[::1]:8888"),
-            *("box.example", " Box.Example:443 "),
+            *("box.example", " Box.Example:443 ", "[0:0:0:0:0:0:0:1]", "a_b-1.localhost"),
         ):
             self.assertTrue(access_rules.is_named(host, self.NAMES), host)
 
@@ -276,6 +276,8 @@ class NamedTests(SynchronousTestCase):
         for host in (
             *("evil.example", "localhost.evil.example", "a.b.localhost", "x.box.example", ""),
             *("0.0.0.0", "[::]", "127.0.0.1.nip.io", "2130706433", "*.localhost.example", "::1"),
+            *("*.localhost", ".localhost", "$.localhost", "%41.localhost", "-a.localhost"),
+            *("a'b.localhost", "a,b.localhost:8888", f"{'a' * 64}.localhost"),
         ):
             self.assertFalse(access_rules.is_named(host, self.NAMES), host)
 

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.folder_entries import FolderEntries
 from imgd.core.listing import Entry
-from imgd.core.name_index import CHUNK
+from imgd.core.natural_order import CHUNK
 from imgd.errors import Unavailable
 from tests.core.test_listing import file, folder
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from imgd.core import listing
 from imgd.core.folder_index import MAX_FILTERED, FolderIndex
 from imgd.core.listing import Entry, Query, Sort, at
-from imgd.core.name_index import CHUNK
+from imgd.core.natural_order import CHUNK
 from imgd.errors import Unavailable
 from tests.core.test_listing import cheap, entries, file, folder, named, queries
 

@@ -61,6 +61,8 @@ class MessageTests(SynchronousTestCase):
         rest = parse_query(dict(parse_qsl(answer["next"].partition("?")[2])))
         self.assertEqual(named(select(contents, rest)), ["c"])
         self.assertIsNone(listing_message(select(contents, rest), rest, "/").next)
+        following = listing_message(page, query, "/x%20y/", "").next
+        self.assertEqual(following, answer["next"].removeprefix("/x%20y/"))
 
     def test_dicom_by_its_bytes(self) -> None:
         """DICOM whose name does not say so is DICOM in the list, and sorts among its like."""

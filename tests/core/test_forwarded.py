@@ -102,3 +102,18 @@ class ClientTests(SynchronousTestCase):
         for hops, client in ((MAX_HOPS - 1, "192.0.2.1"), (MAX_HOPS, None), (3000, None)):
             value = ",".join(["192.0.2.1", *["10.0.0.1"] * hops])
             self.assertEqual(PROXIES.client(headers(f"X-Forwarded-For: {value}")), client, hops)
+
+
+class AskedTests(SynchronousTestCase):
+    def test_asked(self) -> None:
+        """A proxy's own word is the last value; a scheme is http or https, or none."""
+        for lines, asked in (
+            ((), ("", "")),
+            (("X-Forwarded-Proto: https", "X-Forwarded-Host: a.example:8443"),
+             ("https", "a.example:8443")),
+            (("X-Forwarded-Proto: HTTP, https ",), ("https", "")),
+            (("X-Forwarded-Host: evil.example", "X-Forwarded-Host: b.example"), ("", "b.example")),
+            (("X-Forwarded-Proto: javascript", "X-Forwarded-Host: \xff"), ("", "\xff")),
+            (("Forwarded: proto=https;host=c.example",), ("", "")),
+        ):  # fmt: skip
+            self.assertEqual(PROXIES.asked(headers(*lines)), asked)

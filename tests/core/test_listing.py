@@ -13,6 +13,7 @@ from imgd.core import listing
 from imgd.core.folder_index import select
 from imgd.core.listing import Entry, Page, Query, Sort, parse_query, query_string
 from imgd.errors import BadRequest
+from tests.core.test_natural_order import natural
 
 # Names as os.fsdecode gives them: any bytes but NUL and the slash.
 names = (
@@ -56,13 +57,13 @@ def over_the_wire(query: Query) -> Query:
 def in_order(contents: list[Entry], query: Query) -> list[Entry]:
     """All entries that match, in order, made by three stable sorts."""
     column = {
-        Sort.NAME: lambda e: e.name.casefold(),
+        Sort.NAME: lambda e: 0,
         Sort.SIZE: lambda e: e.size,
         Sort.MODIFIED: lambda e: e.mtime_ns,
         Sort.KIND: listing.kind,
     }[query.sort]
     everything = select(contents, Query(contains=query.contains, limit=1_000)).entries
-    by_name = sorted(everything, key=lambda e: (e.name.casefold(), e.name))
+    by_name = sorted(everything, key=lambda e: natural(e.name))
     if query.descending:
         by_name.reverse()
     by_column = sorted(by_name, key=column, reverse=query.descending)
@@ -166,6 +167,16 @@ class OrderTests(SynchronousTestCase):
         ]:
             page = select(self.contents, Query(sort=sort, descending=descending))
             self.assertEqual(" ".join(named(page)), expected, (sort, descending))
+
+    def test_numbers_in_names(self) -> None:
+        """Numbers sort by their value, in every order and from page to page."""
+        contents = [file(f"frame_{n}.png") for n in (10, 9, 100, 2, 1)]
+        contents += [folder(f"run{n}") for n in (12, 3)]
+        expected = "run3 run12 frame_1.png frame_2.png frame_9.png frame_10.png frame_100.png"
+        for sort in (Sort.NAME, Sort.SIZE, Sort.KIND):
+            page = select(contents, Query(sort=sort, limit=4))
+            rest = select(contents, Query(sort=sort, after=page.next))
+            self.assertEqual(" ".join(named(page) + named(rest)), expected)
 
     def test_names_that_differ_in_case_alone(self) -> None:
         """Names that differ only in case stand side by side, each once, on any page."""

@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.name_index import NameIndex
+from tests.core.test_natural_order import natural
 
 # As os.fsdecode gives them: bytes that are not UTF-8 are lone surrogates.
-file_names = st.binary(min_size=1, max_size=20).map(lambda b: b.decode("utf-8", "surrogateescape"))
-
-
-def raw(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
+any_text = st.binary(min_size=1, max_size=20).map(lambda b: b.decode("utf-8", "surrogateescape"))
+file_names = any_text.filter(lambda name: "\0" not in name)
 
 
 class NamesTests(SynchronousTestCase):
@@ -29,7 +27,7 @@ class NamesTests(SynchronousTestCase):
             self.assertEqual(empty.index_after("z"), 0)
 
     def test_order(self) -> None:
-        """Names are sorted by their bytes: no locale, no case, and a prefix before what has it."""
+        """Names are in their natural order: no locale, no case, a prefix before what has it."""
         names = [
             "b.png",
             "é.png",
@@ -41,8 +39,15 @@ class NamesTests(SynchronousTestCase):
             "\U0001f600",
             "10",
         ]
-        expected = ["10", "B.png", "a", "a.png", "a/b.png", "b.png", "é.png", "\U0001f600"]
+        expected = ["10", "a", "a.png", "a/b.png", "B.png", "b.png", "é.png", "\U0001f600"]
         self.assertEqual(list(NameIndex(names)), [*expected, "\udcff.png"])
+
+    def test_numbers(self) -> None:
+        """Numbers sort by their value, those of folders too; the next page begins after a name."""
+        names = NameIndex(f"run{r}/frame_{n}.png" for r in (10, 9) for n in (11, 2, 1))
+        self.assertEqual(names.page(0, 4)[2:], ["run9/frame_11.png", "run10/frame_1.png"])
+        self.assertEqual(names.index_after("run9/frame_11.png"), 3)
+        self.assertEqual(names.index_after("run9/frame_9.png"), 2)
 
     def test_pages(self) -> None:
         """Pages are cut anywhere, end early at the end, and are empty after it."""
@@ -73,17 +78,18 @@ class NamesTests(SynchronousTestCase):
             with self.subTest(name=name):
                 self.assertEqual(names.index_after(name), index)
 
-    @given(st.lists(file_names), st.integers(1, 7), file_names)
+    @given(st.lists(file_names), st.integers(1, 7), any_text)
     def test_any(self, given_names: list[str], limit: int, other: str) -> None:
         """Any names come back unchanged and sorted; all pages together are the whole."""
-        expected = sorted(given_names, key=raw)
+        expected = sorted(given_names, key=natural)
         names = NameIndex(given_names)
         self.assertEqual((list(names), len(names)), (expected, len(expected)))
         pages = [names.page(start, limit) for start in range(0, len(names), limit)]
         self.assertEqual([name for page in pages for name in page], expected)
         index = names.index_after(other)
-        self.assertTrue(all(raw(name) <= raw(other) for name in expected[:index]))
-        self.assertTrue(all(raw(name) > raw(other) for name in expected[index:]))
+        bare = other.replace("\0", "")
+        self.assertTrue(all(natural(name) <= natural(bare) for name in expected[:index]))
+        self.assertTrue(all(natural(name) > natural(bare) for name in expected[index:]))
 
     def test_many(self) -> None:
         """Many chunks of names take the memory that the class documents."""

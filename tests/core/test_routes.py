@@ -163,6 +163,11 @@ class SignedTests(SynchronousTestCase):
             self.assertIn(shown, redacted)
             self.assertNotIn("AA", redacted)
 
+    def test_signed(self) -> None:
+        """A signed link is told by how its path begins, in one spelling."""
+        for path, is_signed in ((b"/-/s/T/a", True), (b"/-/s", False), (b"/%2d/s/T/a", False)):
+            self.assertEqual(routes.is_signed(path), is_signed, path)
+
     def test_open(self) -> None:
         """Where reading is private, only what tells of no file is open, in one spelling alone."""
         for path in (b"/health", b"/-/", b"/-/ca.pem", b"/-/s/T/a"):

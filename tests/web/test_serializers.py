@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import urljoin
 
 from imgd.host.single_flight import SOON
 from tests.fakes import MemorySite, write
@@ -19,6 +20,56 @@ class StatusTests(ListCase):
         self.assertEqual((status["image_list"][3], status["image_count"]), ("\ufffd.png", 4))
         self.assertFalse(status["image_list_truncated"])
         self.assertEqual(status["collections"][0]["image_count"], 4)
+
+
+class NextTests(ListCase):
+    """``next``: whoever resolves it against the URL that was asked gets the next page."""
+
+    LISTS = ("/collections/current/images?limit=1", "/big/?format=json&limit=1")
+
+    def names_from(self, url: str, prefix: str) -> list[str]:
+        """The names on all pages from this one on, asked through a proxy that drops a prefix."""
+        names = []
+        following: str | None = url
+        while following:
+            self.assertTrue(following.startswith(prefix), following)
+            url, page = following, self.memory_site.ask(following.removeprefix(prefix)).json
+            names += [one["name"] for one in page.get("images") or page["entries"]]
+            following = page["next"] and urljoin(url, page["next"])
+        return names
+
+    def test_next(self) -> None:
+        """It is a path; below a public URL with a path, and a signed link, the query alone."""
+        self.memory_site.load(self.big)
+        for path in self.LISTS:
+            page = self.memory_site.ask(path).json
+            self.assertTrue(page["next"].startswith(path.partition("?")[0] + "?"), page["next"])
+            names = ["a.png", "b.png", "c.png"]
+            self.assertEqual(self.names_from(f"https://host{path}", "https://host"), names)
+            answer = self.memory_site.post(
+                "/links", {"path": path.partition("?")[0].rpartition("/")[0] + "/", "prefix": True}
+            )
+            ticket = answer.json["url"].split("/")[5]
+            self.assertEqual(
+                self.names_from(f"https://host/-/s/{ticket}{path}", "https://host"), names
+            )
+            for public in ("https://host/imgd", "https://host/imgd/"):
+                self.memory_site.urls.public = public
+                self.assertEqual(
+                    self.names_from(f"https://host/imgd{path}", "https://host/imgd"), names
+                )
+                self.assertEqual(self.names_from(f"https://here{path}", "https://here"), names)
+            self.memory_site.urls.public = "https://host"
+            page = self.memory_site.ask(path).json
+            self.assertTrue(page["next"].startswith("/"), page["next"])
+            self.memory_site.urls.public = None
+
+    def test_slash(self) -> None:
+        """A list that is asked for with a slash at its end has a next page, too."""
+        self.memory_site.load(self.big)
+        self.memory_site.urls.public = "https://host/imgd"
+        url = "https://host/imgd/collections/current/images/?limit=2"
+        self.assertEqual(len(self.names_from(url, "https://host/imgd")), 3)
 
 
 class LateTests(ListCase):
