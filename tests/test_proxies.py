@@ -183,8 +183,6 @@ class ProxyCase(FrontCase):
 class SiteCase(ProxyCase):
     """Through a proxy, a client gets what it would get from imgd."""
 
-    page_size = 2  # images on a page of a list
-
     def check(self, daemon: Daemon, base: str, *, client: str = CLIENT) -> None:
         """Everything that the document promises, for the site whose URL is ``base``."""
         self.check_control(daemon, base)
@@ -256,7 +254,7 @@ class SiteCase(ProxyCase):
         load = json.dumps({"directory": str(self.frames), "name": "frames"})
         loaded = self.ask(f"{base}load-directory", "--json", load, *bearer)
         self.assertEqual(loaded.status, 200, loaded)
-        url, names = f"{base}collections/frames/images?limit={self.page_size}", set()
+        url, names = f"{base}collections/frames/images?limit=2", set()
         self.assertEqual(loaded.json["collection"]["url"], url.partition("?")[0])
         while url:
             page = self.ask(url).json
@@ -303,8 +301,6 @@ class RecipeTests(SiteCase):
 
 class PathTests(SiteCase):
     """imgd at a path of the site."""
-
-    page_size = 1000
 
     def check_site(self, front: Any, text: str) -> None:
         daemon = self.start("imgd-path")
