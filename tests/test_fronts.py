@@ -6,25 +6,16 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
-import shutil
-import socket
 import ssl
 import subprocess
-import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.unittest import SkipTest
-
 from tests.daemons import PATIENCE, Daemon, DaemonCase, curl, environment, port_of, shared_daemon
+from tests.fronts import FrontCase, free_port, program, user_id
 
-GRACE = 10  # seconds that a proxy has to end by itself
 # As in the simplest tutorial of each: they forward, and nothing else.
 NGINX = """
 user www-data;
@@ -61,81 +52,10 @@ listen imgd
   bind 127.0.0.1:{port}
   server imgd 127.0.0.1:{target}
 """
-SSHD = """
-Port {port}
-ListenAddress 127.0.0.1
-HostKey {folder}/host
-AuthorizedKeysFile {folder}/authorized
-PidFile none
-StrictModes no
-UsePAM no
-"""
 
 
-def free_port() -> int:
-    """A port for a server that cannot choose a free one and report it."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def program(name: str) -> str:
-    """Its path, also from Debian's folders for administrators; SkipTest if not installed."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if path is None:
-        raise SkipTest(f"{name} is not installed")
-    return path
-
-
-def user_id(name: str) -> int:
-    """SkipTest if there is no such user, or this process cannot become another user."""
-    if os.geteuid() != 0:
-        raise SkipTest("only root can start programs of other users")
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        raise SkipTest(f"there is no user {name}") from None
-
-
-class FrontTests(DaemonCase):
+class FrontTests(FrontCase):
     """Control requests without the token, through each proxy."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        # Readable by the proxies' own users, which the checkout need not be.
-        self.readable = Path(tempfile.mkdtemp(prefix="imgd-fronts-"))
-        self.addCleanup(shutil.rmtree, self.readable, ignore_errors=True)
-        self.readable.chmod(0o755)
-
-    @contextmanager
-    def front(self, *command: str, port: int, **options: Any) -> Iterator[str]:
-        """Start a proxy, and yield its URL once it listens."""
-        errors = (self.readable / "errors").open("wb")
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd="/", **options
-        )
-        errors.close()
-        try:
-            self.wait_for(port, process)
-            yield f"http://localhost:{port}/"
-        finally:
-            process.terminate()  # so that nginx ends its worker as well
-            try:
-                process.wait(GRACE)
-            except subprocess.TimeoutExpired:  # ssh may wait for a channel
-                process.kill()
-                process.wait(PATIENCE)
-
-    def wait_for(self, port: int, process: subprocess.Popen[bytes]) -> None:
-        """Until it listens. A connection before that is refused at once."""
-        deadline = time.monotonic() + PATIENCE
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), PATIENCE).close()
-            except ConnectionRefusedError:
-                continue
-            return
-        raise AssertionError((self.readable / "errors").read_text("utf-8", "replace"))
 
     def configure(self, template: str, daemon: Daemon, more: str = "") -> tuple[str, int]:
         """Write a configuration; returns its path, and the port to listen on."""
@@ -239,32 +159,11 @@ class FrontTests(DaemonCase):
         name = "www-data"
         user_id(name)
         daemon = shared_daemon("plain", "--no-tls")
-        for key in ("host", "client"):
-            keygen = (program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "")
-            self.run_it(*keygen, "-f", f"{self.readable}/{key}")
-        shutil.copy(self.readable / "client.pub", self.readable / "authorized")
-        conf, port = self.configure(SSHD, daemon)
-        os.makedirs("/run/sshd", exist_ok=True)  # as its service makes it
-        sshd = (program("sshd"), "-D", "-e", "-f", conf)
-        with self.front(*sshd, port=port):
+        with self.sshd() as ssh:
             forwarded = free_port()
-            ssh = (
-                *(program("ssh"), "-F", "none", "-N", "-p", str(port)),
-                *("-i", f"{self.readable}/client"),
-                *(
-                    "-o",
-                    "StrictHostKeyChecking=no",
-                    "-o",
-                    f"UserKnownHostsFile={self.readable}/known",
-                ),
-                *("-o", "ExitOnForwardFailure=yes", "-o", "BatchMode=yes"),
-                *("-L", f"127.0.0.1:{forwarded}:127.0.0.1:{daemon.port}", f"{name}@127.0.0.1"),
-            )
-            with self.front(*ssh, port=forwarded) as url:
+            forward = ("-L", f"127.0.0.1:{forwarded}:127.0.0.1:{daemon.port}")
+            with self.front(*ssh, *forward, f"{name}@127.0.0.1", port=forwarded) as url:
                 self.check(daemon, url)
-
-    def run_it(self, *command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
 
 
 class UserTests(DaemonCase):
