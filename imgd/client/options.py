@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from imgd import __version__
 from imgd.client.load_targets import is_file
+from imgd.client.trust_recipes import CLIENTS, STORES
 from imgd.core import links
 from imgd.core.messages import COLLECTION_NAME, MAX_MINUTES
 from imgd.errors import BadRequest
@@ -61,6 +62,7 @@ def _switch(about: str) -> Any:
 _AGENT: Final = "http://127.0.0.1:4040"
 _VERIFY: Final = "head requests headers of each URL, get every byte, none nothing (default: head)"
 _PUBLIC_URL: Final = "of the server (default: IMGD_PUBLIC_URL, NGROK_URL, NGROK_DOMAIN, its own)"
+_CLIENT: Final = f"{', '.join(CLIENTS)} (default: docker)"
 _EXPIRES: Final = (
     "how long links are good: 90s, 30m, 7d (default: 1h; with load until its unload, or 24h)"
 )
@@ -108,6 +110,10 @@ class CliOptions:
     wait: float = _value("SEC", "seconds to wait for the tunnel (60)", 60.0)
     clear: bool = _switch("hand out local URLs again")
     no_browser: bool = _switch("only print what to open")
+    # trust
+    client: str | None = _value("CLIENT", _CLIENT, choices=CLIENTS)
+    install: bool = _switch("put the CA into the system's store, Chromium's or Firefox's, if asked")
+    uninstall: bool = _switch("take it out again")
 
 
 _ABOUT: Final = """\
@@ -121,8 +127,17 @@ _ABOUT: Final = """\
     Exit status: 0 all well, 1 something failed (which is listed), 2 wrong usage.
     """
 
+_FLAGS: Final = {"client": ["--for"]}  # other than the field's name
+_BUNDLE: Final = "where the bundle goes (default: ca-bundle.pem in the state folder)"
+# What a command says of an option that others have too.
+_HELP: Final = {
+    ("trust", "url_or_path"): {"help": "a file that imgd serves, whose URL is printed too"},
+    ("trust", "output"): {"metavar": "FILE", "help": _BUNDLE},
+    ("trust", "ca"): {"help": "this CA (default: the local imgd's)"},
+}
 _SHORT: Final = {"quiet": ["-q"], "verbose": ["-v"]}
 _CHECKED: Final = "verify public_url workers batch_size request_timeout deadline resume"
+_WHICH: Final = "which CA"
 _SERVER: Final = {"which server, and whom to trust": "server token ca state_dir"}
 
 # Each command's description, whose first sentence is in the list of commands; its examples; and
@@ -176,6 +191,16 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         """,
         {"": "agent wait clear", **_SERVER},
     ),
+    "trust": (
+        "Say what to type so that a client trusts this imgd. Writes the bundle that it needs.",
+        """
+        docker run $(imgd trust) IMAGE        a container that fetches from imgd
+        imgd trust scan.nii.gz --for docker   the same, and the container's URL of a file
+        imgd trust --for node
+        imgd trust --install --for chromium   asks before it changes anything
+        """,
+        {"": "url_or_path client output", "stores": "install uninstall", _WHICH: "ca state_dir"},
+    ),
     "demo": (
         "See it work: sample frames and a volume in a daemon of their own. Ctrl-C removes all.",
         "imgd demo\nimgd demo --no-browser",
@@ -215,8 +240,13 @@ def build() -> argparse.ArgumentParser:
             for option in fields(CliOptions):
                 if option.name in members.split():
                     flags = [f"--{option.name.replace('_', '-')}", *_SHORT.get(option.name, [])]
-                    names = [option.name] if "nargs" in option.metadata else flags
-                    group.add_argument(*names, default=option.default, **option.metadata)
+                    flags = _FLAGS.get(option.name, flags)
+                    more = {**option.metadata, **_HELP.get((name, option.name), {})}
+                    if "nargs" in more:
+                        flags = [option.name]
+                    else:
+                        more["dest"] = option.name
+                    group.add_argument(*flags, default=option.default, **more)
     return parser
 
 
@@ -225,7 +255,18 @@ def _problem(options: CliOptions) -> str | None:
         return "--revoke-all is about every link: give it alone"
     if options.command == "link" and not options.revoke_all and not options.url_or_path:
         return "name a URL or a path: imgd link /images/ct.nii.gz"
+    if options.command == "trust":
+        return _problem_of_trust(options)
     return _problem_of_load(options) if options.command == "load" else None
+
+
+def _problem_of_trust(options: CliOptions) -> str | None:
+    is_change = options.install or options.uninstall
+    if options.install and options.uninstall:
+        return "--uninstall is not allowed with --install"
+    if is_change and options.client not in (None, *STORES):
+        return f"--install and --uninstall go with --for {', '.join(STORES)}"
+    return None
 
 
 def _problem_of_load(options: CliOptions) -> str | None:
