@@ -20,7 +20,7 @@ from imgd.client.options import CliOptions
 from imgd.client.trust_recipes import (
     CONTAINER_HOST,
     Command,
-    Store,
+    TrustStore,
     docker_options,
     java_commands,
     java_store,
@@ -121,7 +121,7 @@ def _url(ca: LocalCa, target: str, host: str | None) -> str:
     return f"{Origin(origin.scheme, host or origin.host, origin.port)}{path}"
 
 
-def _change(context: CliContext, chosen: Store, ask: Ask, *, is_removal: bool) -> int:
+def _change(context: CliContext, chosen: TrustStore, ask: Ask, *, is_removal: bool) -> int:
     """Run a store's commands after asking; 1 if the answer is no, or one of them fails."""
     commands = _commands(chosen, is_removal=is_removal)
     for command in commands:
@@ -135,7 +135,7 @@ def _change(context: CliContext, chosen: Store, ask: Ask, *, is_removal: bool) -
     return 0
 
 
-def _commands(chosen: Store, *, is_removal: bool) -> tuple[Command, ...]:
+def _commands(chosen: TrustStore, *, is_removal: bool) -> tuple[Command, ...]:
     """With sudo if they need root, and this is not root."""
     commands = chosen.uninstall if is_removal else chosen.install
     if not chosen.needs_root or not hasattr(os, "geteuid") or os.geteuid() == 0:

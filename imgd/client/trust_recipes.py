@@ -28,7 +28,7 @@ _FIREFOX: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class TrustStore:
     """A store of trusted CAs: what puts a CA into it, what takes it out, and in whose name."""
 
     install: tuple[Command, ...]
@@ -47,7 +47,7 @@ def docker_options(bundle: str) -> list[str]:
     ]
 
 
-def store(client: str, ca: str, environ: Mapping[str, str]) -> Store:
+def store(client: str, ca: str, environ: Mapping[str, str]) -> TrustStore:
     """The store of one of ``STORES``; ClientError if this machine has none."""
     home = environ.get("HOME") or os.path.expanduser("~")
     match client:
@@ -59,7 +59,7 @@ def store(client: str, ca: str, environ: Mapping[str, str]) -> Store:
             return _system_store(ca)
 
 
-def _system_store(ca: str) -> Store:
+def _system_store(ca: str) -> TrustStore:
     if shutil.which("update-ca-certificates", path=_path()):  # Debian, Alpine, openSUSE
         place, update = f"/usr/local/share/ca-certificates/{NAME}.crt", "update-ca-certificates"
         return _copied(ca, place, update)
@@ -68,16 +68,16 @@ def _system_store(ca: str) -> Store:
     if shutil.which("security"):  # macOS
         keychain = "/Library/Keychains/System.keychain"
         add = ("security", "add-trusted-cert", "-d", "-r", "trustRoot", "-k", keychain, ca)
-        return Store((add,), (("security", "remove-trusted-cert", "-d", ca),), needs_root=True)
+        return TrustStore((add,), (("security", "remove-trusted-cert", "-d", ca),), needs_root=True)
     raise ClientError("this system's store is not known here: add the CA by its own tool")
 
 
-def _copied(ca: str, place: str, update: str) -> Store:
+def _copied(ca: str, place: str, update: str) -> TrustStore:
     install = (("install", "-m", "644", ca, place), (update,))
-    return Store(install, (("rm", "-f", place), (update,)), needs_root=True)
+    return TrustStore(install, (("rm", "-f", place), (update,)), needs_root=True)
 
 
-def _nss_stores(folders: list[str], ca: str) -> Store:
+def _nss_stores(folders: list[str], ca: str) -> TrustStore:
     install: list[Command] = []
     uninstall: list[Command] = []
     for folder in folders:
@@ -88,7 +88,7 @@ def _nss_stores(folders: list[str], ca: str) -> Store:
             install.append((*certutil, "-N", "--empty-password"))
         install.append((*certutil, "-A", "-t", "C,,", "-n", NAME, "-i", ca))
         uninstall.append((*certutil, "-D", "-n", NAME))
-    return Store(tuple(install), tuple(uninstall))
+    return TrustStore(tuple(install), tuple(uninstall))
 
 
 def _chromium_folder(home: str) -> str:
