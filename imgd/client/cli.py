@@ -22,6 +22,7 @@ from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import FOLDER, load_targets, resumed
 from imgd.client.manifest import read_manifest
 from imgd.client.options import CliOptions, parse
+from imgd.client.trust_command import trust
 from imgd.client.tunnel import tunnel
 from imgd.errors import ImgdError
 
@@ -86,6 +87,8 @@ async def guarded(context: CliContext, command: Coroutine[Any, Any, int]) -> int
 async def perform(context: CliContext, options: CliOptions) -> int:
     if options.command == "demo":
         return await demo(context, None if options.no_browser else webbrowser.open_new_tab)
+    if options.command == "trust":
+        return await trust(context, options)
     previous = None if options.resume is None else read_manifest(options.resume)
     server = find_server(
         context.environ,
