@@ -121,7 +121,9 @@ class ResourceTree(Resource):
             RouteKind.PUBLIC_URL: control(access, actions.public_url),
             RouteKind.LINKS: control(access, link_actions.make),
             RouteKind.REVOKE_LINKS: control(access, link_actions.revoke),
-            RouteKind.SIGNED: SignedEndpoint(parts.links, self),
+            RouteKind.SIGNED: SignedEndpoint(
+                parts.links, self, self.token_form.show_expired if parts.private else None
+            ),
             RouteKind.FORM: self.token_form if parts.private else Reply(not_found),
             RouteKind.ASSETS: own_files(parts.ca_pem),
             RouteKind.UNKNOWN: Reply(not_found),

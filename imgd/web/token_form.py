@@ -18,7 +18,7 @@ from imgd.core import paths
 from imgd.core.links import Scope
 from imgd.core.urls import is_loopback, parse_url
 from imgd.core.wait_limits import WaitLimit
-from imgd.errors import BadRequest, Forbidden, ImgdError, Unauthorized
+from imgd.errors import BadRequest, Forbidden, Gone, ImgdError, Unauthorized
 from imgd.web import pages
 from imgd.web.access import Access
 from imgd.web.endpoint import HTML, Endpoint, respond
@@ -62,9 +62,16 @@ class TokenForm(Endpoint):
 
     def show_for(self, request: Request) -> None:
         """Answer a read that needs the token: 401, and the form leads back to what was asked."""
+        self._show_back(request, request.path, "", 401)
+
+    def show_expired(self, request: Request, path: bytes, error: Gone) -> None:
+        """Answer a read by a link that was good for this path."""
+        self._show_back(request, path, error.detail, error.status)
+
+    def _show_back(self, request: Request, path: bytes, problem: str, status: int) -> None:
         request.set_policy(is_file=False)  # whatever it stands for, it is a page of imgd's own
         query = request.uri.partition(b"?")[1:]
-        self._show(request, b"".join((request.path, *query)).decode("latin-1"), "", 401)
+        self._show(request, b"".join((path, *query)).decode("latin-1"), problem, status)
 
     async def _enter(self, request: Request) -> None:
         target = "/"
