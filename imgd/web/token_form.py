@@ -120,11 +120,12 @@ class TokenForm(Endpoint):
             request.setHeader(b"WWW-Authenticate", b"Bearer")  # RFC 9110 section 15.5.2
         if status == 503:
             request.setHeader(*RETRY_AFTER)
+        peer = getattr(request.other_end(), "host", "")
         page = pages.token_page(
             path=request.path.decode("latin-1"),
             target=target,
             problem=problem,
-            is_open_to_others=not request.isSecure() and not is_loopback(request.other_end().host),
+            is_open_to_others=not request.isSecure() and not is_loopback(peer),
         )
         request.setHeader(b"Content-Security-Policy", pages.CSP.encode("ascii"))
         # With no-referrer, browsers send the form with "Origin: null".
