@@ -80,7 +80,8 @@ class Root:
             names = _names_apart(real, self.path)
         else:
             raise NotFound
-        if not all(map(self.may_serve, names)):
+        folders = names if is_folder else names[:-1]
+        if not all(map(self.may_serve, names)) or not paths.SHOWN_DOTFILES.isdisjoint(folders):
             raise NotFound
         if not is_folder and self.serves(os.path.basename(real)) is False:
             raise NotFound
