@@ -140,6 +140,41 @@ class Processes(TestCase):
                 r"^imgd: (/data/frames: )?standard output: No space left on device\n$",
             )
 
+    async def test_output_of_another_encoding(self) -> None:
+        """A result that standard output cannot take is told in one line."""
+        self.imgd.images("/data/ü", 1)
+        words = ("load", "/data/ü", "--quiet")
+        narrow = self.run_imgd(*words, PYTHONIOENCODING="ascii:strict")
+        self.assertEqual(await narrow.ended, 1)
+        self.assertTrue(narrow.err.endswith("takes ascii alone: set PYTHONIOENCODING=utf-8\n"))
+
+    @skipUnless(os.name == "posix", "there such a folder cannot be removed")
+    async def test_a_working_folder_that_is_gone(self) -> None:
+        """If the working folder is gone, that is said."""
+        gone = self.folder / "gone"
+        gone.mkdir()
+        script = f'rmdir "{gone}"; exec "$0" "$@"'
+        for words in (("status",), ("load", "/data/frames")):
+            gone.mkdir(exist_ok=True)
+            command = CommandProcess(self, gone, *words, prefix=("sh", "-c", script), **self.env)
+            self.assertEqual(await command.ended, 1)
+            self.assertIn(
+                "imgd: the working folder cannot be used: No such file or directory\n", command.err
+            )
+
+    @skipUnless(os.name == "posix", "streams are closed otherwise there")
+    async def test_closed_streams(self) -> None:
+        """Without standard output a command says so; without standard error it does its work."""
+        for redirection, status, said in (
+            (">&-", 1, "imgd: standard output is closed, so there is nowhere to write to\n"),
+            ("2>&-", 0, ""),
+            ("<&-", 0, ""),
+            (">&- 2>&- <&-", 1, ""),
+        ):
+            prefix = ("sh", "-c", f'"$0" "$@" {redirection}')
+            command = self.run_imgd("status", prefix=prefix)
+            self.assertEqual((await command.ended, command.err), (status, said), redirection)
+
     async def test_env_file(self) -> None:
         """In a folder whose ``.env`` moves the daemon's state, the daemon is found."""
         (self.folder / "moved").mkdir(mode=0o700)
