@@ -14,6 +14,7 @@ from tests.daemons import CHECKOUT
 
 # Modules without tests of their own, and the file that tests each: names without test_ and .py.
 TESTED_IN = {
+    "__main__": "main",
     "service": "daemon",
     "settings/spec": "settings/table",
     "web/memory_admission": "web/file_cache",

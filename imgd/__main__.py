@@ -1,0 +1,21 @@
+"""The command ``imgd``: what it needs takes a while to import, and Ctrl-C may come meanwhile."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final, NoReturn
+
+INTERRUPTED: Final = 130  # what shells give for a program that Ctrl-C ended
+
+
+def main() -> NoReturn:
+    try:
+        from imgd.client import cli
+
+        cli.main()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()
