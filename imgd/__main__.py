@@ -1,14 +1,11 @@
 """The command ``imgd``: what it needs takes a while to import, and Ctrl-C may come meanwhile."""
 
-from __future__ import annotations
-
 import sys
-from typing import Final, NoReturn
 
-INTERRUPTED: Final = 130  # what shells give for a program that Ctrl-C ended
+INTERRUPTED = 130  # what shells give for a program that Ctrl-C ended
 
 
-def main() -> NoReturn:
+def main() -> None:
     try:
         from imgd.client import cli
 
