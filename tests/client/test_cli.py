@@ -68,8 +68,10 @@ class Processes(TestCase):
         return command
 
     async def test_interrupted_and_resumed(self) -> None:
-        """Ctrl-C and SIGTERM leave a whole manifest, and a command line that goes on with it."""
-        for signal in ("INT", "TERM"):
+        """Ctrl-C, SIGTERM and a closed terminal leave a whole manifest, and a command line that
+        goes on with it.
+        """
+        for signal in ("INT", "TERM", "HUP"):
             command = await self.interrupted(signal)
             manifest = json.loads((self.folder / command.out.strip()).read_text())
             self.assertEqual((manifest["success"], manifest["count"]), (False, 5))
@@ -82,6 +84,19 @@ class Processes(TestCase):
         self.assertEqual(len(self.imgd.checked), 15)
         manifest = json.loads((self.folder / resumed.out.strip()).read_text())
         self.assertEqual((manifest["success"], manifest["count"]), (True, 20))
+
+    @skipUnless(os.name == "posix", "there is no such signal there")
+    async def test_nohup(self) -> None:
+        """If a closed terminal is to be ignored, as with nohup, the load goes on."""
+        self.imgd.images("/data/frames", 1)
+        self.imgd.held = []
+        ignoring = ("sh", "-c", 'trap "" HUP; exec "$0" "$@"')
+        command = self.run_imgd("load", "/data/frames", prefix=ignoring)
+        while not self.imgd.held:
+            await turn()
+        command.handle.signalProcess("HUP")
+        self.imgd.release()
+        self.assertEqual(await command.ended, 0, command.err)
 
     async def test_resumed_as_before(self) -> None:
         """A resumed load verifies as the load before did, and reads the folders below if that did,
