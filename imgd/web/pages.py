@@ -90,6 +90,7 @@ def folder_page(
     to_root = "../" * len(names) or "./"
     root = title or base[1:].removesuffix("files/").rstrip("/").rpartition("/")[2] or "Files"
     unfiltered = listing.at(replace(query, contains=""))
+    in_order = listing.at(query) == Query()  # else robots would read the folder in every order
     text = _environment.get_template("folder.html").render(
         top=top,
         heading=names[-1] if names else root,
@@ -99,6 +100,7 @@ def folder_page(
         columns=[TableColumn.of(query, key, name) for key, name in _COLUMNS],
         page=page,
         query=query,
+        in_order=in_order,
         kept=parse_qsl(listing.query_string(unfiltered)),
         unfiltered=href(unfiltered),
         collections=[CollectionCard.of(info, top) for info in collections],
