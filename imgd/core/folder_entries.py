@@ -74,9 +74,22 @@ class FolderEntries:
             raw = self._block[self._ends[start] : self._ends[stop] - 1]
             yield raw.decode("utf-8", "surrogateescape").split("/")
 
+    def names(self, numbers: Sequence[int]) -> list[str]:
+        """Their names, faster than one by one."""
+        block, ends = self._block, self._ends
+        return [
+            block[ends[n] : ends[n + 1] - 1].decode("utf-8", "surrogateescape") for n in numbers
+        ]
+
+    def entries(self, numbers: Sequence[int]) -> list[Entry]:
+        folders, sizes, mtimes = self.are_folders, self.sizes, self.mtimes
+        return [
+            Entry(name, folders[n] != 0, sizes[n], mtimes[n])
+            for n, name in zip(numbers, self.names(numbers), strict=True)
+        ]
+
     def entry(self, number: int) -> Entry:
-        is_folder = bool(self.are_folders[number])
-        return Entry(self.name(number), is_folder, self.sizes[number], self.mtimes[number])
+        return self.entries((number,))[0]
 
     def refresh(self, look: Look, pause: Callable[[], None]) -> None:
         """Read every entry's size and time again. A name that is gone stays, with zeros."""
