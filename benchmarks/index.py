@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
+    os.environ["IMGD_DISK_TIMEOUT"] = "600"  # seconds: so that a busy machine can be measured, too
     with tempfile.TemporaryDirectory(prefix="imgd-index-") as name:
         folder = Path(name)
         root = options.folder or folder / "files"
