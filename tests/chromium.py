@@ -190,6 +190,19 @@ class Chromium:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, button="left", **point, clickCount=1)
 
+    def download(self, selector: str) -> None:
+        """Click what leads to a file, and wait until it is saved; AssertionError if it is not."""
+        self._events.clear()
+        self._press(selector)
+
+        def has_ended(message: dict[str, Any]) -> bool:
+            state = message.get("params", {}).get("state")
+            return message.get("method") == "Browser.downloadProgress" and state != "inProgress"
+
+        state = self._next(has_ended)["params"]["state"]
+        if state != "completed":
+            raise AssertionError(f"the download is {state}")
+
     def type_and_enter(self, selector: str, text: str) -> None:
         """Click into a field, type, press Enter, and wait for the next page."""
         self._events.clear()

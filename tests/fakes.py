@@ -25,6 +25,7 @@ from imgd.collections.stored_rows import StoredCollection, StoredTimeout, Stored
 from imgd.core.connections import Deadlines
 from imgd.core.forwarded import NONE
 from imgd.core.routes import RESERVED
+from imgd.files.dicom_files import DicomFiles
 from imgd.files.disk import Root
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
@@ -244,6 +245,7 @@ class MemorySite:
         public_url: str | None = None,
         private: bool = False,
         has_ca: bool = True,
+        dicom_files: DicomFiles | None = None,
         access: Mapping[str, Any] | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> None:
@@ -263,6 +265,7 @@ class MemorySite:
                 forbidden=(os.path.realpath(self.state_dir),),
                 follow_symlinks=follow_symlinks,
                 documents=os.path.realpath(self.documents),
+                dicom_files=dicom_files or DicomFiles(),
             ),
             clock=self.clock,
             wall=self.wall,

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import subprocess
+import tarfile
+import zipfile
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -239,7 +241,7 @@ class BrowserTests(SynchronousTestCase):
     def test_narrow(self) -> None:
         """On a phone no page is wider than the screen, in light and in dark."""
         browser = self.browser
-        for path in ("", "patient%201/", "no/such/page", "-/trust"):
+        for path in ("", "patient%201/", "no/such/page", "collections", "-/trust"):
             for dark in (False, True):
                 browser.open(self.daemon.url + path)
                 browser.screenshot(self.folder / "phone.png", 390, 844, dark=dark)
@@ -333,6 +335,87 @@ class BrowserTests(SynchronousTestCase):
                 ".then(r => r.type, () => 'refused')"
             )
             self.assertEqual(answer, outcome)
-        self.browser.open(f"{self.daemon.url}collections")
+        self.browser.open(f"{self.daemon.url}collections?format=json")
         text = self.browser.evaluate("document.body.innerText")
         self.assertEqual(json.loads(text), {"collections": []})
+
+
+class VisitorTests(SynchronousTestCase):
+    """What a person does who was sent a link: enter the token, look around, take a folder home."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).resolve()
+        shared, self.browser = shared_browser()
+        state = self.folder / "state"
+        state.mkdir(0o700, parents=True)
+        for path in shared.ca.parent.glob("ca.*"):  # which the browser trusts
+            shutil.copy(path, state)
+        self.browser.open_tab()
+
+    def daemon(self, *options: str) -> Daemon:
+        daemon = Daemon(self.folder, *options)
+        self.addCleanup(daemon.stop)
+        samples.studies(self.folder / "output")
+        return daemon
+
+    def take_home(self, button: str) -> Path:
+        """Click what downloads, and wait for the file."""
+        saved = self.folder / "saved"
+        self.browser.call(
+            "Browser.setDownloadBehavior",
+            behavior="allow",
+            downloadPath=str(saved),
+            eventsEnabled=True,
+        )
+        self.browser.download(button)
+        [path] = saved.iterdir()
+        return path
+
+    def test_token(self) -> None:
+        """A wrong token shows the form again; the right one leads to the folder, its files and an
+        archive of it, and never shows in an address.
+        """
+        daemon, browser = self.daemon("--private"), self.browser
+        browser.open(f"{daemon.url}patient%201/?sort=size")
+        self.assertEqual(browser.texts("h1"), ["Reading is private here"])
+        browser.type_and_enter("input[name=token]", "not the token")
+        self.assertEqual(browser.texts("[role=alert]"), ["That is not imgd's token."])
+        self.assertEqual(browser.url, f"{daemon.url}-/token")
+        browser.type_and_enter("input[name=token]", daemon.token)
+        self.assertEqual(browser.texts("h1"), ["patient 1"])
+        self.assertRegex(browser.url, r"/-/s/[^/]+/patient%201/\?sort=size$")
+        self.assertNotIn(daemon.token, browser.url)
+        self.assertEqual(browser.evaluate("document.cookie"), "")
+        self.assertEqual(browser.complaints(), [])
+        with zipfile.ZipFile(self.take_home("button[value=zip]")) as archive:
+            self.assertIsNone(archive.testzip())
+            names = {Path(name).name for name in archive.namelist() if not name.endswith("/")}
+        self.assertEqual(
+            names, {path.name for path in (daemon.folder / "output/patient 1").iterdir()}
+        )
+        browser.click("tbody tr:nth-child(2) th a")
+        self.assertIn("/-/s/", browser.url)
+
+    def test_collections(self) -> None:
+        """From the front page over the list of collections to one, its files, and an archive."""
+        daemon, browser = self.daemon(), self.browser
+        browser.open(daemon.url)
+        browser.click("footer a[href$=collections]")
+        self.assertIn("Nothing is loaded.", browser.texts("main")[0])
+        curl(
+            *("--cacert", str(daemon.ca), "-H", "Content-Type: application/json"),
+            *("-d", json.dumps({"directory": str(self.folder / "output"), "recursive": True})),
+            f"{daemon.url}load-directory",
+        )
+        browser.open(f"{daemon.url}collections")
+        browser.click(".collections a")
+        for dark in (False, True):
+            browser.screenshot(self.folder / "phone.png", 390, 844, dark=dark)
+            width = browser.evaluate("document.documentElement.scrollWidth")
+            self.assertLessEqual(width, 390)
+        self.assertEqual(browser.url, f"{daemon.url}collections/current")
+        with tarfile.open(self.take_home("button[value=tar]")) as archive:
+            self.assertIn("current/photo.jpg", archive.getnames())
+        browser.click(".actions a")
+        self.assertEqual(browser.url, f"{daemon.url}collections/current/files/")
+        self.assertEqual(browser.complaints(), [])

@@ -35,6 +35,13 @@ _TIMING = """
 url => fetch(url).then(r => r.arrayBuffer()).then(
     () => performance.getEntriesByName(url)[0].requestStart > 0)
 """
+# How many bytes came over the wire for each of two reads of a file.
+_TWICE = """
+async url => {
+    for (let i = 0; i < 2; i++) await (await fetch(url)).arrayBuffer();
+    return performance.getEntriesByName(url).map(entry => entry.transferSize);
+}
+"""
 BLOCKED = "TypeError: Failed to fetch"
 
 
@@ -90,6 +97,21 @@ class PreflightTests(CrossOriginCase):
         browser.open(serve_page(self, self.folder / "other"))
         for headers in ({}, bearer):
             self.assertEqual(self.call(browser, _FETCH, url, headers), BLOCKED)
+
+
+class CacheTests(CrossOriginCase):
+    def test_max_age(self) -> None:
+        """A browser reads a file again from its cache, and without ``--max-age`` asks first."""
+        for number, (options, asks) in enumerate((((), True), (("--max-age", "600"), False))):
+            daemon = Daemon(self.folder / f"{number}", *options)
+            self.addCleanup(daemon.stop)
+            samples.picture(daemon.folder / "output" / "a.png")
+            browser = Chromium(daemon.folder / "home", daemon.ca)
+            self.addCleanup(browser.close)
+            browser.open(self.viewer)
+            first, second = self.call(browser, _TWICE, f"{daemon.url}a.png")
+            self.assertGreater(first, 0)
+            self.assertEqual(second > 0, asks, (first, second))
 
 
 class LocalNetworkTests(CrossOriginCase):

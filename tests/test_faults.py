@@ -238,6 +238,32 @@ class StraceTests(FaultCase):
         self.assertEqual(self.ask(daemon, "/collections/other/images")[0], 200)
         hangs.end()
 
+    def test_file_that_hangs(self) -> None:
+        """While the disk of a file hangs that must be read for what it is, every other file is
+        answered, out of the same collection as well; and then so is it.
+        """
+        daemon = self.start("--disk-timeout", "2")
+        path = self.root / "frames" / "IM0000"
+        path.write_bytes(bytes(128) + b"DICM" + bytes(200))
+        load = {"directory": str(self.root / "frames")}
+        self.assertEqual(self.ask(daemon, "/load-directory", load)[1]["image_count"], 14)
+        hangs = self.inject(daemon, "pread64:delay_enter=20s", path=str(path))
+        answers: list[int] = []
+        thread = threading.Thread(
+            target=lambda: answers.append(self.ask(daemon, "/images/IM0000")[0])
+        )
+        thread.start()
+        count = 0
+        while thread.is_alive():
+            self.assertEqual(self.ask(daemon, "/images/frame_0000.jpg")[0], 200)
+            self.assertEqual(self.ask(daemon, "/a.txt")[0], 200)
+            count += 1
+        thread.join(PATIENCE)
+        self.assertEqual(answers, [503])
+        self.assertGreater(count, 2)
+        hangs.end()
+        self.until_healthy(daemon)
+
     def test_neighbour_of_one_that_hangs(self) -> None:
         """While all that asks for one directory hangs, another collection is loaded, listed and
         read, every time, and so is a folder beside it.

@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urljoin
 
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.client.certificates import Authority
 from tests.daemons import (
     PATIENCE,
     Daemon,
@@ -69,9 +71,9 @@ console.log(JSON.stringify(seen));
 
 
 class UrlCase(DaemonCase):
-    def loaded(self, *options: str, **more: Any) -> Daemon:
+    def loaded(self, *options: str, trust: Path | None = None) -> Daemon:
         """A daemon with a current collection."""
-        daemon = self.daemon(*options, **more)
+        daemon = self.daemon(*options)
         self.images = self.folder / "frames"
         if not self.images.exists():
             frames(self.images, COUNT - 1)  # and a cover
@@ -81,7 +83,8 @@ class UrlCase(DaemonCase):
             "-d",
             json.dumps({"path": str(self.images)}),
         )
-        curl("--fail", "--cacert", str(daemon.ca), *order, f"{daemon.url}load-directory")
+        by = f"{daemon.url}load-directory".replace("localhost", "127.0.0.1")
+        curl("--fail", "--cacert", str(trust or daemon.ca), *order, by)
         return daemon
 
     def imgd(self, daemon: Daemon, *words: str) -> str:
@@ -220,6 +223,26 @@ class ClientTests(UrlCase):
         self.assertEqual(published[2:], [f"{url}/" for url in urls if url.startswith("https:")])
         self.assertIn(f"at {daemon.url.rstrip('/')}\n", self.imgd(daemon, "status"))
 
+    def test_own_certificate(self) -> None:
+        """The names of a certificate of the user's own are the daemon's, with its port."""
+        authority = Authority()
+        certificate, key = authority.certificate("images.example.org", "*.example.net", "127.0.0.1")
+        paths = [self.folder / name for name in ("cert.pem", "key.pem", "ca.pem")]
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        for path, pem in zip(
+            paths, (certificate.public_bytes(Encoding.PEM), private, authority.pem), strict=True
+        ):
+            path.write_bytes(pem)
+            path.chmod(0o600)
+        own = ("--cert", str(paths[0]), "--key", str(paths[1]), "--host", "0.0.0.0")
+        daemon = self.loaded(*own, "--http-port", "0", trust=paths[2])
+        log = "\n".join(daemon.lines)
+        self.assertIn(f"From other machines: https://images.example.org:{daemon.port}/\n", log)
+        self.assertNotIn("*.", log)
+        for name in ("images.example.org", "ct.example.net"):
+            here = ("--connect-to", f"::127.0.0.1:{daemon.port}", "--cacert", str(paths[2]))
+            self.check(f"https://{name}:{daemon.port}", *here)
+
 
 class ProxyTests(UrlCase):
     """Clients that reach it through a reverse proxy."""
@@ -244,6 +267,22 @@ class ProxyTests(UrlCase):
             manifest = json.loads(self.imgd(daemon, *words, "--output", "-"))
             self.assertTrue(manifest["image_urls"][0].startswith(f"{public}/images/"))
             self.assertEqual(manifest["failed"], [])
+
+    def test_path_of_the_proxy(self) -> None:
+        """A path that only the proxy and the client know is written all the same."""
+        daemon = self.loaded("--http-port", "0")
+        command, port = self.nginx(daemon, "/imgd/")
+        with self.front(*command, port=port):
+            server = f"http://localhost:{port}/imgd"
+            words = ("load", str(self.images), "--server", server, "--token", daemon.token)
+            manifest = json.loads(self.imgd(daemon, *words, "--output", "-"))
+            self.assertEqual((manifest["count"], manifest["failed"]), (COUNT, []))
+            for url in manifest["image_urls"]:
+                self.assertTrue(url.startswith(f"{server}/images/"), url)
+                curl("--fail", url)
+            link = self.imgd(daemon, "link", "/images/", "--prefix", *words[2:]).strip()
+            self.assertTrue(link.startswith(f"{server}/-/s/"), link)
+            curl("--fail", f"{link}{manifest['image_urls'][0].rpartition('/')[2]}")
 
     def test_trusted(self) -> None:
         """nginx and Caddy say what they were asked; it counts if the proxy is trusted."""

@@ -52,7 +52,7 @@ def base_url(
     if options.base_url is not None:
         return base_of(options.base_url)
     if previous is not None and options.server is None:
-        return previous.base_url
+        return previous.base_url and base_of(previous.base_url)
     server = options.server or environ.get("IMGD_SERVER")
     has_public_url = options.public_url or any(map(environ.get, PUBLIC_URLS))
     return base_of(server) if server and not has_public_url else None

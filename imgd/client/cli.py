@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import webbrowser
 from collections.abc import Coroutine
@@ -53,10 +54,17 @@ async def _run(reactor: Any, options: CliOptions) -> NoReturn:
         return working
 
     reactor.addSystemEventTrigger("before", "shutdown", interrupt)
+    _stop_when_hung_up(reactor)
     if options.deadline:
         reason = f"not done within {options.deadline:g} seconds"
         reactor.callLater(options.deadline, context.stop, working, reason)
     raise SystemExit(await working)
+
+
+def _stop_when_hung_up(reactor: Any) -> None:
+    """A terminal that is closed is as Ctrl-C, unless that is to be ignored, as with nohup."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reactor.stop))
 
 
 async def guarded(context: CliContext, command: Coroutine[Any, Any, int]) -> int:

@@ -112,6 +112,8 @@ def _table(collections: Sequence[CollectionInfo]) -> Iterable[str]:
 
 def _row(collection: CollectionInfo) -> tuple[str, str, str, str]:
     directory = collection.directory + (" (and below)" if collection.recursive else "")
+    if collection.all_files:
+        directory += " (all files)"
     if not collection.available:
         directory += " (missing)"
     expiry = _readable(collection.expires_at or "never")

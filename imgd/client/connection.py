@@ -19,6 +19,9 @@ from imgd import __version__
 from imgd.client.errors import ConnectionReset, InvalidResponse, Unreachable
 from imgd.client.trust import explain
 
+_TLS_ALERT: Final = b"\x15\x03"  # RFC 8446 section 5.1
+_SPEAKS_TLS: Final = "The server speaks TLS on this port: write https:// in the URL."
+_NO_HTTP: Final = "The server's answer is not HTTP."
 MAX_HEAD: Final = 64 * 1024  # bytes of a status line and its headers
 _FIELDS: Final = f"User-Agent: imgd/{__version__}\r\nAccept-Encoding: identity\r\n".encode("ascii")
 
@@ -163,7 +166,8 @@ class HttpConnection(Protocol):
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             if not self._is_whole:
-                self._fail(InvalidResponse("The server's answer is not HTTP."))
+                is_tls = data.startswith(_TLS_ALERT) and not self._head_size
+                self._fail(InvalidResponse(_SPEAKS_TLS if is_tls else _NO_HTTP))
                 return
             self._is_last = True
         if self._response is None:

@@ -11,7 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from subprocess import DEVNULL, Popen, TimeoutExpired
+from subprocess import PIPE, Popen, TimeoutExpired
 from typing import Final
 
 from twisted.internet.defer import CancelledError
@@ -19,6 +19,7 @@ from twisted.internet.task import deferLater
 
 import imgd
 from imgd.client.commands import CliContext
+from imgd.client.demo_daemon import PREFIX
 from imgd.client.discovery import find_server
 from imgd.client.errors import ClientError
 from imgd.host import instance_lock
@@ -30,14 +31,14 @@ START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.1
 KEPT_LINES: Final = 20
-_TWISTD: Final = "from twisted.scripts.twistd import run; run()"
+_TWISTD: Final = "from imgd.client.demo_daemon import main; main()"
 # Settings of other daemons on this machine, which are not the demo's.
 _FOREIGN: Final = ("IMGD_", "IMAGE_SERVER", "NIFTI_IMAGE_SERVER", "NGROK_", "STATE_DIRECTORY")
 
 
 async def demo(context: CliContext, show: Callable[[str], object] | None) -> int:
     with (
-        tempfile.TemporaryDirectory(prefix="imgd-demo-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder,
         _running_daemon(context.environ, folder) as process,
     ):
         try:
@@ -63,16 +64,16 @@ def _running_daemon(environ: Mapping[str, str], folder: str) -> Iterator[Popen[b
     command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "imgd"]
     command += ["--images-dir=images", "--state-dir=state", "--port=0", "--http-port=0"]
     with open(os.path.join(folder, "log"), "wb") as log:
-        process = Popen(command, cwd=folder, env=own, stdin=DEVNULL, stdout=log, stderr=log)  # noqa: S603
-    try:
-        yield process
-    finally:
-        process.terminate()
+        process = Popen(command, cwd=folder, env=own, stdin=PIPE, stdout=log, stderr=log)  # noqa: S603
+    with process:  # whose standard input is open as long as this process lives
         try:
-            process.wait(STOP_SECONDS)
-        except TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except TimeoutExpired:
+                process.kill()
 
 
 async def _started(context: CliContext, process: Popen[bytes], folder: str) -> RunningDaemon:

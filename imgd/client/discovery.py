@@ -19,7 +19,7 @@ from imgd.settings.table import BY_FIELD
 
 # Where a daemon looks for its public URL, too; ``imgd tunnel`` prints the second to be evaluated.
 PUBLIC_URLS: Final = ("IMGD_PUBLIC_URL", "NGROK_URL", "NGROK_DOMAIN")
-MAX_CA: Final = 1 << 20  # bytes that are read of a CA file
+MAX_CA: Final = 8 << 20  # bytes of a CA file; a system's bundle has a quarter of one MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,12 @@ def _read_ca(path: str | None) -> bytes | None:
         return None
     try:
         with open(path, "rb") as file:
-            return file.read(MAX_CA)
+            content = file.read(MAX_CA + 1)
     except OSError as error:
         raise BadRequest(f"{path} cannot be read: {error.strerror}.") from None
+    if len(content) > MAX_CA:
+        raise BadRequest(f"{path} is too large for a file of CA certificates: over 8 MiB.")
+    return content
 
 
 def origin_of(url: str) -> Origin:

@@ -112,6 +112,7 @@ class CliOptions:
     collection: str | None = _value("NAME", "a collection (default: current)", nargs="?")
     minutes: int = _value("MINUTES", "0 for never", 0, nargs=None)
     agent: str = _value("URL", f"the agent's local API (default: {_AGENT})", _AGENT)
+    start: bool = _switch("start an agent that is installed, and stop it on Ctrl-C")
     wait: float = _value("SEC", "seconds to wait for the tunnel (60)", 60.0)
     clear: bool = _switch("hand out local URLs again")
     no_browser: bool = _switch("only print what to open")
@@ -180,11 +181,11 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
     "tunnel": (
         "Hand out the URLs of an ngrok tunnel. It is looked up with the agent that runs here.",
         """
-        ngrok http https://localhost:8888     in another terminal
-        imgd tunnel                           prints NGROK_URL=https://...
-        eval "$(imgd tunnel)"                 sets NGROK_URL in this shell
+        imgd tunnel --start                   runs ngrok http https://localhost:8888
+        imgd tunnel                           uses the agent that runs in another terminal
+        eval "$(imgd tunnel)"                 sets NGROK_URL and NGROK_WEB_INTERFACE
         """,
-        {"": "agent wait clear", **_SERVER},
+        {"": "start agent wait clear", **_SERVER},
     ),
     "demo": (
         "See it work: sample frames and a volume in a daemon of their own. Ctrl-C removes all.",
@@ -240,6 +241,8 @@ def _problem(options: CliOptions) -> str | None:
         return "--revoke-all is about every link: give it alone"
     if options.command == "link" and not options.revoke_all and not options.url_or_path:
         return "name a URL or a path: imgd link /images/ct.nii.gz"
+    if options.start and options.clear:
+        return "--start opens a tunnel, and --clear is for when there is none: give one of them"
     return _problem_of_load(options) if options.command == "load" else None
 
 

@@ -11,7 +11,7 @@ NOTHING: Final = "Nothing was loaded"
 
 
 def passed_over(collection: CollectionInfo) -> str:
-    """``passed over 9 files (7 .txt, 2 .pdf): to serve them, --all-files``; "" for nothing."""
+    """``passed over 2 files (2 .txt): --all-files serves the files``; "" for nothing."""
     skipped = collection.skipped or SkippedFiles()
     others = describe(skipped)
     return f"passed over {others}{_remedy(collection, skipped)}" if others else ""
@@ -22,16 +22,16 @@ def why_nothing(collection: CollectionInfo) -> str:
     skipped = collection.skipped or SkippedFiles()
     others = describe(skipped)
     if not others:
-        return f"{NOTHING}: the directory is empty"
+        return f"{NOTHING}: the directory is empty, or all in it is hidden"
     if skipped.images_below:
-        return f"{NOTHING}: the images are in folders below: use --recursive ({others})"
+        return f"{NOTHING}: the images are in folders below ({others}): use --recursive"
     return f"{NOTHING}: there is no image, but {others}{_remedy(collection, skipped)}"
 
 
 def _remedy(collection: CollectionInfo, skipped: SkippedFiles) -> str:
     options = []
     if skipped.count and not collection.all_files:
-        options.append("--all-files for the files")
+        options.append("--all-files serves the files")
     if skipped.folders and not collection.recursive:
-        options.append("--recursive for the folders")
-    return f" (use {' and '.join(options)})" if options else ""
+        options.append("--recursive serves the folders")
+    return f": {', '.join(options)}" if options else ""

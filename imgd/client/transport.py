@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from treq import collect
+from twisted.python.url import URL
 
 from imgd.client.connection import HttpResponse
 from imgd.client.discovery import split_url
@@ -72,7 +73,12 @@ class ApiTransport:
             headers["Content-Type"] = "application/json"
             content = messages.encode(body)
         response = await self.treq.request(
-            method, url, headers=headers, data=content, allow_redirects=False, unbuffered=True
+            method,
+            _for_treq(url),
+            headers=headers,
+            data=content,
+            allow_redirects=False,
+            unbuffered=True,
         )
         if response.code == 200:
             await read_body(response, take)
@@ -86,6 +92,17 @@ class ApiTransport:
         value = response.headers.getRawHeaders("Retry-After", [""])[0]
         wait = parse_retry_after(value, self.retrier.clock.seconds())
         raise ErrorResponse(response.code, detail, wait)
+
+
+class _AddressUrl(URL):
+    """A URL of an IPv6 address, which hyperlink 21.0 would encode as if it were a name."""
+
+    def to_uri(self) -> _AddressUrl:
+        return self
+
+
+def _for_treq(url: str) -> str | URL:
+    return _AddressUrl.from_text(url) if "://[" in url else url
 
 
 async def read_body(response: Any, take: Reader) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
 from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError, hazmat
 from twisted.internet import error, ssl
@@ -20,6 +24,9 @@ from zope.interface import implementer
 from imgd.client.errors import ClientError, Unreachable, Untrusted
 
 _NOT_TLS: Final = ("wrong version number", "packet length too long", "http request")
+_CERTIFICATE: Final = re.compile(
+    rb"-----BEGIN ((?:X509 )?CERTIFICATE)-----(?:(?!-----BEGIN).)*?-----END \1-----", re.S
+)
 _NOTHING: Final = "Nothing answers there: is the server running, and the port right?"
 _ERRORS: Final = (
     (VerificationError, Untrusted, "The server's certificate is for another name than the URL's."),
@@ -36,12 +43,20 @@ def trust_root(ca: bytes | None) -> Any:
     """Trust the certificates of this PEM and no other; without one, the system's store."""
     if ca is None:
         return ssl.platformTrust()
-    try:
-        certificates = x509.load_pem_x509_certificates(ca)
-    except ValueError:
-        raise Untrusted("The CA file holds no certificate: give a PEM file.") from None
-    roots = map(crypto.X509.from_cryptography, certificates)
+    roots = list(_readable(ca))
+    if not roots:
+        raise Untrusted("The CA file holds no certificate: give a PEM file.")
     return ssl.trustRootFromCertificates([ssl.Certificate(root) for root in roots])
+
+
+def _readable(ca: bytes) -> Iterator[crypto.X509]:
+    """Every certificate of a bundle that can be read: one that cannot refuses no other.
+
+    By OpenSSL: cryptography warns of old roots of the system's store, whose serials are negative.
+    """
+    for block in _CERTIFICATE.finditer(ca):
+        with suppress(crypto.Error):
+            yield crypto.load_certificate(crypto.FILETYPE_PEM, block[0])
 
 
 def verify_host(certificate: x509.Certificate, host: str) -> None:
@@ -74,7 +89,9 @@ class StrictCreator:
         def verify(_: SSL.Connection, leaf: Any, error: int, depth: int, ok: int) -> bool:
             try:
                 if ok and depth == 0:
-                    verify_host(leaf.to_cryptography(), self._host)
+                    with warnings.catch_warnings():  # of what is odd in it
+                        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+                        verify_host(leaf.to_cryptography(), self._host)
             except Exception:
                 tlsProtocol.failVerification(Failure(VerificationError(errors=[])))
                 return False

@@ -63,6 +63,7 @@ class CollectionManager:
         self._clock = clock
         self._wall = wall
         self._run = run_blocking
+        self.ask = ask
         self._run_store = run_store
         self._configured_minutes = configured_minutes
         self.default_minutes = configured_minutes
@@ -140,13 +141,20 @@ class CollectionManager:
             await self._run_store(self._store.put, row)
             self._registry.put(loaded)
             self._schedule()
-        fields = {"count": len(index.names), "directory": directory, "name": spec.name}
-        if others := describe(index.skipped):
-            message = "Loaded {count} images from {directory} as {name}, and passed over {others}"
-            self.log.info(message, others=others, **fields)
-        else:
-            self.log.info("Loaded {count} images from {directory} as {name}", **fields)
+        self._log_load(loaded, index)
         return loaded
+
+    def _log_load(self, loaded: LoadedCollection, index: CollectionIndex) -> None:
+        collection = loaded.collection
+        others = describe(index.skipped)
+        self.log.info(
+            "Loaded {count} {noun} from {directory} as {name}{rest}",
+            count=collection.image_count,
+            noun="files" if collection.all_files else "images",
+            directory=collection.directory,
+            name=collection.name,
+            rest=f", and passed over {others}" if others else "",
+        )
 
     def _loaded(self, spec: LoadSpec, root: Root, index: CollectionIndex) -> LoadedCollection:
         collection = Collection(

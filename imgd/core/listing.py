@@ -81,6 +81,10 @@ class Page(NamedTuple):
     skipped_folders: int = 0
 
 
+#: What stands in the query of a listing, and asks for one instead of the status or an index.
+KEYS: Final = frozenset(("format", "sort", "order", "filter", "limit", "after", "before"))
+
+
 def parse_query(args: Mapping[str, str]) -> Query:
     """A URL's query as a Query: ``sort``, ``order``, ``filter``, ``after``, ``before``, ``limit``.
 
@@ -214,3 +218,10 @@ def modified(entry: Entry) -> str:
 def url(entry: Entry) -> str:
     """The entry's URL, relative to its folder. Colons are escaped, so that no name is a scheme."""
     return paths.encode(entry.name) + "/" * entry.is_folder
+
+
+def href(entry: Entry) -> str:
+    """The URL as it stands in a page: with ``./`` if programs take the name for an absolute URL,
+    as fsspec does with every name that begins with ``http``.
+    """
+    return "./" * entry.name.startswith("http") + url(entry)

@@ -12,6 +12,7 @@ SECRET_SUFFIXES: Final = (".key", ".pem")
 # The hidden names that are served: without them, no program can open a Zarr of version 2.
 SHOWN_DOTFILES: Final = frozenset(media.ZARR_METADATA)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_DOT_BEFORE_COLON: Final = re.compile(rb"/\./(?=[^/]*(?::|%3[Aa]))")
 _NEVER_IN_A_NAME: Final = frozenset("/\\\0")
 _WINDOWS_DEVICES: Final = re.compile(
     r"(?i)(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)"
@@ -34,10 +35,13 @@ def parse(path: bytes) -> UrlPath | None:
 
     Split first, then decoded, once: an escaped slash stays inside its name, where
     :func:`is_servable` refuses it. Empty, ``.`` and ``..`` segments are refused rather than
-    resolved (RFC 3986 section 5.2.4 has clients remove them).
+    resolved (RFC 3986 section 5.2.4 has clients remove them). The one exception is the dot that
+    section 4.2 puts before a name with a colon, which rclone and others of Go send.
     """
     if not path.startswith(b"/") or _BAD_ESCAPE.search(path):
         return None
+    if b"/./" in path:
+        path = _DOT_BEFORE_COLON.sub(b"/", path)
     *folders, last = path[1:].split(b"/")
     raw = folders if last == b"" else [*folders, last]
     names = tuple(decode(segment) for segment in raw)

@@ -33,6 +33,7 @@ class RouteKind(Enum):
     COLLECTION_FILES = "/collections/NAME/files/PATH"
     SIGNED = "/-/s/TICKET/PATH"
     FORM = "/-/token"
+    INDEX = "/-/files/PATH"
     ASSETS = "/-/NAME"
     DOCUMENTS = "/PATH"
     UNKNOWN = "anything else"
@@ -65,6 +66,7 @@ class Route(NamedTuple):
 
 
 SIGNED_BASE: Final = "/-/s/"
+INDEX_BASE: Final = "/-/files/"  # the document root again, for programs
 _SIGNED_BASE: Final = SIGNED_BASE.encode("ascii")
 _SIGNATURE: Final = re.compile(b"(" + _SIGNED_BASE + rb"[0-9-]{1,20}\.)[^/?]{1,100}")
 _FIRST_SEGMENTS: Final = {
@@ -104,11 +106,13 @@ def route(path: bytes) -> Route:
 
 
 def _route_api(kind: RouteKind, below: bytes | None) -> Route:
-    second, _, rest = (below or b"").partition(b"/")
+    second, slash, rest = (below or b"").partition(b"/")
     if kind is RouteKind.TIMEOUT and second:
         return Route(RouteKind.SET_TIMEOUT, below)
     if kind is RouteKind.LINKS and paths.decode(second) == "revoke":
         return Route(RouteKind.REVOKE_LINKS, rest)
+    if kind is RouteKind.ASSETS and paths.decode(second) == "files":
+        return Route(RouteKind.INDEX, rest if slash else None, base=INDEX_BASE)
     return Route(kind, below)
 
 
@@ -172,7 +176,9 @@ def is_open(path: bytes) -> bool:
 
     In these spellings alone, so that no other one passes unseen.
     """
-    return path == b"/health" or path.startswith(b"/-/")
+    if path.startswith(b"/-/"):
+        return route(path).kind in (RouteKind.ASSETS, RouteKind.SIGNED, RouteKind.FORM)
+    return path == b"/health"
 
 
 def is_signed(path: bytes) -> bool:

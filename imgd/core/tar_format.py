@@ -33,22 +33,12 @@ class TarFormat:
     @staticmethod
     def head(member: Member) -> bytes:
         """What comes before the member's content."""
-        info = tarfile.TarInfo(member.name)
-        info.type = tarfile.DIRTYPE if member.is_folder else tarfile.REGTYPE
-        info.mode = 0o755 if member.is_folder else 0o644
-        info.size, info.mtime = member.size, member.mtime
-        return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        return _plain_head(member) if _is_plain(member) else full_head(member)
 
-    @classmethod
-    def head_size(cls, member: Member) -> int:
+    @staticmethod
+    def head_size(member: Member) -> int:
         """The length of the head: one block, unless something has no room in it."""
-        is_plain = (
-            member.name.isascii()
-            and len(member.name) + member.is_folder <= _MAX_NAME
-            and 0 <= member.mtime < _MAX_NUMBER
-            and member.size < _MAX_NUMBER
-        )
-        return tarfile.BLOCKSIZE if is_plain else len(cls.head(member))
+        return tarfile.BLOCKSIZE if _is_plain(member) else len(full_head(member))
 
     @classmethod
     def tail(cls, member: Member, _crc: int) -> bytes:
@@ -73,3 +63,36 @@ class TarFormat:
         """Two empty blocks, and more, so that the archive is whole records (pax, POSIX.1-2017)."""
         blocks = 2 * tarfile.BLOCKSIZE
         return bytes(blocks + -(offset + blocks) % tarfile.RECORDSIZE)
+
+
+def full_head(member: Member) -> bytes:
+    """A head by tarfile, with what has no room in a block before it."""
+    info = tarfile.TarInfo(member.name)
+    info.type = tarfile.DIRTYPE if member.is_folder else tarfile.REGTYPE
+    info.mode = 0o755 if member.is_folder else 0o644
+    info.size, info.mtime = member.size, member.mtime
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _is_plain(member: Member) -> bool:
+    return (
+        member.name.isascii()
+        and len(member.name) + member.is_folder <= _MAX_NAME
+        and 0 <= member.mtime < _MAX_NUMBER
+        and member.size < _MAX_NUMBER
+    )
+
+
+# A nameless file, and a folder.
+_EMPTY_HEADS: Final = [full_head(Member("", is_folder, 0, 0)) for is_folder in (False, True)]
+
+
+def _plain_head(member: Member) -> bytes:
+    """The same block as tarfile's, which takes ten times as long: a million files are common."""
+    name = member.name.encode("ascii") + b"/" * member.is_folder
+    head = bytearray(_EMPTY_HEADS[member.is_folder])
+    head[: len(name)] = name
+    head[124:148] = b"%011o\0%011o\0" % (member.size, member.mtime)
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)  # the checksum, taken with spaces in its place
+    return bytes(head)

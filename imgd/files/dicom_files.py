@@ -7,6 +7,7 @@ Scanners and archives write files without a suffix (``IM0000``, a UID), or with 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable
 from threading import Lock
@@ -57,9 +58,10 @@ class DicomFiles:
         return self._known.get(_key(path, st))
 
     def look(self, path: str, fd: int) -> bool:
-        """Whether the open file of this real path is DICOM. Blocks; OSError."""
+        """Whether the open file of this real path is a regular one, and DICOM. Blocks; OSError."""
         st, now_ns = os.fstat(fd), self._now_ns()
-        is_dicom = st.st_size >= HEAD_SIZE and self._read_head(fd)[PREAMBLE:] == MAGIC
+        may_be = stat.S_ISREG(st.st_mode) and st.st_size >= HEAD_SIZE
+        is_dicom = may_be and self._read_head(fd)[PREAMBLE:] == MAGIC
         if max(st.st_ctime_ns, st.st_mtime_ns) < now_ns - SETTLED_NS:
             self._remember(_key(path, st), is_dicom)
         return is_dicom

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from imgd.core import media, paths
@@ -18,7 +20,7 @@ from imgd.core.conditional import FileFacts
 from imgd.core.listing import Entry
 from imgd.errors import NotFound
 from imgd.files import real_path
-from imgd.files.dicom_files import DicomFiles
+from imgd.files.dicom_files import HEAD_SIZE, DicomFiles
 from imgd.files.real_path import RealPath
 from imgd.host import os_errors
 
@@ -234,7 +236,9 @@ def is_dicom(root: Root, path: str, st: os.stat_result) -> bool:
     except OSError:
         return False
     try:
-        return stat.S_ISREG(os.fstat(fd).st_mode) and root.dicom_files.look(path, fd)
+        if hasattr(os, "posix_fadvise"):  # else the system reads 128 KB ahead
+            os.posix_fadvise(fd, 0, HEAD_SIZE, os.POSIX_FADV_RANDOM)
+        return root.dicom_files.look(path, fd)
     except OSError:
         return False
     finally:
@@ -271,11 +275,12 @@ def scan(
     if not is_folder(root, names):
         raise NotFound
     try:
-        with os.scandir(os.path.realpath(root.join(names))) as entries:
+        folder = os.path.realpath(root.join(names))
+        with os.scandir(folder) as entries, reading(root, folder) as read:
             for entry in entries:
                 if entry.is_symlink():
                     on_link(entry.name)
-                shown = None if not names and entry.name in root.hidden else _entry(root, entry)
+                shown = None if not names and entry.name in root.hidden else read(entry.name)
                 if shown is not None:
                     yield shown
                 elif root.dicom_files is not None and root.may_serve(entry.name):
@@ -284,39 +289,61 @@ def scan(
         raise os_errors.to_error(error, NotFound()) from error
 
 
-def entry(root: Root, folder: str, name: str) -> Entry | None:
-    """A file or folder in this real folder of the root as :func:`scan` shows it, as it is now."""
-    path = os.path.join(folder, name)
+@contextmanager
+def reading(root: Root, folder: str) -> Iterator[Callable[[str], Entry | None]]:
+    """Reads files and folders in this real folder of the root as they are now, by their names.
+
+    Each as :func:`scan` shows it: None if asking for it would give a 404. NotFound, or Unavailable
+    if the machine is at fault, if the folder cannot be opened.
+    """
+    with _facts_in(folder) as facts_of:
+
+        def read(name: str) -> Entry | None:
+            if not root.may_serve(name):
+                return None
+            try:
+                return _as_listed(root, name, folder, facts_of(name))
+            except OSError:
+                return None
+
+        yield read
+
+
+@contextmanager
+def _facts_in(folder: str) -> Iterator[Callable[[str], os.stat_result]]:
+    """``lstat`` by name. By the folder's descriptor it takes two thirds of the time."""
+    if os.stat not in os.supports_dir_fd:
+        yield lambda name: os.lstat(os.path.join(folder, name))
+        return
     try:
-        return _as_listed(root, name, path, os.lstat(path))
-    except OSError:
-        return None
-
-
-def _entry(root: Root, entry: os.DirEntry[str]) -> Entry | None:
-    """A file or folder as listed: None if asking for it would give a 404."""
-    if not root.may_serve(entry.name):
-        return None
+        descriptor = os.open(folder, OPEN_FLAGS)
+    except OSError as error:
+        raise os_errors.to_error(error, NotFound()) from error
     try:
-        return _as_listed(root, entry.name, entry.path, entry.stat(follow_symlinks=False))
-    except OSError:
-        return None
+        yield partial(os.stat, dir_fd=descriptor, follow_symlinks=False)
+    finally:
+        os.close(descriptor)
 
 
-def _as_listed(root: Root, name: str, path: str, st: os.stat_result) -> Entry | None:
-    try:
-        if stat.S_ISLNK(st.st_mode):
-            path, st = _judged_link(root, path)
-        elif stat.S_ISDIR(st.st_mode):
-            root.judge(path, is_folder=True)
-    except NotFound:
-        return None
-    if stat.S_ISDIR(st.st_mode):
-        return Entry(name, True, 0, st.st_mtime_ns) if root.recursive else None
-    served = root.serves(name, os.path.basename(path))
+def _as_listed(root: Root, name: str, folder: str, st: os.stat_result) -> Entry | None:
+    real_path = ""  # of a link
+    if not stat.S_ISREG(st.st_mode):
+        path = os.path.join(folder, name)
+        try:
+            if stat.S_ISLNK(st.st_mode):
+                real_path, st = _judged_link(root, path)
+            elif stat.S_ISDIR(st.st_mode):
+                root.judge(path, is_folder=True)
+        except NotFound:
+            return None
+        if stat.S_ISDIR(st.st_mode):
+            return Entry(name, True, 0, st.st_mtime_ns) if root.recursive else None
+    served = root.serves(name, os.path.basename(real_path) or name)
     if not stat.S_ISREG(st.st_mode) or served is False:
         return None
-    has_dicom = (served is None or root.looks_into(name)) and is_dicom(root, path, st)
+    has_dicom = (served is None or root.looks_into(name)) and is_dicom(
+        root, real_path or os.path.join(folder, name), st
+    )
     if served is None and not has_dicom:
         return None
     return Entry(name, False, st.st_size, st.st_mtime_ns, has_dicom and root.looks_into(name))
@@ -338,7 +365,7 @@ def stat_file(root: Root, names: tuple[str, ...]) -> Entry:
     """A file that a list names as it is now, or NotFound."""
     path = root.join(names)
     try:
-        file = _as_listed(root, names[-1], path, os.lstat(path))
+        file = _as_listed(root, names[-1], os.path.dirname(path), os.lstat(path))
     except (OSError, ValueError) as error:
         raise os_errors.to_error(error, NotFound()) from error
     if file is None or file.is_folder:

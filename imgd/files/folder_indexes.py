@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from threading import Lock
 from typing import Final
@@ -61,6 +61,7 @@ class FolderIndexes:
         self._max_bytes = max_bytes
         self._numbers = count()
         self._kept: dict[Folder, _Kept] = {}  # the one used last is the last
+        self._held: Counter[Folder] = Counter()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -94,22 +95,41 @@ class FolderIndexes:
         if not disk.is_folder(root, names):
             raise NotFound
         path = os.path.realpath(root.join(names))
-        read_entry = partial(disk.entry, root, path)
-        kept = self._current((root, names), path, number, progress)
-        if with_size or query.sort in (Sort.SIZE, Sort.MODIFIED):
-            self._refresh((root, names), number, read_entry, progress)
-        page = kept.index.page(query, read_entry, progress.step, with_size=with_size)
+        kept = self._up_to_date((root, names), path, number, progress)
+        with disk.reading(root, path) as look:
+            if with_size or query.sort in (Sort.SIZE, Sort.MODIFIED):
+                self._refresh(kept, number, look, progress)
+            # What was read after the request came is what it would read now.
+            look_again = None if kept.number > number else look
+            page = kept.index.page(query, look_again, progress.step, with_size=with_size)
         self._drop_excess()
         return page._replace(skipped=kept.skipped, skipped_folders=kept.skipped_folders)
+
+    @contextmanager
+    def held(self, root: Root, names: tuple[str, ...]) -> Iterator[None]:
+        """The index of this folder is not dropped while the context lasts, however large it is.
+
+        So who goes through all pages with one ``number`` has the folder read once or twice.
+        """
+        self._held[root, names] += 1
+        try:
+            yield
+        finally:
+            self._held[root, names] -= 1
+            if not self._held[root, names]:
+                del self._held[root, names]
+            self._drop_excess()
 
     def drop_unused(self) -> None:
         """Drop what nobody asked for in a while. Called every second or so."""
         now = self._seconds()
         with self._lock:
-            for folder in [f for f, kept in self._kept.items() if now - kept.used_at >= DISUSED]:
-                del self._kept[folder]
+            disused = [f for f, kept in self._kept.items() if now - kept.used_at >= DISUSED]
+            for folder in disused:
+                if folder not in self._held:
+                    del self._kept[folder]
 
-    def _current(self, folder: Folder, path: str, number: int, progress: JobProgress) -> _Kept:
+    def _up_to_date(self, folder: Folder, path: str, number: int, progress: JobProgress) -> _Kept:
         now = self._seconds()
         with self._lock:
             kept = self._kept.pop(folder, None)
@@ -152,22 +172,20 @@ class FolderIndexes:
             used_at=now,
         )
 
-    def _refresh(
-        self, folder: Folder, number: int, read_entry: Look, progress: JobProgress
-    ) -> None:
-        kept, now = self._kept.get(folder), self._seconds()
-        if kept is None or kept.number > number or kept.is_recent(now):
+    def _refresh(self, kept: _Kept, number: int, look: Look, progress: JobProgress) -> None:
+        now = self._seconds()
+        if kept.number > number or kept.is_recent(now):
             return
-        kept.index.refresh(read_entry, progress.step)
+        kept.index.refresh(look, progress.step)
         kept.facts_at, kept.facts_took = now, self._seconds() - now
 
     def _drop_excess(self) -> None:
         """Drop what was not used for longest, and what is too large on its own."""
         with self._lock:
             size = sum(kept.index.bytes_kept for kept in self._kept.values())
-            while size > self._max_bytes and self._kept:
-                oldest = next(iter(self._kept))
-                size -= self._kept.pop(oldest).index.bytes_kept
+            for oldest in [folder for folder in self._kept if folder not in self._held]:
+                if size > self._max_bytes:
+                    size -= self._kept.pop(oldest).index.bytes_kept
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

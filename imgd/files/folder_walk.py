@@ -24,8 +24,9 @@ class _Folder(NamedTuple):
     above: _Folder | None
 
     def lies_in(self, real: str) -> bool:
+        """Whether the folder of this real path is on the way to this one, or above that."""
         folder: _Folder | None = self
-        while folder is not None and folder.real != real:
+        while folder is not None and not disk.is_below(folder.real, real):
             folder = folder.above
         return folder is not None
 

@@ -7,12 +7,15 @@ client is waited for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
+
+from twisted.internet.defer import Deferred
 
 from imgd.core.archive_layout import ArchiveFormat, ArchiveLayout, parse_format
 from imgd.core.disposition import attachment
 from imgd.core.wait_limits import WaitLimit
-from imgd.errors import BadRequest, Forbidden
+from imgd.errors import BadRequest, Forbidden, Unavailable
 from imgd.files.disk import Root
 from imgd.host.blocking import RunBlocking
 from imgd.logs import Logger
@@ -51,10 +54,11 @@ class Archives:
             contents = ArchiveContents(root, names, layout)
             while await self._run(root.path, contents.read_some, key=id(contents)):
                 pass
-            _send_head(request, contents, title)
             if request.method == b"GET":
-                await self._send(request, contents)
-            elif not request.is_gone:
+                await self._send(request, contents, title)
+            else:
+                _set_head(request, contents.layout, title)
+                request.write(b"")
                 request.finish()
 
     def _judge(self, request: Request) -> ArchiveFormat:
@@ -68,10 +72,16 @@ class Archives:
             raise Forbidden("This link is for one page alone: an archive needs one with 'prefix'.")
         return archive_format
 
-    async def _send(self, request: Request, contents: ArchiveContents) -> None:
+    async def _send(self, request: Request, contents: ArchiveContents, title: str) -> None:
+        pieces = contents.pieces()
+        try:
+            piece = await self._next(contents, pieces)
+        except FileChanged as error:
+            raise Unavailable("A file changed just now. Try again in a moment.") from error
+        _set_head(request, contents.layout, title)
         try:
             with BackpressuredWriter(request) as writer:
-                await self._write_all(writer, contents)
+                await self._write_all(writer, contents, pieces, piece)
         except FileChanged as error:
             self.log.info(
                 "An archive of {path} was cut off: {name} changed after it was begun",
@@ -83,19 +93,28 @@ class Archives:
             if not request.is_gone:
                 request.finish()
 
-    async def _write_all(self, writer: BackpressuredWriter, contents: ArchiveContents) -> None:
-        pieces, path = iter(contents.pieces()), contents.root.path
-        remaining = contents.layout.size
+    async def _write_all(
+        self,
+        writer: BackpressuredWriter,
+        contents: ArchiveContents,
+        pieces: Iterator[bytes],
+        piece: bytes,
+    ) -> None:
+        """Write a piece and all that follow; FileChanged unless they are as long as promised."""
+        remaining = contents.layout.size - len(piece)
+        await writer.write(piece)
         while remaining and not writer.is_over:
-            piece = await self._run(path, next, pieces, b"", key=id(pieces))
+            piece = await self._next(contents, pieces)
             remaining -= len(piece)
             if not piece or remaining < 0:
                 raise FileChanged("something in it")
             await writer.write(piece)
 
+    def _next(self, contents: ArchiveContents, pieces: Iterator[bytes]) -> Deferred[bytes]:
+        return self._run(contents.root.path, next, pieces, b"", key=id(pieces))
 
-def _send_head(request: Request, contents: ArchiveContents, title: str) -> None:
-    layout = contents.layout
+
+def _set_head(request: Request, layout: ArchiveLayout, title: str) -> None:
     for name, value in (
         (b"Content-Type", layout.format.media_type),
         (b"Content-Length", b"%d" % layout.size),
@@ -104,5 +123,3 @@ def _send_head(request: Request, contents: ArchiveContents, title: str) -> None:
         (b"Cache-Control", b"no-store"),
     ):
         request.setHeader(name, value)
-    if request.method == b"HEAD":
-        request.write(b"")

@@ -9,7 +9,6 @@ from imgd.collections.manager import CollectionManager, LoadedCollection
 from imgd.core import messages, paths
 from imgd.core.catalog import CURRENT
 from imgd.errors import BadRequest, NotFound
-from imgd.host.blocking import RunBlocking
 from imgd.web.access import Access
 from imgd.web.collection_pages import collection_page, collections_page
 from imgd.web.endpoint import respond_json, respond_page, vary_by_accept
@@ -30,21 +29,19 @@ class CollectionEndpoints:
         access: Access,
         folders: FolderListings,
         images: ImageLists,
-        run_blocking: RunBlocking,
     ) -> None:
         self._manager = manager
         self._serializers = serializers
         self._access = access
         self._folders = folders
         self._images = images
-        self._run = run_blocking
 
     def current_files(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """``/images/PATH``: a file or folder of the collection that was loaded without a name."""
         loaded_collection = self._manager.get(CURRENT)
         if loaded_collection is None:
             raise BadRequest("No directory loaded")
-        files = Files(loaded_collection.root, self._folders, self._run)
+        files = Files(loaded_collection.root, self._folders, self._manager.ask)
         try:
             answering = files.answer(request)
         except NotFound:
@@ -53,7 +50,7 @@ class CollectionEndpoints:
 
     def files(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """``/collections/NAME/files/PATH``."""
-        return Files(self._find(request).root, self._folders, self._run).answer(request)
+        return Files(self._find(request).root, self._folders, self._manager.ask).answer(request)
 
     def images(self, request: Request) -> Coroutine[Any, Any, None]:
         """``/collections/NAME/images``."""

@@ -30,6 +30,7 @@ class CollectionView(NamedTuple):
     @classmethod
     def of(cls, info: CollectionInfo, top: str) -> CollectionView:
         """``top`` leads from the page to the root of the server."""
+        page = top + routes.collection_path(info.name)[1:]
         return cls(
             name=info.name,
             directory=info.directory,
@@ -40,8 +41,8 @@ class CollectionView(NamedTuple):
             loaded_minute=minute(info.loaded_at),
             unloads=info.expires_at or "",
             unloads_minute=minute(info.expires_at) if info.expires_at else "",
-            page=top + routes.collection_path(info.name)[1:],
-            files=top + routes.files_base(info.name)[1:],
+            page=page,
+            files=f"{page}/files/",  # of the current one, too: a link to the page covers it
             image_list=top + routes.images_path(info.name)[1:],
         )
 

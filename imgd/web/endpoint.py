@@ -40,10 +40,16 @@ def respond_json(request: Request, message: object, status: int = 200) -> None:
 
 def respond_page(request: Request, body: bytes, status: int = 200) -> None:
     """Answer with a page for people, whose policy lets it load imgd's own assets alone."""
+    begin_page(request)
+    respond(request, body, HTML, status)
+
+
+def begin_page(request: Request) -> None:
+    """Set the headers of every page."""
+    request.setHeader(b"Content-Type", HTML)
     request.setHeader(b"Content-Security-Policy", pages.CSP.encode("ascii"))
     request.setHeader(b"Referrer-Policy", b"no-referrer")
     request.setHeader(b"Cache-Control", request.cache_control)
-    respond(request, body, HTML, status)
 
 
 def respond_error(request: Request, error: ImgdError) -> None:

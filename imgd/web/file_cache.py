@@ -164,7 +164,7 @@ class FileCache:
         return None if cached is None else self._add(cached)
 
     def _root_of(self, where: Route) -> Root | None:
-        if where.kind is RouteKind.DOCUMENTS:
+        if where.kind in (RouteKind.DOCUMENTS, RouteKind.INDEX):
             return self._documents
         loaded_collection = self._manager.get(where.collection)
         return None if loaded_collection is None else loaded_collection.root

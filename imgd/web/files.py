@@ -26,13 +26,15 @@ from imgd.web.send import send
 
 
 class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children`
-    """The files and folders of ``root``, below the request's ``route.base``."""
+    """The files and folders of ``root``, below the request's ``route.base``. ``ask`` runs a quick
+    question about a file on a thread.
+    """
 
-    def __init__(self, root: Root, folders: FolderListings, run_blocking: RunBlocking) -> None:
+    def __init__(self, root: Root, folders: FolderListings, ask: RunBlocking) -> None:
         static.File.__init__(self, root.path)
         self._root = root
         self._folders = folders
-        self._run = run_blocking
+        self._ask = ask
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """A file, a folder's listing, or a redirect to the folder; else NotFound."""
@@ -69,7 +71,7 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
         """Send a file that must be read for what it is, which its disk may take any time for."""
         path = self._root.path
         try:
-            file = await self._run(path, disk.open_file, self._root, names, key=(path, names))
+            file = await self._ask(path, disk.open_file, self._root, names, key=(path, names))
         except NotAnImage:
             raise _not_an_image(names) from None
         self._send(request, names, file)

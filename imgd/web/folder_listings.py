@@ -1,4 +1,4 @@
-"""Answers for folders: JSON for programs, a page for people."""
+"""Answers for folders: a page for people, JSON or a plain index for programs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from msgspec import Raw
 from imgd.core import listing, messages, paths
 from imgd.core.folder_json import listing_message
 from imgd.core.listing import Page, Query
+from imgd.core.routes import RouteKind
 from imgd.core.wait_limits import WaitLimit
 from imgd.files.disk import Root
 from imgd.files.folder_indexes import FolderIndexes
@@ -19,6 +20,7 @@ from imgd.web import pages
 from imgd.web.archives import Archives
 from imgd.web.endpoint import respond_json, respond_page, vary_by_accept
 from imgd.web.page_parts import root_name
+from imgd.web.plain_index import PlainIndexes
 from imgd.web.request import Request
 from imgd.web.serializers import Serializers
 
@@ -50,6 +52,7 @@ class FolderListings:
         self._waiting = waiting
         self._has_ca = has_ca
         self._archives = archives
+        self._plain_indexes = PlainIndexes(run_blocking, indexes)
 
     @property
     def has_archives(self) -> bool:
@@ -62,9 +65,12 @@ class FolderListings:
         """List the folder ``names`` of ``root``, which is mounted at ``base``, or send an archive
         of it.
         """
-        if b"archive" in request.args:
+        if request.query().get("archive"):
             title = names[-1] if names else root_name(base)
             await self._archives.answer(request, root, names, title)
+            return
+        if wants_index(request):
+            await self._plain_indexes.answer(request, root, names)
             return
         query = listing.parse_query(request.query())
         with self._waiting.slot("/".join((root.path, *names)), request.peer):
@@ -126,6 +132,16 @@ class FolderListings:
 
         folder = "/".join((root.path, *names))
         return await self._run(root.path, work, JobProgress(), key=folder)
+
+
+def wants_index(request: Request) -> bool:
+    """Whether a folder's whole index is asked for: below its own path, or by a program that names
+    neither a type nor a part of the listing, as programs do that copy folders.
+    """
+    if request.route.kind is RouteKind.INDEX:
+        return True
+    names_type = request.prefers(b"text/html") or request.prefers(b"application/json")
+    return not names_type and listing.KEYS.isdisjoint(request.query())
 
 
 def wants_json(request: Request) -> bool:

@@ -33,7 +33,7 @@ class TableRow(NamedTuple):
         return cls(
             name=escape_html(entry.name),
             plain=escape_text(entry.name),
-            href=f"./{listing.url(entry)}",
+            href=listing.href(entry),
             icon=_icon(entry),
             kind=listing.kind(entry),
             size="" if entry.is_folder else human_size(entry.size),

@@ -94,12 +94,11 @@ class ResourceTree(Resource):
             serializers, parts.run_blocking, indexes, waiting, archives, has_ca=parts.has_ca
         )
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
-        run = parts.run_blocking
-        collections = CollectionEndpoints(manager, serializers, access, folders, images, run)
+        collections = CollectionEndpoints(manager, serializers, access, folders, images)
         actions = Actions(manager, serializers, parts.urls, parts.hosts)
         link_actions = LinkActions(parts.links, parts.urls, access)
         self.token_form = TokenForm(parts.links, access, parts.hosts, parts.urls, clock)
-        documents = DocumentRoot(parts.document_root, folders, run)
+        documents = DocumentRoot(parts.document_root, folders, manager.ask)
         self._resources: dict[RouteKind, Resource] = {
             RouteKind.STATUS: RootEndpoint(
                 documents,
@@ -108,6 +107,7 @@ class ResourceTree(Resource):
                 access,
             ),
             RouteKind.DOCUMENTS: documents,
+            RouteKind.INDEX: documents,
             RouteKind.CURRENT_FILES: Reply(collections.current_files, deep=True),
             RouteKind.COLLECTION_FILES: Reply(collections.files, deep=True),
             RouteKind.COLLECTIONS: Reply(collections.all),

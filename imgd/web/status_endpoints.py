@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from imgd import __version__
 from imgd.collections.manager import CollectionManager
-from imgd.core import messages, paths
+from imgd.core import listing, messages, paths
 from imgd.errors import BadRequest
 from imgd.host.health_monitor import HealthMonitor
 from imgd.web.access import Access
@@ -33,12 +33,12 @@ class RootEndpoint(Endpoint):
         self._access = access
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
-        """The status with all names if asked for; the listing if HTML is named, or a format or an
-        archive; else the status.
+        """The status with all names if asked for; the listing if HTML is named, or an archive or
+        anything of a listing's query; else the status.
         """
         if b"image_list" in request.args:
             return self._whole_status(request)
-        wants_folder = b"format" in request.args or b"archive" in request.args
+        wants_folder = b"archive" in request.args or not listing.KEYS.isdisjoint(request.query())
         if request.prefers(b"text/html") or wants_folder:
             return self._documents.answer(request)
         vary_by_accept(request)

@@ -62,6 +62,7 @@ class TokenForm(Endpoint):
 
     def show_for(self, request: Request) -> None:
         """Answer a read that needs the token: 401, and the form leads back to what was asked."""
+        request.set_policy(is_file=False)  # whatever it stands for, it is a page of imgd's own
         query = request.uri.partition(b"?")[1:]
         self._show(request, b"".join((request.path, *query)).decode("latin-1"), "", 401)
 

@@ -46,7 +46,7 @@ class RenewalTests(StateFolderCase):
         self.assertRegex(files.ca_fingerprint, r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$")
 
     def test_obsolete(self) -> None:
-        """A state folder of an older imgd serves; its leaf for ``*.localhost`` is removed."""
+        """A state folder of an older imgd serves as it is, without its leaf for ``*.localhost``."""
         for kind in ("pem", "key"):
             shutil.copy(self.path(f"server-ec.{kind}"), self.path(f"server-wildcard.{kind}"))
         before = {n: data for n, data in self.contents().items() if "wildcard" not in n}

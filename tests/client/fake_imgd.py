@@ -72,7 +72,7 @@ class FakeImgd(Resource):
         self.posts: list[tuple[str, Any]] = []
         self.expires_at: str | None = None
         self.pages_end = True
-        self.skipped: dict[str, Any] | None = None  # of every load
+        self.skipped: dict[str, Any] | None = {}  # of every load; None: not read since a restart
         self.skipped_later: dict[str, Any] | None = None  # if one collection is asked for
         self.held: list[Request] | None = None
         self.most_held = 0
@@ -126,7 +126,7 @@ class FakeImgd(Resource):
             "expires_at": self.expires_at,
             "url": f"{self.url}/collections/{name}/images",
             "current": name == "current",
-            "all_files": kept["all_files"],
+            "all_files": kept.get("all_files", False),
             "skipped": self.skipped,
         }
 

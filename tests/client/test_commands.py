@@ -52,7 +52,7 @@ class Commands(CommandCase):
         self.imgd.images("/data/a", 1200)
         self.imgd.loaded = {
             "ct": {"directory": "/data/a", "recursive": True},
-            "current": {"directory": "/data/a", "recursive": False},
+            "current": {"directory": "/data/a", "recursive": False, "all_files": True},
         }
         await self.run_command("status")
         self.assertEqual(
@@ -60,7 +60,7 @@ class Commands(CommandCase):
             [
                 "NAME     IMAGES  UNLOADS AT  DIRECTORY",
                 "ct        1,200  never       /data/a (and below)",
-                "current   1,200  never       /data/a",
+                "current   1,200  never       /data/a (all files)",
             ],
         )
         await self.run_command("status", "--json")

@@ -6,8 +6,13 @@ import gzip
 import io
 import json
 import os
+import pty
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from signal import SIGTERM
+from unittest import skipUnless
 
 import nibabel
 from PIL import Image
@@ -18,8 +23,16 @@ from imgd.client.demo import FRAMES, make_frame, make_images, make_volume
 from imgd.client.options import parse
 from imgd.host import instance_lock
 from tests.client.command_process import CommandProcess
-from tests.client.fake_imgd import TestContext
-from tests.daemons import environment
+from tests.client.fake_imgd import TestContext, turn
+from tests.daemons import PATIENCE, environment
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process runs; one that nobody waited for runs no more."""
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
 
 
 class Demo(TestCase):
@@ -27,7 +40,7 @@ class Demo(TestCase):
 
     async def test_demo(self) -> None:
         """``imgd demo`` serves frames and a volume, and leaves nothing when it is stopped."""
-        for signal in ("INT", "TERM"):
+        for signal in ("INT", "TERM", "HUP"):
             folder = Path(self.mktemp()).absolute()
             (folder / "tmp").mkdir(parents=True)
             # Another daemon's settings are no concern of the demo's.
@@ -56,6 +69,46 @@ class Demo(TestCase):
             self.assertEqual(await command.ended, 0, command.err)
             self.assertEqual(list((folder / "tmp").glob("imgd-demo-*")), [])
             self.assertRaises(ProcessLookupError, os.kill, found.pid, 0)
+
+    async def test_killed(self) -> None:
+        """If the demo is killed, its daemon ends by itself, and the folder with its keys goes."""
+        folder = Path(self.mktemp()).absolute()
+        (folder / "tmp").mkdir(parents=True)
+        command = CommandProcess(self, folder, "demo", "--no-browser", TMPDIR=str(folder / "tmp"))
+        await command.says("Ctrl-C stops it")
+        [demo] = (folder / "tmp").glob("imgd-demo-*")
+        daemon = instance_lock.find(str(demo / "state"))
+        assert daemon is not None
+        self.assertTrue((demo / "state" / "ca.key").exists())
+        command.handle.signalProcess("KILL")
+        await command.ended
+        while is_running(daemon.pid):
+            await turn()
+        self.assertEqual(list((folder / "tmp").iterdir()), [])
+
+    @skipUnless(shutil.which("setsid"), "no setsid here")
+    async def test_closed_terminal(self) -> None:
+        """If its terminal is closed, nothing is left either."""
+        folder = Path(self.mktemp()).absolute()
+        (folder / "tmp").mkdir(parents=True)
+        env = environment(folder, {"TMPDIR": str(folder / "tmp")})
+        words = [sys.executable, "-m", "imgd.client.cli", "demo", "--no-browser"]
+        terminal, its_end = pty.openpty()
+        command = subprocess.Popen(
+            ["setsid", "--ctty", *words],
+            cwd=folder,
+            env=env,
+            stdin=its_end,
+            stdout=its_end,
+            stderr=its_end,
+        )
+        os.close(its_end)
+        said = b""
+        while b"Ctrl-C stops it" not in said:
+            said += os.read(terminal, 1000)
+        os.close(terminal)
+        self.assertEqual(command.wait(PATIENCE), 0)
+        self.assertEqual(list((folder / "tmp").iterdir()), [])
 
     async def test_a_daemon_that_ends(self) -> None:
         """If the daemon ends by itself, so does the demo, with what it said; nothing is left."""

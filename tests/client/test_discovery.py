@@ -51,6 +51,15 @@ class Discovery(SynchronousTestCase):
         self.assertEqual(server.ca_for(Origin("https", "localhost", 4711)), PEM)
         self.assertIsNone(server.ca_for(Origin("https", "tunnel.example", 443)))
 
+    def test_its_other_names(self) -> None:
+        """A daemon of every address is found by each URL that it published, and by no other."""
+        self.run_daemon("https://localhost:4711/", "https://box.example:4711/")
+        server = find_server(self.environ, url="https://Box.example:4711")
+        self.assertEqual((server.ca, server.token, server.is_local), (PEM, self.token, True))
+        for url in ("http://box.example:4711", "https://box.example", "https://far.example:4711"):
+            server = find_server(self.environ, url=url)
+            self.assertEqual((server.ca, server.token, server.is_local), (None, None, False))
+
     def test_its_origins(self) -> None:
         """Where the daemon runs here all its URLs are its own; elsewhere, only the one asked."""
         self.run_daemon("https://localhost:4711/", "http://localhost:4712/")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.internet import reactor
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SkipTest, TestCase
 
 from imgd.client import connect
 from imgd.client.cli import guarded, perform
@@ -22,6 +22,7 @@ from imgd.client.options import parse
 from tests.client.certificates import Authority
 from tests.client.fake_imgd import TestContext
 from tests.daemons import CHECKOUT, PATIENCE, curl, environment, shared_daemon
+from tests.net.tls_case import has_ipv6
 from tests.samples import HOSTILE_NAMES, digest, frames, studies
 
 
@@ -142,6 +143,29 @@ class EndToEnd(DaemonCase):
         await self.imgd("tunnel", "--clear")
         self.assertEqual((await self.manifest(folder))["image_urls"], plain["image_urls"])
 
+    async def test_base_urls(self) -> None:
+        """``--server`` is what URLs are written on, whatever the public URL, and ``--base-url``
+        what nobody here can reach; the same paths are checked on the server.
+        """
+        folder = str(frames(self.folder / "frames", 1))
+        near = self.base.replace("localhost", "127.0.0.1")
+        client = connect(reactor, state_dir=str(self.real.folder / "state"), environ={})
+        self.addCleanup(client.close)
+        for public in (None, "https://demo.example/imgd"):
+            await client.set_public_url(public)
+            for words, base in (
+                (("--server", near), near),
+                (("--base-url", "https://box.example/x"), "https://box.example/x"),
+                (("--base-url", "https://[2001:db8::1]:9000", "--server", near),
+                 "https://[2001:db8::1]:9000"),
+            ):  # fmt: skip
+                found = await self.manifest(folder, *words, "--verify", "get")
+                self.assertEqual((found["count"], found["failed"]), (2, []))
+                self.assertEqual(
+                    {url.partition("/images/")[0] for url in found["image_urls"]}, {base}
+                )
+        await client.set_public_url(None)
+
     async def test_the_example(self) -> None:
         """The documented example of the library runs as it stands, in a process of its own."""
         folder = frames(self.folder / "frames", 2)
@@ -200,6 +224,20 @@ class Private(DaemonCase):
         again = (await self.manifest(*load))["image_urls"]
         self.assertEqual(self.status(again[0]), 200)
 
+    async def test_signed_elsewhere(self) -> None:
+        """Signed URLs are written on ``--server`` and ``--base-url`` too, and are good there."""
+        folder = str(frames(self.folder / "frames", 1))
+        plain = self.real.http_url.rstrip("/")
+        for base in (self.base, plain, plain.replace("localhost", "127.0.0.1")):
+            manifest = await self.manifest(folder, "--signed", "--server", base)
+            self.assertEqual((manifest["count"], manifest["failed"]), (2, []))
+            for url in manifest["image_urls"]:
+                self.assertTrue(url.startswith(f"{base}/-/s/"), url)
+                self.assertEqual(self.status(url), 200)
+        manifest = await self.manifest(folder, "--signed", "--base-url", "https://box.example")
+        for url in manifest["image_urls"]:
+            self.assertEqual(self.status(url.replace("https://box.example", self.base)), 200)
+
     async def test_link(self) -> None:
         """``imgd link`` prints a URL that curl can fetch with the CA alone."""
         (self.real.folder / "output" / "a b.nii.gz").write_bytes(b"a volume")
@@ -233,3 +271,32 @@ class Private(DaemonCase):
         await self.imgd("status", *where, **elsewhere, **token)
         await self.manifest(folder, *where, **elsewhere, **token)
         await self.imgd("unload")
+
+
+class AddressTests(DaemonCase):
+    """A daemon on an IPv6 address, and one that is asked in plain HTTP on its HTTPS port."""
+
+    daemon = ("client-ipv6", "--host", "::1", "--http-port", "0")
+
+    def setUp(self) -> None:
+        if not has_ipv6():
+            raise SkipTest("no ::1 here")
+        super().setUp()
+
+    async def test_commands(self) -> None:
+        """Every command reaches the address, found by the state folder or named by --server."""
+        source = self.folder / "six"
+        frames(source, 3)
+        for server in ((), ("--server", self.base), ("--server", self.real.http_url)):
+            self.assertIn("[::1]", (await self.imgd("status", *server)).printed)
+            manifest = await self.manifest(str(source), *server)
+            self.assertEqual((manifest["success"], manifest["failed"]), (True, []))
+            await self.imgd("link", manifest["image_urls"][0], *server)
+            await self.imgd("timeout", "7", *server)
+            await self.imgd("unload", *server)
+
+    async def test_plain_on_tls(self) -> None:
+        """The error names the https URL."""
+        plain = self.base.replace("https:", "http:")
+        context = await self.imgd("status", "--server", plain, status=1)
+        self.assertIn(f"speaks HTTPS alone: ask for {self.base}/", context.remarked)

@@ -183,7 +183,10 @@ class Manifests(LoadCase):
         self.assertEqual(await self.load("/data/frames"), 1)
         [manifest] = self.manifests()
         self.assertEqual((manifest["count"], manifest["success"]), (0, False))
-        self.assertEqual(manifest["message"], "Nothing was loaded: the directory is empty")
+        self.assertEqual(
+            manifest["message"],
+            "Nothing was loaded: the directory is empty, or all in it is hidden",
+        )
         self.assertIn("/data/frames: Nothing was loaded", self.context.remarked)
         self.assertNotIn("--resume", self.context.remarked)
 
@@ -193,7 +196,7 @@ class Manifests(LoadCase):
         self.imgd.skipped = {"count": 9, "suffixes": {".txt": 9}}
         self.options = CliOptions(quiet=True)
         self.assertEqual(await self.load("/data/frames"), 1)
-        self.assertIn("there is no image, but 9 files (9 .txt) (use --all", self.context.remarked)
+        self.assertIn("there is no image, but 9 files (9 .txt): --all", self.context.remarked)
 
     async def test_passed_over(self) -> None:
         """What a load passed over is said in a line, if --quiet does not forbid it, and is no
@@ -201,7 +204,7 @@ class Manifests(LoadCase):
         """
         self.imgd.images("/data/frames", 2)
         self.imgd.skipped = {"count": 2, "suffixes": {".txt": 1, "": 1}}
-        line = "imgd: /data/frames: passed over 2 files (1 .txt, 1 without a suffix) (use --all"
+        line = "imgd: /data/frames: passed over 2 files (1 .txt, 1 without a suffix): --all"
         for options, is_said in ((CliOptions(), True), (CliOptions(quiet=True), False)):
             self.options = options
             before = len(self.context.remarked)
@@ -213,6 +216,7 @@ class Manifests(LoadCase):
         self.imgd.images("/data/frames", 2)
         self.options = CliOptions(quiet=True)
         await self.loaded("/data/frames", name="ct")
+        self.imgd.skipped = None
         self.imgd.skipped_later = {"count": 1, "suffixes": {".txt": 1}}
         self.options = CliOptions()
         await self.loaded("/data/frames", name="ct")

@@ -63,6 +63,7 @@ class Typing(SynchronousTestCase):
             (["load", "a", "--request-timeout", "0"], "seconds"),
             (["load", "a", "--deadline", "nan"], "seconds"),
             (["timeout", "soon"], "minutes"),
+            (["tunnel", "--start", "--clear"], "one of them"),
         ):
             stderr = io.StringIO()
             self.patch(sys, "stderr", stderr)

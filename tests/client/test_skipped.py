@@ -19,15 +19,15 @@ class WordsTests(SynchronousTestCase):
         for skipped, options, line in (
             (None, {}, ""),
             (SkippedFiles(), {}, ""),
-            (TEXTS, {}, "passed over 2 files (2 .txt) (use --all-files for the files)"),
+            (TEXTS, {}, "passed over 2 files (2 .txt): --all-files serves the files"),
             (TEXTS, {"all_files": True}, "passed over 2 files (2 .txt)"),
-            (FOLDERS, {}, "passed over 3 folders (use --recursive for the folders)"),
+            (FOLDERS, {}, "passed over 3 folders: --recursive serves the folders"),
             (FOLDERS, {"recursive": True}, "passed over 3 folders"),
             (
                 replace(TEXTS, folders=1),
                 {},
-                "passed over 2 files (2 .txt), 1 folder "
-                "(use --all-files for the files and --recursive for the folders)",
+                "passed over 2 files (2 .txt), 1 folder: "
+                "--all-files serves the files, --recursive serves the folders",
             ),
         ):
             told = replace(collection(), skipped=skipped, **options)
@@ -36,15 +36,15 @@ class WordsTests(SynchronousTestCase):
     def test_why_nothing(self) -> None:
         """Why nothing was loaded: it is empty, the images lie deeper, or there are none."""
         for skipped, line in (
-            (None, "Nothing was loaded: the directory is empty"),
+            (None, "Nothing was loaded: the directory is empty, or all in it is hidden"),
             (
                 replace(FOLDERS, images_below=True),
-                "Nothing was loaded: the images are in folders below: use --recursive (3 folders)",
+                "Nothing was loaded: the images are in folders below (3 folders): use --recursive",
             ),
             (
                 TEXTS,
-                "Nothing was loaded: there is no image, but 2 files (2 .txt) "
-                "(use --all-files for the files)",
+                "Nothing was loaded: there is no image, but 2 files (2 .txt): "
+                "--all-files serves the files",
             ),
         ):
             self.assertEqual(why_nothing(replace(collection(), skipped=skipped)), line)

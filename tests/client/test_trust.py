@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
 from typing import Any
 
 from service_identity import VerificationError
@@ -9,13 +14,13 @@ from treq.client import HTTPClient
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from imgd.client.api import Client
 from imgd.client.discovery import Server
-from imgd.client.errors import ClientError, Retrier, Untrusted
+from imgd.client.errors import ClientError, InvalidResponse, Retrier, Untrusted
 from imgd.client.session import HttpSession
 from imgd.client.trust import trust_root, verify_host
 from imgd.core import messages
@@ -121,6 +126,20 @@ class Handshakes(TestCase):
         for said in await self.ask(f"https://localhost:{number}", self.authority.pem):
             self.assertIn("does not speak TLS", said)
 
+    async def test_tls_where_none_is_expected(self) -> None:
+        """A server that answers plain HTTP with an alert is named as what it is, too."""
+
+        class Alerting(_Plain):
+            def dataReceived(self, data: bytes) -> None:
+                self.transport.write(b"\x15\x03\x01\x00\x02\x02\x46")
+                self.transport.loseConnection()
+
+        url = f"http://localhost:{listen(self, Factory.forProtocol(Alerting))}"
+        session = HttpSession(reactor, Server(url))
+        self.addCleanup(session.close)
+        with self.assertRaisesRegex(InvalidResponse, "write https:// in the URL"):
+            await session.send(b"GET", f"{url}/")
+
     async def test_far_origins(self) -> None:
         """The local CA is for the server's own origins; one that the user chose is for all."""
         port = self.serve("localhost", "127.0.0.1")
@@ -142,6 +161,43 @@ class Roots(SynchronousTestCase):
         """A CA file that holds no certificate is an error, and not "trust the system's"."""
         for content in (b"", b"nothing", b"-----BEGIN CERTIFICATE-----\nAAAA\n"):
             self.assertRaises(Untrusted, trust_root, content)
+
+    def trusted(self, ca: bytes) -> int:
+        """How many certificates of a bundle are trusted."""
+        return len(trust_root(ca)._caCerts)
+
+    def test_bundle(self) -> None:
+        """A certificate that cannot be read refuses no other of its bundle, wherever it stands."""
+        good, other = Authority().pem, Authority().pem
+        begin, end = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
+        for bad in (begin + b"AAAA\n" + end, begin + b"!\n", end, b"# a comment\n", b"\xff\0\n"):
+            for bundle in (bad + good + other, good + bad + other, good + other + bad):
+                self.assertEqual(self.trusted(bundle), 2, bad)
+            self.assertRaises(Untrusted, trust_root, bad)
+        self.assertEqual(self.trusted(good.replace(b"CERTIFICATE", b"X509 CERTIFICATE")), 1)
+
+    def test_system_bundle(self) -> None:
+        """Every certificate of Debian's bundle is trusted, without a word of warning."""
+        path = Path("/etc/ssl/certs/ca-certificates.crt")
+        if not path.exists():
+            raise SkipTest("no Debian bundle here")
+        bundle = path.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            self.assertEqual(self.trusted(bundle), bundle.count(b"-----BEGIN CERTIFICATE-----"))
+
+    def test_odd_serial(self) -> None:
+        """A CA whose serial is negative, as some of the system's store have, warns of nothing."""
+        if shutil.which("openssl") is None:
+            raise SkipTest("no openssl here")
+        folder = self.mktemp()
+        os.mkdir(folder)
+        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        command += " -subj /CN=odd -set_serial -5 -keyout key.pem -out ca.pem"
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            self.assertEqual(self.trusted(Path(folder, "ca.pem").read_bytes()), 1)
 
     def test_hosts(self) -> None:
         """Names match as RFC 9525 has it: whole labels, and one leftmost wildcard."""

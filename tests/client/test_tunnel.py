@@ -97,7 +97,10 @@ class Using(TestCase):
         await self.use(agent.url)
         self.assertEqual(agent.requests, ["GET /api/tunnels"])
         self.assertEqual(self.imgd.posts, [("/public-url", {"url": "https://abc.ngrok.app"})])
-        self.assertEqual(self.context.printed, "NGROK_URL=https://abc.ngrok.app\n")
+        self.assertEqual(
+            self.context.printed,
+            f"NGROK_URL=https://abc.ngrok.app\nNGROK_WEB_INTERFACE={agent.url}\n",
+        )
 
     async def test_waiting(self) -> None:
         """It waits for the tunnel, saying what to run."""

@@ -211,8 +211,8 @@ class DicomTests(FolderCase):
         self.assertEqual(
             list(index.names),
             [
-                *("PAT0/1.2.840.113619.2.55", "PAT0/ST0/IM0000", "PAT0/ST0/IM0001"),
-                *("PAT0/scan.IMA", "lies.png"),
+                *("lies.png", "PAT0/1.2.840.113619.2.55", "PAT0/scan.IMA"),
+                *("PAT0/ST0/IM0000", "PAT0/ST0/IM0001"),
             ],
         )
         expected = {"": 3, ".pdf": 1, ".txt": 1, ".exe": 1, ".inf": 1, ".zip": 1}
@@ -257,7 +257,7 @@ class DicomTests(FolderCase):
         ):
             self.link(name, target)
         index = self.read()
-        self.assertEqual(list(index.names), ["a", "b.dcm", "sub/IM0000", "sub/ct.dcm"])
+        self.assertEqual(list(index.names), ["a", "b.dcm", "sub/ct.dcm", "sub/IM0000"])
         self.assertEqual(index.skipped.links, 3)
         self.assertEqual(index.skipped.count, 5)
 

@@ -355,3 +355,46 @@ class MayReadTests(SynchronousTestCase):
                     access_rules.may_read(who, TOKEN, HINT)
                 self.assertIn(HINT, caught.exception.detail)
                 self.assertNotIn(TOKEN, caught.exception.detail)
+
+
+class FormTests(SynchronousTestCase):
+    """Who may send a form with the token, and which token is the right one."""
+
+    def test_token(self) -> None:
+        """The token itself, spaces around it aside."""
+        for text, expected in (
+            (TOKEN, True),
+            (f" {TOKEN}\n", True),
+            (TOKEN[:-1], False),
+            (f"Bearer {TOKEN}", False),
+            ("", False),
+            ("\udcff", False),
+        ):
+            self.assertEqual(access_rules.is_token(text, TOKEN), expected, text)
+        self.assertFalse(access_rules.is_token("", ""))
+
+    def test_pages(self) -> None:
+        """Sec-Fetch-Site decides; without it, Origin must be the host that was asked or another
+        of this daemon's, and who sends neither is no page.
+        """
+        own = ["https://public.example"]
+        for fields, secure, expected in (
+            ({}, True, True),
+            ({"sec_fetch_site": "same-origin", "origin": "https://public.example"}, False, True),
+            ({"sec_fetch_site": "same-origin", "host": "other"}, True, True),
+            ({"sec_fetch_site": "same-site", "origin": "https://localhost:8888"}, True, False),
+            ({"sec_fetch_site": "cross-site", "origin": "https://public.example"}, True, False),
+            ({"sec_fetch_site": "none"}, True, False),
+            ({"sec_fetch_site": ""}, True, False),
+            ({"origin": "https://localhost:8888"}, True, True),
+            ({"origin": "https://localhost:8888"}, False, False),
+            ({"origin": "https://localhost"}, True, False),
+            ({"origin": "https://public.example"}, False, True),
+            ({"origin": "null"}, True, False),
+            ({"host": "", "origin": "https://localhost:8888"}, True, False),
+            ({"host": "a b"}, True, False),
+        ):
+            asker = requester(secure=secure, **fields)
+            self.assertEqual(access_rules.is_own_page(asker, own), expected, fields)
+        for name in (b"origin", b"sec-fetch-site", b"host"):
+            self.assertFalse(access_rules.is_own_page(twice(name, b"same-origin", b"x"), own))

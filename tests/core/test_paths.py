@@ -52,6 +52,15 @@ class ParseTests(SynchronousTestCase):
         assert parsed is not None
         self.assertEqual([os.fsencode(n) for n in parsed.names], [b"\xc0\xae\xc0\xae", b"\xc0\xaf"])
 
+    def test_dot_before_a_colon(self) -> None:
+        """A dot may stand before a name with a colon (RFC 3986 section 4.2), and nowhere else."""
+        for path, names in (
+            (b"/./a:b", ("a:b",)),
+            (b"/x/./a%3ab", ("x", "a:b")),
+            (b"/x/./a%3A/b", ("x", "a:", "b")),
+        ):
+            self.assertEqual(paths.parse(path), UrlPath(names, False))
+
     def test_refused(self) -> None:
         """Paths that climb, hide, cut short or read differently elsewhere mean no file."""
         for path in (
@@ -68,6 +77,9 @@ class ParseTests(SynchronousTestCase):
             b"/../a",
             b"/a/../b",
             b"/a/./b",
+            b"/a/././b:c",
+            b"/a/./b/c:d",
+            b"/%2E/a:b",
             b"/a/..",
             b"/...",
             b"/%2e%2e/a",

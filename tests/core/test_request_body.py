@@ -221,6 +221,22 @@ class AnnouncedTests(SynchronousTestCase):
         ):
             self.assertEqual(is_json(types), wanted, types)
 
+    def test_form(self) -> None:
+        """A form is one field that says so, and has the same length at most."""
+        form = (b"application/x-www-form-urlencoded; charset=UTF-8",)
+        for length, types, wanted in (
+            (5, form, 0),
+            (None, form, 0),
+            (MAX_BODY + 1, form, 413),
+            (5, JSON, 415),
+            (5, (), 415),
+            (5, (*form, *form), 415),
+            (5, (b"multipart/form-data",), 415),
+        ):
+            both = {"is_read": True, "is_form": True}
+            error = check_announced(AnnouncedBody(length, types, waits=False), **both)
+            self.assertEqual(error.status if error else 0, wanted, (length, types))
+
     def test_announced(self) -> None:
         """A body is refused for its type where it is read, and for its length always."""
         for length, types, is_read, wanted in (

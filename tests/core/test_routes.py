@@ -47,6 +47,14 @@ class RouteTests(SynchronousTestCase):
             (b"/-/ca.pem", Route(RouteKind.ASSETS, b"ca.pem")),
             (b"/-/s", Route(RouteKind.ASSETS, b"s")),
             (b"/-/sx/y", Route(RouteKind.ASSETS, b"sx/y")),
+            (b"/-/token", Route(RouteKind.FORM)),
+            (b"/-/token/", Route(RouteKind.ASSETS, b"token/")),
+            (b"/-/files", Route(RouteKind.INDEX, None, base="/-/files/")),
+            (b"/-/files/", Route(RouteKind.INDEX, b"", base="/-/files/")),
+            (b"/-/files/a/b", Route(RouteKind.INDEX, b"a/b", base="/-/files/")),
+            (b"/%2d/%66iles//a", Route(RouteKind.INDEX, b"/a", base="/-/files/")),
+            (b"/-/filesx/a", Route(RouteKind.ASSETS, b"filesx/a")),
+            (b"/-/files%2fa", Route(RouteKind.ASSETS, b"files%2fa")),
             (b"/-/s/T/images/a", Route(RouteKind.SIGNED, b"T/images/a")),
             (b"/-/%73/T/images/a", Route(RouteKind.ASSETS, b"%73/T/images/a")),
             (b"/%2d/s/T/images/a", Route(RouteKind.ASSETS, b"s/T/images/a")),
@@ -89,7 +97,14 @@ class RouteTests(SynchronousTestCase):
 
     def test_files(self) -> None:
         """Only paths of files count as files: no folder, and nothing of the API."""
-        for path in (b"/a", b"/a/b", b"/images/a", b"/collections/a/files/b", b"/-/s/T/a"):
+        for path in (
+            b"/a",
+            b"/a/b",
+            b"/-/files/a",
+            b"/images/a",
+            b"/collections/a/files/b",
+            b"/-/s/T/a",
+        ):
             self.assertTrue(route(path).is_file, path)
             self.assertFalse(route(path + b"/").is_file, path)
         for path in (
@@ -173,4 +188,6 @@ class SignedTests(SynchronousTestCase):
         for path in (b"/health", b"/-/", b"/-/ca.pem", b"/-/s/T/a"):
             self.assertTrue(routes.is_open(path), path)
         for path in (b"/", b"/health/", b"/%68ealth", b"/%2d/ca.pem", b"/-", b"/-x", b"/images/a"):
+            self.assertFalse(routes.is_open(path), path)
+        for path in (b"/-/files", b"/-/files/", b"/-/files/a", b"/-/%66iles/a", b"/-/fil%65s"):
             self.assertFalse(routes.is_open(path), path)

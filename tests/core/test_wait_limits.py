@@ -39,6 +39,14 @@ class WaitLimitTests(SynchronousTestCase):
         ]
         self.assertEqual(taken, [True, True, True, False, True])
 
+    def test_refusal(self) -> None:
+        """What is refused is said as the limit was told."""
+        with (
+            self.assertRaisesRegex(Unavailable, "Not now"),
+            WaitLimit(0, 0, "Not now.").slot("", ""),
+        ):
+            """Not reached."""
+
     def test_leave(self) -> None:
         """A slot is free again however the work ends; nothing is kept of it."""
         for _ in range(9):

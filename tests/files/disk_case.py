@@ -189,6 +189,6 @@ class DiskCase(SynchronousTestCase):
             self.assertTrue(error.__suppress_context__ or error.__context__ is None)
             return None
         try:
-            return file.read(0, 100)
+            return file.read(0, 1_000)
         finally:
             file.close()

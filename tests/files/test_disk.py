@@ -13,6 +13,7 @@ from imgd.core import paths
 from imgd.core.listing import Entry
 from imgd.errors import NotFound
 from imgd.files import disk, real_path
+from imgd.files.dicom_files import DicomFiles
 from imgd.files.disk import Root, is_below
 from tests.fakes import write
 from tests.files.disk_case import (
@@ -25,6 +26,7 @@ from tests.files.disk_case import (
     DiskCase,
     names_of,
 )
+from tests.files.test_dicom_files import DICOM
 from tests.host.this_machine import open_descriptors, public_folder, unprivileged
 
 
@@ -167,9 +169,22 @@ class ListingTests(DiskCase):
             yield root
             yield replace(root, images_only=True)
             yield replace(root, images_only=True, recursive=False)
+            yield replace(root, images_only=True, dicom_files=DicomFiles())
+            yield replace(root, dicom_files=DicomFiles())
 
     def test_listed_is_served(self) -> None:
-        """In every folder, a name is listed if and only if asking for it gives just that."""
+        """In every folder, a name is listed if and only if asking for it gives just that, also if
+        the bytes decide.
+        """
+        write(os.path.join(self.top, "outside", "IM0009"), DICOM)
+        for name, data in (("IM0000", DICOM), ("sub/scan.IMA", DICOM), ("README", bytes(200))):
+            write(self.join(name), data)
+        for name, target in (
+            *(("to_dicom", "IM0000"), ("dicom.png", "IM0000"), ("dicom.txt", "IM0000")),
+            *(("to_readme", "README"), ("readme.png", "README"), ("image", "a.png")),
+            *(("dicom_out", "../outside/IM0009"), ("text", "notes.txt")),
+        ):
+            os.symlink(target, self.join(name))
         for root in self.variants():
             for folder in ((), ("sub",), ("sublink",), ("outdir",), ("self",), ("outdir", "deep")):
                 if not disk.is_folder(root, folder):
@@ -191,6 +206,22 @@ class ListingTests(DiskCase):
         facts = disk.stat_file(root, names)
         self.assertEqual((entry.size, entry.mtime_ns), (facts.size, facts.mtime_ns))
         self.assertEqual(entry.size, len(data))
+
+    def test_by_their_bytes(self) -> None:
+        """A link and its target are judged together: by suffix, or by the bytes of the target."""
+        self.test_listed_is_served()
+        images = replace(self.root, images_only=True, dicom_files=DicomFiles())
+        listed = {entry.name: entry.is_dicom for entry in disk.scan(images)}
+        named = {name: listed.get(name) for name in ("IM0000", "to_dicom", "dicom.png", "a.png")}
+        self.assertEqual(
+            named, {"IM0000": True, "to_dicom": True, "dicom.png": False, "a.png": False}
+        )
+        self.assertLessEqual({"IM0000", "to_dicom", "dicom.png"}, listed.keys())
+        refused = {"dicom.txt", "README", "to_readme", "readme.png", "image", "dicom_out", "text"}
+        self.assertEqual(refused & listed.keys(), set())
+        for may_look, error in ((False, disk.Undecided), (True, disk.NotAnImage)):
+            with self.assertRaises(error):
+                disk.open_file(images, ("README",), may_look=may_look)
 
     def test_names(self) -> None:
         """The top of a document root, name by name."""

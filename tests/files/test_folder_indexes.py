@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.listing import Page, Query, Sort
 from imgd.errors import NotFound
+from imgd.files.dicom_files import DicomFiles
 from imgd.files.disk import Root
-from imgd.files.folder_indexes import DISUSED, FolderIndexes
+from imgd.files.folder_indexes import DISUSED, FACTS_AGE, FolderIndexes
 from imgd.host.workers import JobCancelled, JobProgress
 from tests.collections.manager_case import LONG_AGO
 from tests.fakes import write
+from tests.files.test_dicom_files import DICOM
 from tests.scans import Scans
 
 
@@ -29,11 +32,11 @@ class KeptTests(SynchronousTestCase):
         self.root = Root(self.folder)
 
     def page(
-        self, folder: str, sort: Sort = Sort.NAME, progress: JobProgress | None = None
+        self, folder: str = "", sort: Sort = Sort.NAME, progress: JobProgress | None = None
     ) -> Page:
         return self.indexes.page(
             self.root,
-            (folder,),
+            (folder,) if folder else (),
             Query(sort=sort),
             self.indexes.next_number(),
             progress or JobProgress(),
@@ -71,6 +74,34 @@ class KeptTests(SynchronousTestCase):
         self.indexes = FolderIndexes(self.clock.seconds, max_bytes=100)
         self.assertEqual(self.page("a").total, 100)
         self.assertEqual(len(self.indexes), 0)
+
+    def test_skipped(self) -> None:
+        """What a collection does not serve is counted, files and folders apart; the document root
+        serves everything.
+        """
+        for name in ("notes.txt", "README", "sub/x.png", ".hidden", "server.key"):
+            write(os.path.join(self.folder, "a", name))
+        page = self.page("a")
+        self.assertEqual((page.skipped, page.skipped_folders), (0, 0))
+        self.root = Root(os.path.join(self.folder, "a"), images_only=True, dicom_files=DicomFiles())
+        page = self.page()
+        self.assertEqual((page.total, page.skipped, page.skipped_folders), (101, 2, 0))
+        self.root = replace(self.root, recursive=False)
+        page = self.page()
+        self.assertEqual((page.total, page.skipped, page.skipped_folders), (100, 2, 1))
+
+    def test_becomes_dicom(self) -> None:
+        """A file that becomes DICOM is seen after a while, though its folder did not change."""
+        path = write(os.path.join(self.folder, "a", "IM0000"), b"")
+        os.utime(os.path.join(self.folder, "a"), LONG_AGO)
+        self.root = Root(os.path.join(self.folder, "a"), images_only=True, dicom_files=DicomFiles())
+        self.assertEqual(self.page().skipped, 1)
+        with open(path, "r+b") as file:
+            file.write(DICOM)
+        self.clock.advance(FACTS_AGE + 1)
+        page = self.page()
+        self.assertEqual((page.total, page.skipped), (101, 0))
+        self.assertTrue(page.entries[-1].is_dicom)
 
     def test_gone(self) -> None:
         """A folder that has gone is NotFound, kept or not; another in its place is another."""

@@ -33,6 +33,14 @@ class ValueTests(SettingsCase):
         self.assertEqual(both, ("127.0.0.1/32", "10.0.0.0/8"))
         self.assert_refused("proxy", "proxy.local", "10.0.0.1/8", "10.0.0.0/33", "127.0.0.1:80")
 
+    def test_sizes(self) -> None:
+        """A size is in megabytes, or in the unit that is written behind it."""
+        sizes = (("0", 0), ("500", 500), ("500MB", 500), ("20 gb", 20_000), ("0GB", 0))
+        self.assert_values("archive_limit", "archive-limit", *sizes)
+        self.assert_refused(
+            "archive-limit", "-1", "1.5GB", "5kB", "5G", "GB", "٣", "1000001GB", "9" * 5000
+        )
+
     def test_minutes(self) -> None:
         """A timeout is a whole number of minutes, 0 for never, ten years at most."""
         self.assert_values("timeout_minutes", "timeout", ("0", 0), (str(MAX_MINUTES), MAX_MINUTES))

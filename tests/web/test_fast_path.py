@@ -16,12 +16,14 @@ from imgd.core.conditional import FileFacts
 from imgd.core.plan import Representation
 from imgd.core.request_head import HeadReader, RequestHead, parse_head
 from imgd.core.routes import RESERVED
+from imgd.files.dicom_files import DicomFiles
 from imgd.files.disk import Root
 from imgd.files.versions import FileVersion
 from imgd.web.fast_path import DisabledFastPath, FastPath
 from imgd.web.file_cache import CachedFile, FileCache
 from imgd.web.response_headers import HeaderPolicy
 from tests.fakes import Answer, MemorySite, Transport, write
+from tests.files.test_dicom_files import DICOM, later
 
 _DATE = re.compile(rb"\r\nDate: [^\r]*")
 LATER = 60.0  # seconds: every file of a test has settled by the clock of the fast path
@@ -93,6 +95,12 @@ PATHS = (
     *("/collections/two/files/d.dcm", "/collections/two/files/", "/collections/none/files/d.dcm"),
     *("/collections/two/files/sub/e.nii.gz", "/collections/../files/d.dcm", "/-/ca.pem", "*"),
     *("/robots.txt", "/favicon.ico"),
+    *("/collections/two/files/IM0000", "/collections/two/files/1.2.840.4", "/z.zarr/.zgroup"),
+    *("/collections/two/files/README", "/collections/two/files/.zattrs", "/z.zarr/.other"),
+    *("/-/files/a.jpg", "/-/files/sub/b.png", "/-/%66iles/a.jpg", "/-/files/s%75b/./b:c.png"),
+    *("/-/files/", "/-/files", "/-/files/none.jpg", "/-/files/../a.jpg", "/-/files/server.key"),
+    *("/-/files/images/c.jpg", "/-/files/link.jpg", "/-/files/away.jpg", "/-/files/.hidden.jpg"),
+    *("/-/files//a.jpg", "/-/files/-/ca.pem", "/-/files%2fa.jpg", "/-/files/sub/"),
     *("http://localhost/a.jpg", "/a.jpg#x", "/caf%C3%A9.png", "/\xe9.png"),
 )
 HEADERS = st.sampled_from(
@@ -128,10 +136,21 @@ class OneMeaningTests(SynchronousTestCase):
     def setUp(self) -> None:
         folder = os.path.abspath(self.mktemp())
         memory_site = self.memory_site = MemorySite(
-            folder, cors_origins=self.cors_origins, more={"max_age": self.max_age}
+            folder,
+            cors_origins=self.cors_origins,
+            dicom_files=DicomFiles(now_ns=later),
+            more={"max_age": self.max_age},
         )
         outside = write(os.path.join(folder, "outside", "away.jpg"))
-        for name in ("a.jpg", "sub/b.png", ".hidden.jpg", "server.key", "café.png", "images"):
+        for name in (
+            "a.jpg",
+            "sub/b.png",
+            ".hidden.jpg",
+            "server.key",
+            "café.png",
+            "images",
+            "sub/b:c.png",
+        ):
             write(os.path.join(memory_site.documents, name), os.urandom(SIZE))
         write(os.path.join(memory_site.documents, "page.html"), b"<p>")
         write(os.path.join(memory_site.documents, "empty.png"), b"")
@@ -142,6 +161,11 @@ class OneMeaningTests(SynchronousTestCase):
         write(os.path.join(folder, "one", "notes.txt"))
         write(os.path.join(folder, "two", "d.dcm"), os.urandom(SIZE))
         write(os.path.join(folder, "two", "sub", "e.nii.gz"), os.urandom(SIZE))
+        for name in ("IM0000", "1.2.840.4", ".zattrs"):
+            write(os.path.join(folder, "two", name), DICOM + os.urandom(SIZE))
+        write(os.path.join(folder, "two", "README"), bytes(SIZE))
+        for name in (".zgroup", ".other"):
+            write(os.path.join(memory_site.documents, "z.zarr", name), b"{}")
         memory_site.load(os.path.join(folder, "one"))
         memory_site.load(os.path.join(folder, "two"), name="two", recursive=True)
         self.etag = memory_site.ask("/a.jpg").headers["etag"]
@@ -194,14 +218,17 @@ class OneMeaningTests(SynchronousTestCase):
         for path in PATHS:
             for method in ("GET", "HEAD"):
                 self.check(self.request(method, path, "1.1", ["Host: localhost"]))
-        for path in ("/a.jpg", "/images/c.jpg", "/collections/two/files/sub/e.nii.gz"):
+        for path in (
+            *("/a.jpg", "/-/files/a.jpg", "/images/c.jpg", "/collections/two/files/sub/e.nii.gz"),
+            *("/collections/two/files/IM0000", "/z.zarr/.zgroup"),
+        ):
             for headers in (
                 *([], [f"If-None-Match: {self.etag}"], ["Range: bytes=0-9"]),
                 *(["Connection: close"], ["Range: bytes=0-9", "Connection: Close"]),
             ):
-                self.check(self.request("GET", path, "1.1", ["Host: localhost", *headers]))
-                before = self.fast_path.count
                 request = self.request("GET", path, "1.1", ["Host: localhost", *headers])
+                self.check(request)
+                before = self.fast_path.count
                 self.through(self.fast_path, [request])
                 self.assertEqual(self.fast_path.count, before + 1, (path, headers))
 

@@ -168,6 +168,8 @@ class FileTests(SiteCase):
                 answer = self.memory_site.ask(path)
                 self.assertEqual((answer.status, answer.body), (404, expected.body))
                 self.assertEqual({*answer.headers} - CORS, {*expected.headers} - CORS)
+                indexed = self.memory_site.ask(f"/-/files{path}")
+                self.assertEqual((indexed.status, indexed.body), (404, expected.body))
                 # What pages may read is told by the path alone, whatever is there.
                 is_file = not (path.endswith("/") or path.startswith(("//", "/-/")))
                 self.assertEqual("access-control-allow-origin" in answer.headers, is_file)

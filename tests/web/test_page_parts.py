@@ -36,14 +36,14 @@ class PartTests(SynchronousTestCase):
         """A row has escaped names, a relative URL, and size and time for people."""
         row = TableRow.of(Entry("<\u202e>.png", False, 1_500, 0))
         self.assertEqual(row.name, '&lt;<span class="unseen">\\u202e</span>&gt;.png')
-        self.assertEqual((row.plain, row.href), ("<\\u202e>.png", "./%3C%E2%80%AE%3E.png"))
+        self.assertEqual((row.plain, row.href), ("<\\u202e>.png", "%3C%E2%80%AE%3E.png"))
         self.assertEqual((row.size, row.bytes, row.icon), ("1.5 kB", "1,500 bytes", "image"))
         self.assertEqual((row.modified, row.minute), ("1970-01-01T00:00:00Z", "1970-01-01 00:00"))
 
     def test_folder_row(self) -> None:
         """A folder's row has no size, and a URL with a slash at its end."""
         row = TableRow.of(Entry("a", True, 7, 0))
-        self.assertEqual((row.href, row.size, row.icon), ("./a/", "", "folder"))
+        self.assertEqual((row.href, row.size, row.icon), ("a/", "", "folder"))
 
     def test_column(self) -> None:
         """The sorted column names its order and reverses it, others start ascending."""

@@ -258,7 +258,7 @@ class LinkTests(SynchronousTestCase):
         """A file has a link that saves it, a folder has none."""
         page = render([file("a.png"), Entry("b", True, 0, 0)])
         saving = [attrs for attrs in page.all("a") if "download" in attrs]
-        self.assertEqual([attrs["href"] for attrs in saving], ["./a.png"])
+        self.assertEqual([attrs["href"] for attrs in saving], ["a.png"])
         self.assertEqual(saving[0]["aria-label"], "Download a.png")
 
 

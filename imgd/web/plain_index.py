@@ -1,0 +1,123 @@
+"""The plain index of a folder: every entry on a line, as other servers write it, for programs."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Final
+
+from imgd.core import listing, messages, paths
+from imgd.core.conditional import NANOSECONDS
+from imgd.core.listing import Entry, Query
+from imgd.core.routes import RouteKind
+from imgd.core.wait_limits import WaitLimit
+from imgd.errors import NotFound
+from imgd.files import disk
+from imgd.files.disk import Root
+from imgd.files.folder_indexes import FolderIndexes
+from imgd.host.blocking import RunBlocking
+from imgd.host.workers import JobProgress
+from imgd.web.backpressure import BackpressuredWriter
+from imgd.web.endpoint import begin_page, vary_by_accept
+from imgd.web.escape import escape_text
+from imgd.web.request import Request
+
+# Entries that are read and written at once: some 5 ms of work on another thread.
+PIECE: Final = 1_000
+# Indexes that are written at once; each of them has one piece of work at a time.
+MAX_STREAMS_PER_FOLDER: Final = 128
+MAX_STREAMS_PER_CLIENT: Final = 32
+_NAME_WIDTH: Final = 50  # characters, as far as names allow
+_MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
+_END: Final = b"</pre><hr></body>\n</html>\n"
+
+
+class PlainIndexes:
+    """Writes the index of a folder of any size, piece by piece, no faster than it is read."""
+
+    def __init__(self, run_blocking: RunBlocking, indexes: FolderIndexes) -> None:
+        self._run = run_blocking
+        self._indexes = indexes
+        self._streams = WaitLimit(MAX_STREAMS_PER_FOLDER, MAX_STREAMS_PER_CLIENT)
+
+    async def answer(self, request: Request, root: Root, names: tuple[str, ...]) -> None:
+        """Every entry. An error before the first is an answer; after it, it cuts the body."""
+        folder = "/".join((root.path, *names))
+        with self._streams.slot(folder, request.peer):
+            if request.method == b"HEAD":
+                if not await self._run(root.path, disk.is_folder, root, names):
+                    raise NotFound
+                _begin(request)
+            else:
+                with self._indexes.held(root, names):
+                    await self._write(request, root, names)
+            if not request.is_gone:
+                request.finish()
+
+    async def _write(self, request: Request, root: Root, names: tuple[str, ...]) -> None:
+        number, folder = self._indexes.next_number(), "/".join((root.path, *names))
+
+        def piece(progress: JobProgress, after: str) -> tuple[bytes, str]:
+            query = Query(limit=PIECE, after=after)
+            page = self._indexes.page(root, names, query, number, progress, with_size=False)
+            return "".join(lines(page.entries)).encode(), page.next
+
+        async def read(after: str) -> tuple[bytes, str]:
+            return await self._run(root.path, piece, JobProgress(), after, key=folder)
+
+        written, after = await read("")
+        _begin(request)
+        with BackpressuredWriter(request) as writer:
+            await writer.write(_start(request.uri, has_parent=bool(names)) + written)
+            while after and not writer.is_over:
+                written, after = await read(after)
+                await writer.write(written)
+            await writer.write(_END)
+
+
+def _begin(request: Request) -> None:
+    if request.route.kind is not RouteKind.INDEX:  # which has nothing but an index
+        vary_by_accept(request)
+    begin_page(request)
+
+
+def _start(target: bytes, *, has_parent: bool) -> bytes:
+    """The head of the index of the folder at this target.
+
+    The title has the path as it was asked for, because GDAL takes no other page for an index. The
+    folder at the top has no link to what is above it: no index is there.
+    """
+    path = target.partition(b"?")[0]
+    title = html.escape(path.decode("utf-8", "replace"), quote=False)
+    heading = _shown(paths.decode(path))
+    parent = '<a href="../">../</a>\n' * has_parent
+    return (
+        '<!doctype html>\n<html>\n<head><meta charset="utf-8">\n'
+        f"<title>Index of {title}</title></head>\n<body>\n"
+        f"<h1>Index of {heading}</h1><hr><pre>\n{parent}"
+    ).encode()
+
+
+def lines(entries: Iterable[Entry]) -> Iterator[str]:
+    """Each entry as a line: its link, when it was changed (UTC), and its size in bytes."""
+    for entry in entries:
+        slash = "/" * entry.is_folder
+        padding = " " * (_NAME_WIDTH - len(entry.name) - len(slash))
+        size = "-" if entry.is_folder else entry.size
+        minute = _minute(entry.mtime_ns // (60 * NANOSECONDS))
+        link = f'<a href="{listing.href(entry)}">{_shown(entry.name)}{slash}</a>'
+        yield f"{link}{padding} {minute} {size:>19}\n"
+
+
+@lru_cache(1_000)
+def _minute(minutes: int) -> str:
+    """Minutes since the epoch as ``01-Mar-2026 12:30``, in English whatever the locale is."""
+    time = messages.utc(minutes * 60)
+    month = int(time[5:7]) - 1
+    return f"{time[8:10]}-{_MONTHS[month * 3 : month * 3 + 3]}-{time[:4]} {time[11:16]}"
+
+
+def _shown(text: str) -> str:
+    """Text as markup, on one line whatever it contains."""
+    return html.escape(escape_text(text), quote=False)
