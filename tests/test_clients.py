@@ -53,8 +53,10 @@ CLIENTS = {
     "curl": Client(
         ("curl", "jq"), "scan.nii.gz", ("scan.nii.gz", "photo.jpg", *FRAMES), ("header",)
     ),
-    "wget": Client(("wget",), gets=("scan.nii.gz",)),
+    "wget": Client(("wget",), gets=("scan.nii.gz", *IN_A_FOLDER)),
     "aria2c": Client(("aria2c", "curl", "jq"), gets=("scan.nii.gz", *IN_A_FOLDER)),
+    "rclone": Client(("rclone",), r"(?m)^patient 1/$[\s\S]*n\+1", IN_A_FOLDER),
+    "lftp": Client(("lftp",), gets=IN_A_FOLDER),
     "HTTPie": Client(("http",), '"entries"', ("scan.nii.gz",)),
     "GDAL": Client(("gdalinfo",), "Size is 1024, 768", makes=("corner.png",)),
     "ffmpeg and ffprobe": Client(("ffmpeg", "ffprobe"), "width=320", makes=("frame.png",)),
@@ -65,7 +67,7 @@ CLIENTS = {
     "urllib3": Client(python("urllib3"), gets=("scan.nii.gz",)),
     "httpx": Client(python("httpx"), gets=FRAMES),
     "aiohttp": Client(python("aiohttp"), gets=FRAMES),
-    "fsspec": Client(python("fsspec", "aiohttp"), r"^[0-9a-f]{8}\n"),
+    "fsspec": Client(python("fsspec", "aiohttp"), r"^[0-9a-f]{8}\n", IN_A_FOLDER),
     "nibabel": Client(python("nibabel"), r"\(128, 96, 24, 2\)"),
     "SimpleITK": Client(python("SimpleITK"), r"\(128, 96, 24, 2\)"),
     "pydicom": Client(python("pydicom", "fsspec", "aiohttp"), "CT 128 128"),
@@ -145,6 +147,7 @@ def shared_model() -> str:
     """The base URL of a model, for all tests of this process."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    atexit.register(server.server_close)
     atexit.register(server.shutdown)
     return f"http://127.0.0.1:{server.server_port}/v1"
 
@@ -292,6 +295,7 @@ def title(page: str, home: Path, daemon: Daemon, folder: Path) -> str:
     finally:
         browser.close()
         server.shutdown()
+        server.server_close()
 
 
 def add_test(heading: str) -> None:
