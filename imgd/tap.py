@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from twisted.application.service import IService
@@ -64,8 +64,20 @@ class Options(usage.Options):
         return "Usage: twistd [twistd options] imgd [options]"
 
     def getUsage(self, width: int | None = None) -> str:
-        """The options, and examples."""
+        """The options, and examples; after a mistake, which twistd tells below them, neither."""
+        if self._is_mistaken:
+            return "The options of imgd are shown by: twistd imgd --help\n"
         return super().getUsage(width) + EXAMPLES
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """As usage.Options does; UsageError."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError:
+            self._is_mistaken = True
+            raise
+
+    _is_mistaken = False
 
     opt_h = usage.Options.opt_help
 

@@ -26,8 +26,8 @@ from tests.daemons import (
     environment,
     port_of,
 )
+from tests.fronts import free_port, program
 from tests.samples import frames
-from tests.test_fronts import free_port, program
 
 COUNT = 4  # images
 IMAGES = "collections/current/images"

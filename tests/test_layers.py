@@ -30,6 +30,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "service": BELOW | {"host", "files", "collections", "certificates", "web", "net"},
     "tap": BELOW | {"host", "collections", "web", "net", "service"},
     "client": BELOW | {"host"},
+    "__main__": {"client"},
 }
 NOT_IN_CORE = {"os", "io", "pathlib", "socket", "time", "threading", "twisted"} | {
     *("subprocess", "sqlite3", "asyncio", "tempfile", "shutil")

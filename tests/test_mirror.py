@@ -14,6 +14,9 @@ from tests.daemons import CHECKOUT
 
 # Modules without tests of their own, and the file that tests each: names without test_ and .py.
 TESTED_IN = {
+    "__main__": "main",
+    "client/ca_bundle": "client/trust_command",
+    "client/trust_recipes": "client/trust_command",
     "service": "daemon",
     "settings/spec": "settings/table",
     "web/memory_admission": "web/file_cache",

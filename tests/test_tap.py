@@ -79,6 +79,14 @@ class ParsingOptions(SynchronousTestCase):
         self.assertIn("-p, --port=", text)
         self.assertIn("\nExamples:\n  twistd -n imgd ", text)
 
+    def test_help_after_a_mistake(self) -> None:
+        """After a mistake, which twistd prints below the help, a line is shown instead of it."""
+        options = Options()
+        self.assertRaises(UsageError, options.parseOptions, ["--prot", "1"])
+        self.assertEqual(
+            options.getUsage(), "The options of imgd are shown by: twistd imgd --help\n"
+        )
+
     def test_version(self) -> None:
         """--version shows imgd's version, and exits with status 0."""
         out = io.StringIO()

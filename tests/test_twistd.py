@@ -177,6 +177,12 @@ class RefusedStartTests(DaemonCase):
         )
         self.assertIn("--cert", error)
         self.assertIn("match", error)
+        for name, problem in (
+            ("server.key", "server.key holds no certificate in PEM format"),
+            ("server.pem", "server.pem holds no private key in PEM format"),
+        ):
+            pair = ("--cert", str(state / name), "--key", str(state / name))
+            self.assertTrue(self.refused("--port", "0", *pair).endswith(f"{problem}\n"), name)
 
     def test_unusable_state_folders(self) -> None:
         """A state folder inside the document root, or one that is a file, is refused."""

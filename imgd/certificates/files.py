@@ -58,7 +58,11 @@ class PairPaths(NamedTuple):
 def read_chain(path: str) -> list[x509.Certificate]:
     """The certificates of a PEM file, the leaf first; OSError, ValueError."""
     with open(path, "rb") as file:
-        return x509.load_pem_x509_certificates(file.read())
+        content = file.read()
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except ValueError as error:  # whose words are about the inside of a parser
+        raise ValueError(f"{os.path.basename(path)} holds no certificate in PEM format") from error
 
 
 def subject_names(path: str) -> list[str]:
@@ -80,8 +84,14 @@ def read_key(path: str) -> PrivateKey:
         data = file.read()
     try:
         key = load_pem_private_key(data, None)
+    except TypeError as error:
+        name = os.path.basename(path)
+        raise TypeError(f"{name} is encrypted, and imgd asks for no password") from error
     except UnsupportedAlgorithm as error:
         raise ValueError(str(error)) from error
+    except ValueError as error:
+        name = os.path.basename(path)
+        raise ValueError(f"{name} holds no private key in PEM format") from error
     if not isinstance(key, PrivateKey):
         raise ValueError("a key of this kind cannot serve TLS")  # noqa: TRY004 - it is about data
     return key

@@ -25,13 +25,18 @@ class UserCertificates:
 
     files = None
     ca_pem: bytes | None = None
-    problems: Sequence[str] = ()
 
     def __init__(self, certificate: str, key: str) -> None:
         self._paths = PairPaths(certificate, key)
         self.pairs = (self._paths,)
         self._in_use = self._file_states()
         self._unfit: list[FileState] | None = None
+        self._leaf = _read_leaf(certificate)
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """That the certificate in use has expired: it is served, for nothing is better."""
+        return [] if isinstance(self._leaf, str) else _expiry(self._paths.certificate, self._leaf)
 
     def renew(self) -> bool:
         """Whether the pair changed and can be used. Blocks.
@@ -47,7 +52,7 @@ class UserCertificates:
             if was_unfit:
                 raise StartError(" ".join(problems))
             return False
-        self._in_use = states
+        self._in_use, self._leaf = states, _read_leaf(self._paths.certificate)
         return True
 
     def _file_states(self) -> list[FileState]:
@@ -64,12 +69,16 @@ def check_pair(certificate: str, key: str, now: datetime | None = None) -> list[
     problems = [problem for problem in (leaf, private_key) if isinstance(problem, str)]
     if isinstance(leaf, str):
         return problems
-    end = leaf.not_valid_after_utc
-    if end <= (now or datetime.now(UTC)):
-        problems.append(f"--cert {certificate} expired on {end:%Y-%m-%d}.")
+    problems += _expiry(certificate, leaf, now)
     if not isinstance(private_key, str) and not belong_together(leaf, private_key):
         problems.append(f"--key {key} does not match --cert {certificate}.")
     return problems
+
+
+def _expiry(path: str, leaf: x509.Certificate, now: datetime | None = None) -> list[str]:
+    end = leaf.not_valid_after_utc
+    has_expired = end <= (now or datetime.now(UTC))
+    return [f"--cert {path} expired on {end:%Y-%m-%d}."] if has_expired else []
 
 
 def _read_leaf(path: str) -> x509.Certificate | str:

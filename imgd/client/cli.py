@@ -18,10 +18,12 @@ from imgd.client.base_urls import base_url
 from imgd.client.commands import CliContext, link, status, timeout, unload
 from imgd.client.demo import demo
 from imgd.client.discovery import find_server
+from imgd.client.errors import ClientError
 from imgd.client.load_command import LoadCommand
 from imgd.client.load_targets import FOLDER, load_targets, resumed
 from imgd.client.manifest import read_manifest
 from imgd.client.options import CliOptions, parse
+from imgd.client.trust_command import trust
 from imgd.client.tunnel import tunnel
 from imgd.errors import ImgdError
 
@@ -77,7 +79,8 @@ async def guarded(context: CliContext, command: Coroutine[Any, Any, int]) -> int
     except ImgdError as error:
         context.log(f"imgd: {error.detail}")
     except OSError as error:
-        context.log(f"imgd: {error}")
+        file = f"{error.filename}: " if error.filename else ""
+        context.log(f"imgd: {file}{error.strerror or error}")
     except Exception:
         context.log(f"imgd: this is a bug: {Failure().getTraceback()}")
     return 1
@@ -86,6 +89,9 @@ async def guarded(context: CliContext, command: Coroutine[Any, Any, int]) -> int
 async def perform(context: CliContext, options: CliOptions) -> int:
     if options.command == "demo":
         return await demo(context, None if options.no_browser else webbrowser.open_new_tab)
+    if options.command == "trust":
+        return await trust(context, options)
+    _check_working_folder()
     previous = None if options.resume is None else read_manifest(options.resume)
     server = find_server(
         context.environ,
@@ -106,6 +112,13 @@ async def perform(context: CliContext, options: CliOptions) -> int:
         targets = [resumed(*previous, output)]
     base = base_url(context.environ, options, previous[0] if previous else None)
     return await LoadCommand(context, server, options, base).run(targets)
+
+
+def _check_working_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise ClientError(f"the working folder cannot be used: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -51,6 +51,9 @@ class CliContext:
             raise
         except OSError as error:
             raise ClientError(f"standard output: {error.strerror or error}") from None
+        except UnicodeEncodeError as error:
+            detail = f"standard output takes {error.encoding} alone: set PYTHONIOENCODING=utf-8"
+            raise ClientError(detail) from None
 
     def client(
         self, server: Server, retrier: Retrier | None = None, deadline: float = REQUEST_SECONDS

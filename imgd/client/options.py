@@ -12,6 +12,7 @@ from typing import Any, Final, get_args
 from imgd import __version__
 from imgd.client.load_targets import is_file
 from imgd.client.manifest import Verify
+from imgd.client.trust_recipes import CLIENTS, STORES
 from imgd.core import links
 from imgd.core.messages import COLLECTION_NAME, MAX_MINUTES
 from imgd.errors import BadRequest
@@ -65,6 +66,7 @@ _VERIFY: Final = (
 )
 _PUBLIC_URL: Final = "of the server (default: IMGD_PUBLIC_URL, NGROK_URL, NGROK_DOMAIN, its own)"
 _BASE_URL: Final = "write URLs on this one, and check them on the server (default: --server)"
+_CLIENT: Final = f"{', '.join(CLIENTS)} (default: docker)"
 _EXPIRES: Final = (
     "how long links are good: 90s, 30m, 7d (default: 1h; with load until its unload, or 24h)"
 )
@@ -116,6 +118,10 @@ class CliOptions:
     wait: float = _value("SEC", "seconds to wait for the tunnel (60)", 60.0)
     clear: bool = _switch("hand out local URLs again")
     no_browser: bool = _switch("only print what to open")
+    # trust
+    client: str | None = _value("CLIENT", _CLIENT, choices=CLIENTS)
+    install: bool = _switch("put the CA into the system's store, Chromium's or Firefox's, if asked")
+    uninstall: bool = _switch("take it out again")
 
 
 _ABOUT: Final = """\
@@ -129,8 +135,17 @@ _ABOUT: Final = """\
     Exit status: 0 all well, 1 something failed (which is listed), 2 wrong usage.
     """
 
+_FLAGS: Final = {"client": ["--for"]}  # other than the field's name
+_BUNDLE: Final = "where the bundle goes (default: ca-bundle.pem in the state folder)"
+# What a command says of an option that others have too.
+_HELP: Final = {
+    ("trust", "url_or_path"): {"help": "a file that imgd serves, whose URL is printed too"},
+    ("trust", "output"): {"metavar": "FILE", "help": _BUNDLE},
+    ("trust", "ca"): {"help": "this CA (default: the local imgd's)"},
+}
 _SHORT: Final = {"quiet": ["-q"], "verbose": ["-v"]}
 _CHECKED: Final = "verify public_url workers batch_size request_timeout deadline resume"
+_WHICH: Final = "which CA"
 _SERVER: Final = {"which server, and whom to trust": "server token ca state_dir"}
 
 # Each command's description, whose first sentence is in the list of commands; its examples; and
@@ -187,6 +202,16 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         """,
         {"": "start agent wait clear", **_SERVER},
     ),
+    "trust": (
+        "Say what to type so that a client trusts this imgd. Writes the bundle that it needs.",
+        """
+        docker run $(imgd trust) IMAGE        a container that fetches from imgd
+        imgd trust scan.nii.gz --for docker   the same, and the container's URL of a file
+        imgd trust --for node
+        imgd trust --install --for chromium   asks before it changes anything
+        """,
+        {"": "url_or_path client output", "stores": "install uninstall", _WHICH: "ca state_dir"},
+    ),
     "demo": (
         "See it work: sample frames and a volume in a daemon of their own. Ctrl-C removes all.",
         "imgd demo\nimgd demo --no-browser",
@@ -230,8 +255,13 @@ def build() -> argparse.ArgumentParser:
             for option in fields(CliOptions):
                 if option.name in members.split():
                     flags = [f"--{option.name.replace('_', '-')}", *_SHORT.get(option.name, [])]
-                    names = [option.name] if "nargs" in option.metadata else flags
-                    group.add_argument(*names, default=option.default, **option.metadata)
+                    flags = _FLAGS.get(option.name, flags)
+                    more = {**option.metadata, **_HELP.get((name, option.name), {})}
+                    if "nargs" in more:
+                        flags = [option.name]
+                    else:
+                        more["dest"] = option.name
+                    group.add_argument(*flags, default=option.default, **more)
         subparser.set_defaults(verify=None)  # so that it is known whether it was given
     return parser
 
@@ -243,7 +273,18 @@ def _problem(options: CliOptions) -> str | None:
         return "name a URL or a path: imgd link /images/ct.nii.gz"
     if options.start and options.clear:
         return "--start opens a tunnel, and --clear is for when there is none: give one of them"
+    if options.command == "trust":
+        return _problem_of_trust(options)
     return _problem_of_load(options) if options.command == "load" else None
+
+
+def _problem_of_trust(options: CliOptions) -> str | None:
+    is_change = options.install or options.uninstall
+    if options.install and options.uninstall:
+        return "--uninstall is not allowed with --install"
+    if is_change and options.client not in (None, *STORES):
+        return f"--install and --uninstall go with --for {', '.join(STORES)}"
+    return None
 
 
 def _problem_of_load(options: CliOptions) -> str | None:

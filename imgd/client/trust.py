@@ -54,9 +54,14 @@ def _readable(ca: bytes) -> Iterator[crypto.X509]:
 
     By OpenSSL: cryptography warns of old roots of the system's store, whose serials are negative.
     """
-    for block in _CERTIFICATE.finditer(ca):
+    for block in certificates(ca):
         with suppress(crypto.Error):
-            yield crypto.load_certificate(crypto.FILETYPE_PEM, block[0])
+            yield crypto.load_certificate(crypto.FILETYPE_PEM, block)
+
+
+def certificates(pem: bytes) -> list[bytes]:
+    """The blocks of certificates in a PEM file, as they stand, without what else is in it."""
+    return [block[0] for block in _CERTIFICATE.finditer(pem)]
 
 
 def verify_host(certificate: x509.Certificate, host: str) -> None:

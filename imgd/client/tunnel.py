@@ -87,6 +87,8 @@ async def _is_answering(context: CliContext, agent: str) -> bool:
             await transport.request("GET", "/api/tunnels", Tunnels, None, ASK_SECONDS)
         except (Unreachable, TimedOut):
             return False
+        except ClientError:  # something is there, and no other can be
+            return True
         return True
 
 
@@ -119,6 +121,10 @@ async def _find_tunnel(
                     return chosen.public_url
             except (Unreachable, TimedOut):
                 missing = "no ngrok agent answers"
+            except ClientError as error:
+                raise ClientError(
+                    f"what answers at {agent} is no ngrok agent: {error.detail}"
+                ) from None
             check()
             if context.clock.seconds() + POLL_SECONDS > deadline:
                 raise ClientError(f"{missing}: run this and try again: ngrok http {server}")

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from imgd.core import messages, paths
+from imgd.core import media, messages, paths
 from imgd.core.messages import SkippedFiles
 from imgd.core.name_index import NameIndex
 from imgd.core.skipped_files import SkippedCount
@@ -104,7 +104,7 @@ class _Walk:
         self.watched: dict[str, FolderVersion] = {}
         self.skipped = SkippedCount()
         self._step = step
-        self._left = most
+        self._budget = iter(range(most))
         self._short_files = 0
 
     def names(self) -> Iterator[str]:
@@ -135,25 +135,21 @@ class _Walk:
 
     def _entries(self, path: str) -> Iterator[os.DirEntry[str]]:
         with os.scandir(path) as entries:
-            for entry in entries:
-                self._left -= 1
-                if self._left < 0:
-                    return
-                if self.root.may_serve(entry.name):
-                    yield entry
+            may_serve = self.root.may_serve
+            counted = zip(self._budget, entries, strict=False)  # ends when either does
+            yield from (entry for _, entry in counted if may_serve(entry.name))
 
     def _is_served(self, entry: os.DirEntry[str]) -> bool:
         """Whether an entry is a file that may be served. Never raises: one link that loops is no
         reason to give up its folder.
         """
-        served = self.root.serves(entry.name)
-        if served is False:
-            return False
-        real = entry.path
         try:
             if not entry.is_symlink():
                 if not entry.is_file(follow_symlinks=False):
                     return False
+                if media.is_image(entry.name):  # most entries
+                    return True
+                real, served = entry.path, self.root.serves(entry.name)
             elif entry.is_file():
                 real = os.path.realpath(entry.path)
                 self.root.judge(real)

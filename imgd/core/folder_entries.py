@@ -76,10 +76,23 @@ class FolderEntries:
             raw = self._block[self._ends[start] : self._ends[stop] - 1]
             yield raw.decode("utf-8", "surrogateescape").split("/")
 
+    def names(self, numbers: Sequence[int]) -> list[str]:
+        """Their names, faster than one by one."""
+        block, ends = self._block, self._ends
+        return [
+            block[ends[n] : ends[n + 1] - 1].decode("utf-8", "surrogateescape") for n in numbers
+        ]
+
+    def entries(self, numbers: Sequence[int]) -> list[Entry]:
+        folders, sizes, mtimes = self.are_folders, self.sizes, self.mtimes
+        are_dicom = self._are_dicom
+        return [
+            Entry(name, folders[n] != 0, sizes[n], mtimes[n], are_dicom[n] != 0)
+            for n, name in zip(numbers, self.names(numbers), strict=True)
+        ]
+
     def entry(self, number: int) -> Entry:
-        is_folder = bool(self.are_folders[number])
-        size, mtime_ns = self.sizes[number], self.mtimes[number]
-        return Entry(self.name(number), is_folder, size, mtime_ns, bool(self._are_dicom[number]))
+        return self.entries((number,))[0]
 
     def refresh(self, look: Look, pause: Callable[[], None]) -> None:
         """Read every entry's size and time again. A name that is gone stays, with zeros."""

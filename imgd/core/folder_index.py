@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, MutableSequence
+from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from itertools import compress
 from typing import Any, Final
 
@@ -79,9 +79,10 @@ class FolderIndex:
         order = self._order(query, pause)
         folders = self._count_folders(order)
         start, stop = self._span(query, order, folders)
-        numbers = [order[_position(n, folders, len(order), query)] for n in range(start, stop)]
-        entry_of, name_of = self._entries.entry, self._entries.name
-        entries = map(look, map(name_of, numbers)) if look else map(entry_of, numbers)
+        numbers = _shown(order, start, stop, folders, query)
+        entry_of = self._entries.entry
+        names = self._entries.names(numbers) if look else ()
+        entries = map(look, names) if look else self._entries.entries(numbers)
         has_next = bool(numbers) and stop < len(order)
         has_previous = bool(numbers) and start > 0
         return Page(
@@ -208,11 +209,15 @@ def _sort(numbers: array[int], key: Callable[[int], Any], pause: Pause) -> array
     return merged
 
 
-def _position(shown: int, folders: int, count: int, query: Query) -> int:
-    """The position in the ascending order of the entry that is shown at position ``shown``."""
+def _shown(order: array[int], start: int, stop: int, folders: int, query: Query) -> Sequence[int]:
+    """The numbers of the entries that are shown from position ``start`` on, before ``stop``."""
     if not query.descending:
-        return shown
-    return folders - 1 - shown if shown < folders else count - 1 - (shown - folders)
+        return order[start:stop]
+    last = len(order) - 1
+    positions = (
+        folders - 1 - n if n < folders else last - (n - folders) for n in range(start, stop)
+    )
+    return [order[position] for position in positions]
 
 
 def _sort_value(sort: Sort) -> Callable[[Entry], int | str]:

@@ -45,8 +45,9 @@ BESIDE_VOLUMES: Final = {
     ".stl": "model/stl",
     ".ply": OCTET_STREAM,
 }
+_SERVED: Final = frozenset((*RASTER, *MEDICAL, *BESIDE_VOLUMES))
 # Of other compressed files a collection serves none.
-COMPRESSED: Final = (".nii.gz", ".raw.gz", ".hdr.gz", ".img.gz")
+_SERVED_GZIP: Final = (".nii.gz", ".raw.gz", ".hdr.gz", ".img.gz")
 OTHER: Final = {
     ".gz": "application/gzip",
     ".zip": "application/zip",
@@ -105,12 +106,7 @@ def is_image(name: str) -> bool:
     volume, or what belongs to one.
     """
     last = suffix(name)
-    return (
-        last in RASTER
-        or last in MEDICAL
-        or last in BESIDE_VOLUMES
-        or (last == ".gz" and name.lower().endswith(COMPRESSED))
-    )
+    return last in _SERVED or (last == ".gz" and name.lower().endswith(_SERVED_GZIP))
 
 
 def may_be_dicom(name: str) -> bool:

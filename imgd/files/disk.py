@@ -80,7 +80,8 @@ class Root:
             names = _names_apart(real, self.path)
         else:
             raise NotFound
-        if not all(map(self.may_serve, names)):
+        folders = names if is_folder else names[:-1]
+        if not all(map(self.may_serve, names)) or not paths.SHOWN_DOTFILES.isdisjoint(folders):
             raise NotFound
         if not is_folder and self.serves(os.path.basename(real)) is False:
             raise NotFound
@@ -280,7 +281,8 @@ def scan(
             for entry in entries:
                 if entry.is_symlink():
                     on_link(entry.name)
-                shown = None if not names and entry.name in root.hidden else read(entry.name)
+                is_shown = root.may_serve(entry.name) and (names or entry.name not in root.hidden)
+                shown = read(entry.name) if is_shown else None
                 if shown is not None:
                     yield shown
                 elif root.dicom_files is not None and root.may_serve(entry.name):
@@ -291,7 +293,8 @@ def scan(
 
 @contextmanager
 def reading(root: Root, folder: str) -> Iterator[Callable[[str], Entry | None]]:
-    """Reads files and folders in this real folder of the root as they are now, by their names.
+    """Reads files and folders in this real folder of the root as they are now, by names that may be
+    served.
 
     Each as :func:`scan` shows it: None if asking for it would give a 404. NotFound, or Unavailable
     if the machine is at fault, if the folder cannot be opened.
@@ -299,8 +302,6 @@ def reading(root: Root, folder: str) -> Iterator[Callable[[str], Entry | None]]:
     with _facts_in(folder) as facts_of:
 
         def read(name: str) -> Entry | None:
-            if not root.may_serve(name):
-                return None
             try:
                 return _as_listed(root, name, folder, facts_of(name))
             except OSError:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final
 
-from imgd.errors import StartError
+from imgd.errors import StartError, Unavailable
 
 MAX_SENTENCE: Final = 60_000  # bytes: less than a pipe holds, so that writing it never waits
 
@@ -74,7 +74,7 @@ def one_line_excepthook(
 
 
 def _sentence(error: BaseException) -> str | None:
-    if isinstance(error, StartError):
+    if isinstance(error, StartError | Unavailable):
         return error.detail
     if isinstance(error, KeyboardInterrupt):
         return "interrupted before it served."

@@ -112,5 +112,5 @@ def _start_error(error: CannotListenError, address: str, port: int) -> StartErro
         case errno.EADDRNOTAVAIL:
             reason = "this machine has no such address"
         case _:
-            reason = str(error.socketError)
+            reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
     return StartError(f"Cannot listen on port {port} of {address}: {reason}.")

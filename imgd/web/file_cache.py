@@ -148,6 +148,8 @@ class FileCache:
         if root is None or url_path is None or url_path.is_folder:
             return None
         names = url_path.names
+        if names[0] in root.hidden:  # its key would be a path of imgd's own
+            return None
         if root.serves(names[-1]) is False:
             return None
         collection = where.collection or None

@@ -7,7 +7,7 @@ it are its place in the resource tree and its path.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.web import static
@@ -26,15 +26,24 @@ from imgd.web.send import send
 
 
 class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children`
-    """The files and folders of ``root``, below the request's ``route.base``. ``ask`` runs a quick
-    question about a file on a thread.
+    """The files and folders of ``root``, below the request's ``route.base``.
+
+    ``ask`` runs a quick question about a file on a thread. ``send_instead`` is called for a file
+    that is missing: whether it answered.
     """
 
-    def __init__(self, root: Root, folders: FolderListings, ask: RunBlocking) -> None:
+    def __init__(
+        self,
+        root: Root,
+        folders: FolderListings,
+        ask: RunBlocking,
+        send_instead: Callable[[Request], bool] = lambda _request: False,
+    ) -> None:
         static.File.__init__(self, root.path)
         self._root = root
         self._folders = folders
         self._ask = ask
+        self._send_instead = send_instead
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """A file, a folder's listing, or a redirect to the folder; else NotFound."""
@@ -62,6 +71,8 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
             raise _not_an_image(names) from None
         except (NotFound, BadRequest):
             if not disk.is_folder(self._root, names):
+                if self._send_instead(request):
+                    return None
                 raise
             # Relative, so that it holds behind any tunnel; encoded, so that no name is a scheme.
             redirect(request, paths.encode(names[-1]) + "/")

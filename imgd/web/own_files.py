@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from hashlib import sha256
 from ssl import PEM_cert_to_DER_cert
-from typing import Any, Final
+from typing import Final
 
 from imgd.core import paths
 from imgd.errors import NotFound
 from imgd.web import pages
 from imgd.web.endpoint import Reply, respond, respond_page
-from imgd.web.files import Files
 from imgd.web.request import Request
 
 # What browsers and robots ask every server for. A file of that name in the document root is sent
@@ -50,18 +49,6 @@ def send_well_known(request: Request) -> bool:
         return False
     _send_asset(request, name, request.cache_control)
     return True
-
-
-class DocumentRoot(Files):
-    """The document root, with imgd's own icon and robots.txt for those that it lacks."""
-
-    def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
-        try:
-            return super().answer(request)
-        except NotFound:
-            if not send_well_known(request):
-                raise
-            return None
 
 
 def _send_asset(request: Request, name: str, cache_control: bytes) -> None:

@@ -98,6 +98,7 @@ def folder_page(
     to_root = "../" * len(names) or "./"
     root = title or root_name(base)
     unfiltered = listing.at(replace(query, contains=""))
+    in_order = listing.at(query) == Query()  # else robots would read the folder in every order
     return render(
         "folder.html",
         top=top,
@@ -109,6 +110,7 @@ def folder_page(
         page=page,
         skipped=skipped_text(page),
         query=query,
+        in_order=in_order,
         kept=parse_qsl(listing.query_string(unfiltered)),
         unfiltered=href(unfiltered),
         collections=[CollectionCard.of(info, top) for info in collections],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
@@ -28,6 +29,9 @@ PIECE: Final = 1_000
 # Indexes that are written at once; each of them has one piece of work at a time.
 MAX_STREAMS_PER_FOLDER: Final = 128
 MAX_STREAMS_PER_CLIENT: Final = 32
+# Names that stand in a link and on the page as they are: most.
+_is_plain: Final = re.compile("(?!http)[A-Za-z0-9_.~-]+").fullmatch
+_MINUTE: Final = 60 * NANOSECONDS
 _NAME_WIDTH: Final = 50  # characters, as far as names allow
 _MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _END: Final = b"</pre><hr></body>\n</html>\n"
@@ -102,12 +106,13 @@ def _start(target: bytes, *, has_parent: bool) -> bytes:
 def lines(entries: Iterable[Entry]) -> Iterator[str]:
     """Each entry as a line: its link, when it was changed (UTC), and its size in bytes."""
     for entry in entries:
-        slash = "/" * entry.is_folder
-        padding = " " * (_NAME_WIDTH - len(entry.name) - len(slash))
-        size = "-" if entry.is_folder else entry.size
-        minute = _minute(entry.mtime_ns // (60 * NANOSECONDS))
-        link = f'<a href="{listing.href(entry)}">{_shown(entry.name)}{slash}</a>'
-        yield f"{link}{padding} {minute} {size:>19}\n"
+        name, is_folder, size, mtime_ns, _ = entry
+        href = text = f"{name}/" if is_folder else name
+        if not _is_plain(name):
+            href, text = listing.href(entry), _shown(text)
+        padding = " " * (_NAME_WIDTH - len(name) - is_folder)
+        minute = _minute(mtime_ns // _MINUTE)
+        yield f'<a href="{href}">{text}</a>{padding} {minute} {"-" if is_folder else size:>19}\n'
 
 
 @lru_cache(1_000)

@@ -33,9 +33,10 @@ from imgd.web.control import Actions, control
 from imgd.web.endpoint import Refusing, Reply
 from imgd.web.fast_path import DisabledFastPath, FastPath, FastPathRequest, ReportingFastPath
 from imgd.web.file_cache import FileCache
+from imgd.web.files import Files
 from imgd.web.folder_listings import MAX_WAITING_PER_CLIENT, MAX_WAITING_PER_FOLDER, FolderListings
 from imgd.web.image_lists import ImageLists
-from imgd.web.own_files import DocumentRoot, own_files
+from imgd.web.own_files import own_files, send_well_known
 from imgd.web.own_hosts import OwnHosts
 from imgd.web.proxied_channel import ProxiedChannel
 from imgd.web.request import Request
@@ -98,7 +99,7 @@ class ResourceTree(Resource):
         actions = Actions(manager, serializers, parts.urls, parts.hosts)
         link_actions = LinkActions(parts.links, parts.urls, access)
         self.token_form = TokenForm(parts.links, access, parts.hosts, parts.urls, clock)
-        documents = DocumentRoot(parts.document_root, folders, manager.ask)
+        documents = Files(parts.document_root, folders, manager.ask, send_well_known)
         self._resources: dict[RouteKind, Resource] = {
             RouteKind.STATUS: RootEndpoint(
                 documents,
@@ -121,7 +122,9 @@ class ResourceTree(Resource):
             RouteKind.PUBLIC_URL: control(access, actions.public_url),
             RouteKind.LINKS: control(access, link_actions.make),
             RouteKind.REVOKE_LINKS: control(access, link_actions.revoke),
-            RouteKind.SIGNED: SignedEndpoint(parts.links, self),
+            RouteKind.SIGNED: SignedEndpoint(
+                parts.links, self, self.token_form.show_expired if parts.private else None
+            ),
             RouteKind.FORM: self.token_form if parts.private else Reply(not_found),
             RouteKind.ASSETS: own_files(parts.ca_pem),
             RouteKind.UNKNOWN: Reply(not_found),

@@ -17,7 +17,7 @@ from imgd.core import links, messages
 from imgd.core.links import Scope
 from imgd.core.routes import RouteKind, is_open, route
 from imgd.core.urls import parse_url
-from imgd.errors import BadRequest, Forbidden, ImgdError, NotFound
+from imgd.errors import BadRequest, Forbidden, Gone, ImgdError, NotFound
 from imgd.web.access import HINT, Access
 from imgd.web.control import read_json
 from imgd.web.endpoint import Endpoint
@@ -110,12 +110,21 @@ def _path_of(url: str) -> str:
 
 
 class SignedEndpoint(Endpoint):
-    """``/-/s/TICKET/PATH``: what PATH leads to, for the holder of a link to it."""
+    """``/-/s/TICKET/PATH``: what PATH leads to, for the holder of a link to it.
 
-    def __init__(self, links: Links, tree: Resource) -> None:
+    A browser whose link has expired gets what ``show_expired`` answers, if it is given.
+    """
+
+    def __init__(
+        self,
+        links: Links,
+        tree: Resource,
+        show_expired: Callable[[Request, bytes, Gone], None] | None = None,
+    ) -> None:
         super().__init__()
         self._links = links
         self._tree = tree
+        self._show_expired = show_expired
 
     def answer(self, request: Request) -> None:
         """Verify the link, then let the tree answer."""
@@ -125,8 +134,14 @@ class SignedEndpoint(Endpoint):
         if kind is RouteKind.SIGNED:
             raise NotFound
         if kind is not RouteKind.ASSETS or not is_open(path):
-            request.covers_below = self._links.verify(ticket, path).is_prefix
             request.is_private = True
+            try:
+                request.covers_below = self._links.verify(ticket, path).is_prefix
+            except Gone as error:
+                if self._show_expired is None or not request.prefers(b"text/html"):
+                    raise
+                self._show_expired(request, path, error)
+                return
         request.rebase(path)
         request.render(getChildForRequest(self._tree, request))
 

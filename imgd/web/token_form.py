@@ -18,7 +18,7 @@ from imgd.core import paths
 from imgd.core.links import Scope
 from imgd.core.urls import is_loopback, parse_url
 from imgd.core.wait_limits import WaitLimit
-from imgd.errors import BadRequest, Forbidden, ImgdError, Unauthorized
+from imgd.errors import BadRequest, Forbidden, Gone, ImgdError, Unauthorized
 from imgd.web import pages
 from imgd.web.access import Access
 from imgd.web.endpoint import HTML, Endpoint, respond
@@ -62,9 +62,16 @@ class TokenForm(Endpoint):
 
     def show_for(self, request: Request) -> None:
         """Answer a read that needs the token: 401, and the form leads back to what was asked."""
+        self._show_back(request, request.path, "", 401)
+
+    def show_expired(self, request: Request, path: bytes, error: Gone) -> None:
+        """Answer a read by a link that was good for this path."""
+        self._show_back(request, path, error.detail, error.status)
+
+    def _show_back(self, request: Request, path: bytes, problem: str, status: int) -> None:
         request.set_policy(is_file=False)  # whatever it stands for, it is a page of imgd's own
         query = request.uri.partition(b"?")[1:]
-        self._show(request, b"".join((request.path, *query)).decode("latin-1"), "", 401)
+        self._show(request, b"".join((path, *query)).decode("latin-1"), problem, status)
 
     async def _enter(self, request: Request) -> None:
         target = "/"
@@ -113,11 +120,12 @@ class TokenForm(Endpoint):
             request.setHeader(b"WWW-Authenticate", b"Bearer")  # RFC 9110 section 15.5.2
         if status == 503:
             request.setHeader(*RETRY_AFTER)
+        peer = getattr(request.other_end(), "host", "")
         page = pages.token_page(
             path=request.path.decode("latin-1"),
             target=target,
             problem=problem,
-            is_open_to_others=not request.isSecure() and not is_loopback(request.other_end().host),
+            is_open_to_others=not request.isSecure() and not is_loopback(peer),
         )
         request.setHeader(b"Content-Security-Policy", pages.CSP.encode("ascii"))
         # With no-referrer, browsers send the form with "Origin: null".

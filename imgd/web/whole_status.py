@@ -9,6 +9,7 @@ from msgspec import Raw
 from imgd.collections.manager import CollectionManager, LoadedCollection
 from imgd.core import messages, paths
 from imgd.core.catalog import CURRENT
+from imgd.core.messages import EncodedStatus
 from imgd.core.name_index import NameIndex
 from imgd.core.wait_limits import WaitLimit
 from imgd.host.blocking import RunBlocking
@@ -40,20 +41,28 @@ class WholeStatus:
             respond_json(request, await self._serializers.status(request, show_paths=show_paths))
             return
         with self._streams.slot(loaded.root.path, request.peer):
-            names = await self._manager.names(loaded)
+            index = await self._manager.index(loaded)
             status = await self._serializers.status_of(request, loaded, show_paths=show_paths)
-            status.image_count, status.image_list = len(names), Raw(b"[]")
+            if index is None:  # the directory is gone, and no name of it is known
+                respond_json(request, status)
+                return
+            status.image_count, status.image_list = len(index.names), Raw(b"[]")
             status.image_list_truncated, status.image_list_note = False, None
-            before, key, after = messages.encode(status).partition(_LIST)
-            request.setHeader(b"Content-Type", JSON)
-            request.setHeader(b"Cache-Control", b"no-store")
-            if request.method == b"GET":
-                with BackpressuredWriter(request) as writer:
-                    await writer.write(before + key)
-                    await self._write_names(writer, loaded, names)
-                    await writer.write(after)
-            if not request.is_gone:
-                request.finish()
+            await self._stream(request, status, loaded, index.names)
+
+    async def _stream(
+        self, request: Request, status: EncodedStatus, loaded: LoadedCollection, names: NameIndex
+    ) -> None:
+        before, key, after = messages.encode(status).partition(_LIST)
+        request.setHeader(b"Content-Type", JSON)
+        request.setHeader(b"Cache-Control", b"no-store")
+        if request.method == b"GET":
+            with BackpressuredWriter(request) as writer:
+                await writer.write(before + key)
+                await self._write_names(writer, loaded, names)
+                await writer.write(after)
+        if not request.is_gone:
+            request.finish()
 
     async def _write_names(
         self, writer: BackpressuredWriter, loaded: LoadedCollection, names: NameIndex

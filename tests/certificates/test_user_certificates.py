@@ -62,6 +62,14 @@ class CheckPairTests(StateFolderCase):
         renewal.ensure(past, NAMES, datetime(2001, 1, 1, tzinfo=UTC), keys=QUICK_KEYS)
         pair = os.path.join(past, "server.pem"), os.path.join(past, "server.key")
         self.assertIn("expired on 2002-01-01", check_pair(*pair)[0])
+        in_use = UserCertificates(*pair)
+        self.assertEqual(in_use.problems, [f"--cert {pair[0]} expired on 2002-01-01."])
+        present = os.path.abspath(self.mktemp())
+        renewal.ensure(present, NAMES, datetime.now(UTC), keys=QUICK_KEYS)
+        for path in pair:
+            shutil.copy(os.path.join(present, os.path.basename(path)), path)
+        self.assertTrue(in_use.renew())
+        self.assertEqual(in_use.problems, [])
 
     def test_encrypted(self) -> None:
         """A key under a password is reported; nothing asks for it."""

@@ -68,8 +68,10 @@ class Processes(TestCase):
         return command
 
     async def test_interrupted_and_resumed(self) -> None:
-        """Ctrl-C and SIGTERM leave a whole manifest, and a command line that goes on with it."""
-        for signal in ("INT", "TERM"):
+        """Ctrl-C, SIGTERM and a closed terminal leave a whole manifest, and a command line that
+        goes on with it.
+        """
+        for signal in ("INT", "TERM", "HUP"):
             command = await self.interrupted(signal)
             manifest = json.loads((self.folder / command.out.strip()).read_text())
             self.assertEqual((manifest["success"], manifest["count"]), (False, 5))
@@ -82,6 +84,19 @@ class Processes(TestCase):
         self.assertEqual(len(self.imgd.checked), 15)
         manifest = json.loads((self.folder / resumed.out.strip()).read_text())
         self.assertEqual((manifest["success"], manifest["count"]), (True, 20))
+
+    @skipUnless(os.name == "posix", "there is no such signal there")
+    async def test_nohup(self) -> None:
+        """If a closed terminal is to be ignored, as with nohup, the load goes on."""
+        self.imgd.images("/data/frames", 1)
+        self.imgd.held = []
+        ignoring = ("sh", "-c", 'trap "" HUP; exec "$0" "$@"')
+        command = self.run_imgd("load", "/data/frames", prefix=ignoring)
+        while not self.imgd.held:
+            await turn()
+        command.handle.signalProcess("HUP")
+        self.imgd.release()
+        self.assertEqual(await command.ended, 0, command.err)
 
     async def test_resumed_as_before(self) -> None:
         """A resumed load verifies as the load before did, and reads the folders below if that did,
@@ -139,6 +154,41 @@ class Processes(TestCase):
                 full.err,
                 r"^imgd: (/data/frames: )?standard output: No space left on device\n$",
             )
+
+    async def test_output_of_another_encoding(self) -> None:
+        """A result that standard output cannot take is told in one line."""
+        self.imgd.images("/data/ü", 1)
+        words = ("load", "/data/ü", "--quiet")
+        narrow = self.run_imgd(*words, PYTHONIOENCODING="ascii:strict")
+        self.assertEqual(await narrow.ended, 1)
+        self.assertTrue(narrow.err.endswith("takes ascii alone: set PYTHONIOENCODING=utf-8\n"))
+
+    @skipUnless(os.name == "posix", "there such a folder cannot be removed")
+    async def test_a_working_folder_that_is_gone(self) -> None:
+        """If the working folder is gone, that is said."""
+        gone = self.folder / "gone"
+        gone.mkdir()
+        script = f'rmdir "{gone}"; exec "$0" "$@"'
+        for words in (("status",), ("load", "/data/frames")):
+            gone.mkdir(exist_ok=True)
+            command = CommandProcess(self, gone, *words, prefix=("sh", "-c", script), **self.env)
+            self.assertEqual(await command.ended, 1)
+            self.assertIn(
+                "imgd: the working folder cannot be used: No such file or directory\n", command.err
+            )
+
+    @skipUnless(os.name == "posix", "streams are closed otherwise there")
+    async def test_closed_streams(self) -> None:
+        """Without standard output a command says so; without standard error it does its work."""
+        for redirection, status, said in (
+            (">&-", 1, "imgd: standard output is closed, so there is nowhere to write to\n"),
+            ("2>&-", 0, ""),
+            ("<&-", 0, ""),
+            (">&- 2>&- <&-", 1, ""),
+        ):
+            prefix = ("sh", "-c", f'"$0" "$@" {redirection}')
+            command = self.run_imgd("status", prefix=prefix)
+            self.assertEqual((await command.ended, command.err), (status, said), redirection)
 
     async def test_env_file(self) -> None:
         """In a folder whose ``.env`` moves the daemon's state, the daemon is found."""

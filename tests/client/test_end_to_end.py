@@ -228,7 +228,10 @@ class Private(DaemonCase):
         """Signed URLs are written on ``--server`` and ``--base-url`` too, and are good there."""
         folder = str(frames(self.folder / "frames", 1))
         plain = self.real.http_url.rstrip("/")
-        for base in (self.base, plain, plain.replace("localhost", "127.0.0.1")):
+        bases = [self.base, plain, plain.replace("localhost", "127.0.0.1")]
+        if "::1" in {address for _, address in self.real.listening}:
+            bases += [base.replace("localhost", "[::1]") for base in (self.base, plain)]
+        for base in bases:
             manifest = await self.manifest(folder, "--signed", "--server", base)
             self.assertEqual((manifest["count"], manifest["failed"]), (2, []))
             for url in manifest["image_urls"]:

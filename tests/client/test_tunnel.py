@@ -116,6 +116,16 @@ class Using(TestCase):
         await using
         self.assertEqual(len(agent.requests), 2)
 
+    async def test_no_ngrok(self) -> None:
+        """What answers there and is no agent of ngrok's is named, and not taken for an imgd."""
+        other = self.serve(b"<h1>Hello</h1>")
+        try:
+            await self.use(other.url)
+        except ClientError as error:
+            self.assertIn(f"what answers at {other.url} is no ngrok agent: ", error.detail)
+        else:
+            self.fail("it found one")
+
     async def test_no_agent(self) -> None:
         """Where no agent runs, it gives up after its time and says what to run."""
         agent = self.serve(b"")

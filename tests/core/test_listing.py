@@ -319,6 +319,17 @@ class EntryTests(SynchronousTestCase):
         for name, expected in [("a.xyz", "XYZ"), ("a.\udcff", "File"), ("a.\u202e", "File")]:
             self.assertEqual(listing.kind(file(name)), expected)
 
+    def test_href(self) -> None:
+        """A link is the URL, with ``./`` before names that begin as absolute URLs do."""
+        for entry, expected in (
+            (file("a b.png"), "a%20b.png"),
+            (file("a:b.png"), "a%3Ab.png"),
+            (folder("x"), "x/"),
+            (file("http_notes.txt"), "./http_notes.txt"),
+            (folder("https:"), "./https%3A/"),
+        ):
+            self.assertEqual(listing.href(entry), expected)
+
     def test_any_time(self) -> None:
         """A time that no date can say becomes the nearest one that a date can."""
         for nanoseconds, expected in [

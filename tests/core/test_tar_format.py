@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import tarfile
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.tar_format import Member, TarFormat, full_head
 
+PROPERTY = settings(deadline=None, database=None, max_examples=200)
 names = st.one_of(
     st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1),
     st.binary(min_size=1, max_size=300).map(
@@ -27,6 +28,7 @@ members = st.builds(
 
 
 class TarFormatTests(SynchronousTestCase):
+    @PROPERTY
     @given(members)
     def test_sizes(self, member: Member) -> None:
         """What is promised of a head, and of a tail, is what it takes."""
@@ -36,12 +38,14 @@ class TarFormatTests(SynchronousTestCase):
         self.assertEqual(TarFormat.entry_size(member, 5), 0)
         self.assertEqual(TarFormat.directory_entry(member, 1, 5), b"")
 
+    @PROPERTY
     @given(members, st.text(st.characters(codec="ascii", exclude_characters="\0/"), min_size=1))
     def test_same_as_tarfile(self, member: Member, plain: str) -> None:
         """Heads are those of Python's tarfile, bit by bit."""
         for one in (member, member._replace(name=plain), Member(plain, False, 7, 1_700_000_000)):
             self.assertEqual(TarFormat.head(one), full_head(one))
 
+    @PROPERTY
     @given(members)
     def test_read_back(self, member: Member) -> None:
         """Names of any bytes, sizes and times come back as they were."""

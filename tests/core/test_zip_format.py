@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.tar_format import Member
 from imgd.core.zip_format import ZipFormat
-from tests.core.test_tar_format import members
+from tests.core.test_tar_format import PROPERTY, members
 
 OFFSETS = st.sampled_from([0, 1, 2**32 - 2, 2**32 - 1, 2**40])
 
@@ -73,6 +73,7 @@ def archive(contents: list[tuple[Member, bytes]]) -> SparseFile:
 
 
 class ZipFormatTests(SynchronousTestCase):
+    @PROPERTY
     @given(members, OFFSETS)
     def test_sizes(self, member: Member, offset: int) -> None:
         """What is promised of each part is what it takes."""

@@ -223,6 +223,19 @@ class ListingTests(DiskCase):
             with self.assertRaises(error):
                 disk.open_file(images, ("README",), may_look=may_look)
 
+    def test_zarr(self) -> None:
+        """Zarr's metadata is listed and served; a folder of such a name is as hidden as any other
+        that begins with a dot.
+        """
+        for name in ("z.zarr/.zattrs", "z.zarr/.other", "z.zarr/.zgroup/a.png"):
+            write(self.join(name), b"{}")
+        os.symlink("z.zarr/.zgroup", self.join("to_zgroup"))
+        self.assertEqual([e.name for e in disk.scan(self.root, ("z.zarr",))], [".zattrs"])
+        self.assertEqual(self.data(self.root, "z.zarr/.zattrs"), b"{}")
+        for path in ("z.zarr/.other", "z.zarr/.zgroup/a.png", "to_zgroup/a.png"):
+            self.assertIsNone(self.data(self.root, path), path)
+        self.assertFalse(disk.is_folder(self.root, ("z.zarr", ".zgroup")))
+
     def test_names(self) -> None:
         """The top of a document root, name by name."""
         listed = {entry.name for entry in disk.scan(self.root)}

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from imgd.errors import NotFound, StartError
+from imgd.errors import NotFound, StartError, Unavailable
 from imgd.host.start_failures import one_line_excepthook, problems_of_twistd
 from tests.daemons import PATIENCE, Background, DaemonCase, environment, twistd
 from tests.unprivileged import unprivileged
@@ -41,13 +41,14 @@ class HookTests(SynchronousTestCase):
         self.assertEqual((self.err.getvalue(), terminal.getvalue()), ("imgd: Taken\n",) * 2)
 
     def test_system_errors(self) -> None:
-        """An error of the system, and Ctrl-C, are a line each."""
+        """An error of the system, a machine that cannot, and Ctrl-C, are a line each."""
         for error, line in (
             (
                 PermissionError(13, "Permission denied", "/a/b"),
                 "Cannot start: /a/b: Permission denied.",
             ),
             (OSError(28, "No space left on device"), "Cannot start: No space left on device."),
+            (Unavailable("The disk is full."), "The disk is full."),
             (KeyboardInterrupt(), "interrupted before it served."),
         ):
             one_line_excepthook(unexpected)(type(error), error, None)

@@ -111,7 +111,7 @@ class WellKnownTests(SiteCase):
             self.assertEqual((answer.status, answer.body), (206, b"of"))
             os.remove(path)
             os.mkdir(path)
-            self.assertEqual(self.memory_site.ask(f"/{name}").status, 308)
+            self.assertEqual(self.memory_site.ask(f"/{name}").status, 301)
 
     def test_nowhere_else(self) -> None:
         """Only the top of the document root has them, and they are not listed."""

@@ -261,6 +261,26 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual([attrs["href"] for attrs in saving], ["a.png"])
         self.assertEqual(saving[0]["aria-label"], "Download a.png")
 
+    def test_robots(self) -> None:
+        """Robots follow the pages of a folder in its own order, and no other order or filter."""
+        files = [file(f"{letter}.png") for letter in "abc"]
+        robots = {"name": "robots", "content": "noindex, nofollow"}
+        for query, follows in (
+            (Query(), True),
+            (Query(after="f0.a.png"), True),
+            (Query(before="f0.c.png"), True),
+            (Query(sort=Sort.SIZE), False),
+            (Query(descending=True), False),
+            (Query(contains="a"), False),
+            (Query(limit=2), False),
+        ):
+            page = render(files, query)
+            self.assertEqual(robots in page.all("meta"), not follows, query)
+            for link in page.all("a"):
+                leads_elsewhere = re.search("sort=|order=|format=", str(link["href"])) is not None
+                if follows:
+                    self.assertEqual(link.get("rel") == "nofollow", leads_elsewhere, link)
+
 
 class ListTests(SynchronousTestCase):
     def test_facts(self) -> None:

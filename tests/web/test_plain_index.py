@@ -183,7 +183,7 @@ class WhoGetsItTests(IndexCase):
         """Without its slash a folder is redirected to, relatively."""
         for path, location in (("/-/files", "files/"), ("/-/files/big", "big/")):
             answer = self.memory_site.ask(path)
-            self.assertEqual((answer.status, answer.headers["location"]), (308, location))
+            self.assertEqual((answer.status, answer.headers["location"]), (301, location))
 
     def test_same_files(self) -> None:
         """Files have the bytes and headers that they have at the root."""

@@ -147,6 +147,23 @@ class EnterTests(FormCase):
         self.memory_site.clock.advance(2)
         self.assertEqual(self.memory_site.ask(link, peer=FAR).status, 410)
 
+    def test_expired(self) -> None:
+        """A browser whose link has expired gets the form, which leads to a new link to the same."""
+        link = urljoin("/-/token", self.enter(TOKEN, "/study%201/").headers["location"])
+        self.memory_site.clock.advance(LIFETIME)
+        answer = self.memory_site.ask(f"{link}?sort=size", headers=BROWSER, peer=FAR)
+        self.assertEqual(answer.status, 410)
+        self.assertIn(b"This link has expired", answer.body)
+        reader = Reader(answer.body)
+        self.assertEqual(urljoin(link, reader.all("form")[0]["action"] or ""), "/-/token")
+        target = reader.all("input")[0]["value"] or ""
+        self.assertEqual(target, "/study%201/?sort=size")
+        self.assertEqual(self.follow(self.enter(TOKEN, target)).status, 200)
+        forged = link.replace("/-/s/1", "/-/s/2")
+        answer = self.memory_site.ask(forged, headers=BROWSER, peer=FAR)
+        self.assertEqual(answer.status, 403)
+        self.assertNotIn(b"<form", answer.body)
+
     def test_wrong(self) -> None:
         """A wrong token is answered by the same page, with a sentence, and leads back as before."""
         for token in (WRONG, "", TOKEN[:-1], TOKEN + "x", "\udcff"[:0], "ü" * 100):

@@ -9,7 +9,7 @@ from imgd.errors import Unavailable
 from imgd.web.image_lists import MAX_STREAMS_PER_CLIENT
 from imgd.web.whole_status import PIECE
 from tests.collections.manager_case import LONG_AGO
-from tests.fakes import Transport, write
+from tests.fakes import MemorySite, Transport, write
 from tests.web.list_case import ListCase
 from tests.web.test_control import FAR
 
@@ -59,6 +59,16 @@ class WholeStatusTests(ListCase):
         self.memory_site.load(hostile)
         status = self.memory_site.ask(WHOLE).json
         self.assertEqual((status["current_directory"], status["image_list"]), (hostile, ["a.png"]))
+
+    def test_directory_that_is_gone(self) -> None:
+        """Of a directory that is gone since before the start, no name is known, and it says so."""
+        self.memory_site.load(self.big)
+        os.rename(self.big, self.big + "-away")
+        again = MemorySite(self.folder, store=self.memory_site.store)
+        again.manager.restore()
+        status = again.ask(WHOLE).json
+        self.assertEqual((status["image_count"], status["image_list"]), (3, []))
+        self.assertTrue(status["image_list_truncated"])
 
     def test_who_asks(self) -> None:
         """A browser gets it too, HEAD gets no body, others see no path, and all is all there is."""
