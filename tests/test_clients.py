@@ -53,7 +53,7 @@ CLIENTS = {
     "curl": Client(
         ("curl", "jq"), "scan.nii.gz", ("scan.nii.gz", "photo.jpg", *FRAMES), ("header",)
     ),
-    "wget": Client(("wget",), gets=("scan.nii.gz", *IN_A_FOLDER)),
+    "wget": Client(("wget",), gets=("scan.nii.gz", "photo.jpg", *IN_A_FOLDER)),
     "aria2c": Client(("aria2c", "curl", "jq"), gets=("scan.nii.gz", *IN_A_FOLDER)),
     "rclone": Client(("rclone",), r"(?m)^patient 1/$[\s\S]*n\+1", IN_A_FOLDER),
     "lftp": Client(("lftp",), gets=IN_A_FOLDER),

@@ -266,6 +266,9 @@ class SiteCase(ProxyCase):
                 names.add(image["name"])
             url = page["next"] and urljoin(url, page["next"])
         self.assertEqual(len(names), 6)
+        evil = ("-H", "X-Forwarded-Host: evil.example", "-H", "X-Forwarded-Proto: ftp")
+        forged = self.ask(f"{base}collections", *evil, "-H", "X-Forwarded-Prefix: /evil")
+        self.assertEqual(forged.json["collections"][0]["url"], f"{base}collections/frames/images")
         link = self.ask(f"{base}links", "--json", '{"path": "/scan.nii.gz"}', *bearer).json["url"]
         self.assertTrue(link.startswith(f"{base}-/s/"), link)
         self.assertEqual(self.ask(link, "-r", "0-9").status, 206)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import uuid
 from pathlib import Path
 from typing import Any
@@ -79,47 +80,75 @@ class Helps(SynchronousTestCase):
                 self.assertNotIn(word, build_help(name))
 
 
+NODES = {
+    "executeCommand",
+    "extractFromFile",
+    "httpRequest",
+    "manualTrigger",
+    "readWriteFile",
+    "set",
+    "splitOut",
+}
+
+
 class N8n(SynchronousTestCase):
-    """The workflow, as n8n's import reads it: nodes by unique name, connections between names."""
+    """The workflows, as n8n's import reads them."""
 
     def setUp(self) -> None:
-        self.workflow: Any = json.loads((DOCS / "n8n-workflow.json").read_text("utf-8"))
-        self.nodes = {node["name"]: node for node in self.workflow["nodes"]}
+        names = sorted(path.name for path in DOCS.glob("n8n-*.json"))
+        self.assertEqual(names, ["n8n-command.json", "n8n-http.json"])
+        self.command, self.http = (json.loads((DOCS / name).read_text("utf-8")) for name in names)
+
+    def nodes(self, workflow: Any) -> dict[str, Any]:
+        """The nodes by their names."""
+        return {node["name"]: node for node in workflow["nodes"]}
+
+    def kinds(self, workflow: Any) -> list[str]:
+        return [node["type"].removeprefix("n8n-nodes-base.") for node in workflow["nodes"]]
 
     def test_nodes(self) -> None:
-        """Each node has what n8n asks of one, and names and ids are there once."""
-        nodes = self.workflow["nodes"]
-        self.assertEqual(len(self.nodes), len(nodes))
-        self.assertEqual(len({uuid.UUID(node["id"]) for node in nodes}), len(nodes))
-        for node in nodes:
-            self.assertIsInstance(node["parameters"], dict)
-            self.assertRegex(node["type"], r"^n8n-nodes-base\.[a-zA-Z]+$")
-            self.assertIsInstance(node["typeVersion"], int | float)
-            self.assertEqual([type(place) for place in node["position"]], [int, int])
+        """Each node has what n8n asks of one, is of a kind that n8n brings, and names and ids are
+        there once.
+        """
+        both = self.command["nodes"] + self.http["nodes"]
+        self.assertEqual(len({uuid.UUID(node["id"]) for node in both}), len(both))
+        for workflow in (self.command, self.http):
+            self.assertEqual(len(self.nodes(workflow)), len(workflow["nodes"]))
+            self.assertLessEqual(set(self.kinds(workflow)), NODES)
+            for node in workflow["nodes"]:
+                self.assertIsInstance(node["parameters"], dict)
+                self.assertIsInstance(node["typeVersion"], int | float)
+                self.assertEqual([type(place) for place in node["position"]], [int, int])
 
     def test_connections(self) -> None:
         """Connections lead from nodes to nodes, and every node is reached from the trigger."""
-        reached, waiting = set(), ["Start"]
-        while waiting:
-            name = waiting.pop()
-            reached.add(name)
-            for output in self.workflow["connections"].get(name, {"main": []})["main"]:
-                for link in output:
-                    self.assertEqual((link["type"], link["index"]), ("main", 0))
-                    waiting.append(link["node"])
-        self.assertEqual(reached, set(self.nodes))
-        self.assertLessEqual(set(self.workflow["connections"]), set(self.nodes))
+        for workflow in (self.command, self.http):
+            reached, waiting = set(), ["Start"]
+            while waiting:
+                name = waiting.pop()
+                reached.add(name)
+                for output in workflow["connections"].get(name, {"main": []})["main"]:
+                    for link in output:
+                        self.assertEqual((link["type"], link["index"]), ("main", 0))
+                        waiting.append(link["node"])
+            self.assertEqual(reached, set(self.nodes(workflow)))
+            self.assertLessEqual(set(workflow["connections"]), set(self.nodes(workflow)))
 
-    def test_what_they_ask(self) -> None:
-        """The nodes ask the API, and run the command, as the contract has them."""
-        kinds = [node["type"].rpartition(".")[2] for node in self.workflow["nodes"]]
-        self.assertIn("httpRequest", kinds)
-        self.assertIn("executeCommand", kinds)
-        load = self.nodes["Load directory"]["parameters"]
+    def test_http(self) -> None:
+        """The workflow by HTTP has no node that n8n may refuse, loads, and follows ``next``."""
+        self.assertNotIn("executeCommand", self.kinds(self.http))
+        nodes = self.nodes(self.http)
+        load, images = nodes["Load directory"]["parameters"], nodes["List images"]["parameters"]
         self.assertEqual((load["method"], load["url"][-15:]), ("POST", "/load-directory"))
-        self.assertEqual(
-            json.loads(load["jsonBody"]), {"directory": "/data/frames", "timeout_minutes": 60}
-        )
-        words = self.nodes["Load and check"]["parameters"]["command"].split()
-        self.assertEqual(words[0], "imgd")
-        self.assertEqual(parse(words[1:]).output, "-")
+        self.assertTrue(images["url"].endswith("/collections/current/images?limit=10000"))
+        pages = images["options"]["pagination"]["pagination"]
+        self.assertEqual(pages["paginationMode"], "responseContainsNextURL")
+        self.assertIn("$response.body.next", pages["nextURL"])
+
+    def test_command(self) -> None:
+        """The other runs a command that imgd has, and reads the manifest that it writes."""
+        [run] = [node for node in self.command["nodes"] if "command" in node["parameters"]]
+        words = shlex.split(run["parameters"]["command"])
+        self.assertEqual(words[:2], ["imgd", "load"])
+        options = parse(words[1:])
+        self.assertTrue(options.quiet and options.output)
