@@ -260,7 +260,9 @@ def run(language: str, text: str, home: Path, daemon: Daemon, folder: Path) -> s
         before = block(DOCUMENT, "before").partition("\n")[0]
         command = ["bash", "-euo", "pipefail", "-c", f"{before}\n{FOR_ROOT}\n{text}"]
     model = {"OPENAI_BASE_URL": shared_model(), "OPENAI_API_KEY": "none"}
-    more = {**model, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    # Not this Python's own folders, which trial's workers inherit: other Pythons run as well.
+    more = {**model, "PATH": path, "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(
         command,
         cwd=folder,
