@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, DeferredQueue, inlineCallbacks
 from twisted.internet.error import ConnectionDone
 from twisted.internet.threads import deferToThread
 from twisted.protocols.policies import WrappingFactory
@@ -106,17 +106,17 @@ class LeftBehindTests(SynchronousTestCase):
 
 
 class Watching(WrappingFactory):
-    """Fires a Deferred when a channel of the site is freed."""
+    """Has a Deferred, in a tuple, for each channel of the site: it fires when that is freed."""
 
     def __init__(self, site: Any) -> None:
         super().__init__(site)
-        self.freed: list[Deferred[None]] = []
+        self.freed: DeferredQueue[tuple[Deferred[None]]] = DeferredQueue()
         self._refs: list[weakref.ref[Any]] = []
 
     def buildProtocol(self, addr: Any) -> Any:
         channel, freed = self.wrappedFactory.buildProtocol(addr), Deferred[None]()
         self._refs.append(weakref.ref(channel, lambda _: freed.callback(None)))
-        self.freed.append(freed)
+        self.freed.put((freed,))
         return channel
 
 
@@ -136,7 +136,8 @@ class SocketTests(TestCase):
             with no_collector():
                 for data in PHASES.values():
                     yield deferToThread(leave, port, data, is_tls=speaks_tls)
-                    yield watching.freed.pop()
+                    (freed,) = yield watching.freed.get()  # it may be accepted only now
+                    yield freed
 
 
 def leave(port: int, data: bytes, *, is_tls: bool) -> None:
