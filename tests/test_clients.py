@@ -259,8 +259,13 @@ def run(language: str, text: str, home: Path, daemon: Daemon, folder: Path) -> s
     else:
         before = block(DOCUMENT, "before").partition("\n")[0]
         command = ["bash", "-euo", "pipefail", "-c", f"{before}\n{FOR_ROOT}\n{text}"]
-    model = {"OPENAI_BASE_URL": shared_model(), "OPENAI_API_KEY": "none"}
-    more = {**model, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    more = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        # Without what trial -j adds: Debian's own Python runs HTTPie.
+        "PYTHONPATH": str(CHECKOUT),
+        "OPENAI_BASE_URL": shared_model(),
+        "OPENAI_API_KEY": "none",
+    }
     done = subprocess.run(
         command,
         cwd=folder,
