@@ -259,13 +259,10 @@ def run(language: str, text: str, home: Path, daemon: Daemon, folder: Path) -> s
     else:
         before = block(DOCUMENT, "before").partition("\n")[0]
         command = ["bash", "-euo", "pipefail", "-c", f"{before}\n{FOR_ROOT}\n{text}"]
-    more = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        # Without what trial -j adds: Debian's own Python runs HTTPie.
-        "PYTHONPATH": str(CHECKOUT),
-        "OPENAI_BASE_URL": shared_model(),
-        "OPENAI_API_KEY": "none",
-    }
+    model = {"OPENAI_BASE_URL": shared_model(), "OPENAI_API_KEY": "none"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    # Not this Python's own folders, which trial's workers inherit: other Pythons run as well.
+    more = {**model, "PATH": path, "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(
         command,
         cwd=folder,

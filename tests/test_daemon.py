@@ -124,13 +124,14 @@ class FramesTests(DaemonCase):
         self.assertEqual((health["status"], unloaded["status"]), ("healthy", "success"))
 
     def test_beside_https(self) -> None:
-        """--http-port takes the same requests; the URLs in its answers are the HTTPS ones."""
+        """--http-port takes the same requests; each port hands out its own URLs."""
         frames = samples.frames(self.folder / "frames")
         daemon = self.daemon("--http-port", "0")
         self.load(daemon.http_url, frames)
-        page = curl_json(f"{daemon.http_url}collections/current/images")
-        self.assertTrue(all(image["url"].startswith(daemon.url) for image in page["images"]))
-        self.check_every_image(page, frames, "--cacert", str(daemon.ca))
+        for url in (daemon.http_url, daemon.url):
+            page = curl_json(f"{url}collections/current/images", "--cacert", str(daemon.ca))
+            self.assertTrue(all(image["url"].startswith(url) for image in page["images"]))
+            self.check_every_image(page, frames, "--cacert", str(daemon.ca))
 
     def test_relative(self) -> None:
         """A relative directory is taken below FRAME_BASE_DIR; ``path`` is another name for it."""

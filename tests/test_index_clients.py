@@ -53,12 +53,12 @@ print(json.dumps([names, folder, size, raster.RasterXSize, missing is None]))
 
 
 def tree(folder: Path) -> dict[bytes, tuple[bytes, int]]:
-    """Every file below a folder: its bytes and its time, without the indexes that wget keeps."""
+    """Every file below a folder: its bytes and its time, without what else wget keeps."""
     top = os.fsencode(folder)
     found = {}
     for path, _, names in os.walk(top):
         for name in names:
-            if not name.startswith(b"index.html"):
+            if not name.startswith((b"index.html", b"robots.txt")):
                 file = os.path.join(path, name)
                 with open(file, "rb") as stream:
                     found[os.path.relpath(file, top)] = stream.read(), int(os.stat(file).st_mtime)

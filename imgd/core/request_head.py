@@ -10,7 +10,7 @@ one, the request line alone is parsed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -27,7 +27,6 @@ from imgd.core.http_rules import (
     check_fields,
     check_limits,
 )
-from imgd.core.persistence import is_last
 from imgd.core.urls import Url, parse_url
 
 # RFC 9110 section 9.3, RFC 5789, and QUERY, a safe method with a body that comes into use (IETF
@@ -217,6 +216,21 @@ def parse_head(head: bytes) -> RequestHead | HeadError:
         url,
         version if is_1_0 else _HTTP_1_1,
     )
+
+
+def _connection_options(values: Iterable[bytes]) -> set[bytes]:
+    """What the values of ``Connection`` list, in lower case (RFC 9110 section 7.6.1)."""
+    return {option.strip(b" \t").lower() for value in values for option in value.split(b",")}
+
+
+def is_last(values: Iterable[bytes], *, is_1_0: bool) -> bool:
+    """Whether a request with these values of ``Connection`` is the last of its connection (RFC
+    9112 section 9.3).
+
+    A client of HTTP/1.0 must ask for more requests; its answers then need a length.
+    """
+    options = _connection_options(values)
+    return b"close" in options or (is_1_0 and b"keep-alive" not in options)
 
 
 def _parse_fields(section: bytes) -> HeaderFields | None:

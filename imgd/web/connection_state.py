@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from imgd.core.connections import ConnectionProgress, Phase
 from imgd.core.http_rules import HeadError
-from imgd.core.persistence import is_last
+from imgd.core.request_head import is_last
 from imgd.net import tcp
 from imgd.net.bulk_tls import IPlainListener
 from imgd.web import early_errors

@@ -140,7 +140,9 @@ class Starting(TestCase):
 
     async def test_another_agent(self) -> None:
         """An agent that runs already is not joined by another."""
-        _, _ = await self.started()
+        first, _ = await self.started()
         command = self.start()
         self.assertEqual(await command.ended, 1)
         self.assertIn("already: run imgd tunnel without --start", command.err)
+        first.handle.signalProcess("TERM")
+        self.assertEqual(await first.ended, 0, first.err)
