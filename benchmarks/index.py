@@ -1,10 +1,10 @@
 """The index of a folder of 1,000,000 files, streamed: ``python -m benchmarks.index``.
 
-Asks a daemon of its own for an index over plain HTTP, cold and then warm, on loopback alone, and
-once more while it asks for ``/health`` all the time. Prints the CPU seconds of the daemon, the time
-to the first byte, the longest wait for ``/health`` and the growth of the daemon's memory. Fails if
-the floors are not held: those of CPU and of the first byte are of a warm index. Takes a minute;
-making the files takes another, and ``--folder`` keeps them for the next time.
+Has curl ask a daemon of its own for an index over plain HTTP, first and again, on loopback alone,
+and once more while ``/health`` is asked for all the time. Prints the CPU seconds of the daemon, the
+time to the first byte, the longest wait for ``/health`` and the growth of the daemon's memory. Fails
+if the floors are not held. Takes a minute; making the files takes another, and ``--folder`` keeps
+them for the next time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import os
+import subprocess
 import tempfile
 import threading
 import time
@@ -61,31 +62,30 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def index(server: Server, path: str, files: int, *, is_probed: bool) -> Figures:
-    """Ask for an index, count its entries, and measure; /health costs CPU of its own."""
+def index(server: Server, path: str, files: int, folder: Path, *, is_probed: bool) -> Figures:
+    """Have curl fetch an index, and measure; then count its entries. /health costs CPU of its own.
+
+    A client that does more than curl slows the server down where two cores are one.
+    """
     health = Health(server)
     if is_probed:
         health.start()
-    cpu, memory, begun = cpu_seconds(server.pid), resident(server.pid), time.monotonic()
-    client = http.client.HTTPConnection(server.url.split("/")[2], timeout=120)
-    client.request("GET", path)
-    answer = client.getresponse()
-    assert answer.status == 200, answer.read()
-    entries, kept = -1, answer.read(1)  # the parent is none
-    first_byte = time.monotonic() - begun
+    cpu, memory = cpu_seconds(server.pid), resident(server.pid)
+    command = ["curl", "-sf", "-o", "index.html", "-w", "%{time_starttransfer} %{time_total}"]
+    url = server.url.rstrip("/") + path
+    curl = subprocess.Popen([*command, url], cwd=folder, stdout=subprocess.PIPE, text=True)
     peak = memory
-    while piece := answer.read(1 << 20):
-        text = kept + piece
-        entries += text.count(b"<a href")
-        kept = text[-6:]
+    while curl.poll() is None:
         peak = max(peak, resident(server.pid))
-    took = time.monotonic() - begun
+        time.sleep(0.05)
+    cpu = cpu_seconds(server.pid) - cpu
     if is_probed:
         health.over.set()
         health.join()
-    assert entries == files, entries
-    grown = (peak - memory) * 1.048576
-    return Figures(took, cpu_seconds(server.pid) - cpu, first_byte, health.longest, grown)
+    first_byte, took = map(float, curl.communicate()[0].split())
+    entries = (folder / "index.html").read_bytes().count(b"<a href") - 1  # the parent is none
+    assert (curl.returncode, entries) == (0, files), (curl.returncode, entries)
+    return Figures(took, cpu, first_byte, health.longest, (peak - memory) * 1.048576)
 
 
 def main() -> None:
@@ -104,28 +104,28 @@ def main() -> None:
         process, server = imgd(folder, 1000, tls=False)
         try:
             wait_for(int(server.url.split(":")[2].rstrip("/")))
-            report(server, options.files)
+            report(server, options.files, folder)
         finally:
             process.terminate()
             process.wait(60)
 
 
-def report(server: Server, files: int) -> None:
-    """Cold, then warm; memory is counted from the start."""
+def report(server: Server, files: int, folder: Path) -> None:
+    """First and again; memory is counted from the start."""
     print("| index | took | CPU | first byte | longest /health | memory |")
     print("|---|---|---|---|---|---|")
     rows = [
-        (name, index(server, "/-/files/big/", files, is_probed="/health" in name))
-        for name in ("cold", "warm", "warm, /health")
+        (name, index(server, "/-/files/big/", files, folder, is_probed="/health" in name))
+        for name in ("first", "again", "again, /health")
     ]
     for name, row in rows:
         print(
             f"| {name} | {row.took:.1f} s | {row.cpu:.1f} s | {row.first_byte * 1000:.0f} ms "
             f"| {row.stall * 1000:.0f} ms | +{row.memory:.0f} MB |"
         )
-    warm = rows[1][1]
+    again = rows[1][1]
     memory, stall = sum(row.memory for _, row in rows), max(row.stall for _, row in rows)
-    if warm.cpu > CPU or warm.first_byte > FIRST_BYTE or memory > MEMORY or stall > STALL:
+    if again.cpu > CPU or again.first_byte > FIRST_BYTE or memory > MEMORY or stall > STALL:
         raise SystemExit("A floor is not held.")
 
 

@@ -277,12 +277,13 @@ def scan(
         raise NotFound
     try:
         folder = os.path.realpath(root.join(names))
+        may_serve, hidden = root.may_serve, frozenset[str]() if names else root.hidden
         with os.scandir(folder) as entries, reading(root, folder) as read:
             for entry in entries:
+                name = entry.name
                 if entry.is_symlink():
-                    on_link(entry.name)
-                is_shown = root.may_serve(entry.name) and (names or entry.name not in root.hidden)
-                shown = read(entry.name) if is_shown else None
+                    on_link(name)
+                shown = read(name) if may_serve(name) and name not in hidden else None
                 if shown is not None:
                     yield shown
                 elif root.dicom_files is not None and root.may_serve(entry.name):
@@ -327,24 +328,29 @@ def _facts_in(folder: str) -> Iterator[Callable[[str], os.stat_result]]:
 
 
 def _as_listed(root: Root, name: str, folder: str, st: os.stat_result) -> Entry | None:
-    real_path = ""  # of a link
-    if not stat.S_ISREG(st.st_mode):
-        path = os.path.join(folder, name)
-        try:
-            if stat.S_ISLNK(st.st_mode):
-                real_path, st = _judged_link(root, path)
-            elif stat.S_ISDIR(st.st_mode):
-                root.judge(path, is_folder=True)
-        except NotFound:
-            return None
-        if stat.S_ISDIR(st.st_mode):
-            return Entry(name, True, 0, st.st_mtime_ns) if root.recursive else None
-    served = root.serves(name, os.path.basename(real_path) or name)
-    if not stat.S_ISREG(st.st_mode) or served is False:
+    if stat.S_ISREG(st.st_mode):
+        if not root.images_only and root.dicom_files is None:  # the document root: most of all
+            return Entry(name, False, st.st_size, st.st_mtime_ns)
+        return _file_as_listed(root, name, os.path.join(folder, name), st)
+    path = os.path.join(folder, name)
+    try:
+        if stat.S_ISLNK(st.st_mode):
+            path, st = _judged_link(root, path)
+        elif stat.S_ISDIR(st.st_mode):
+            root.judge(path, is_folder=True)
+    except NotFound:
         return None
-    has_dicom = (served is None or root.looks_into(name)) and is_dicom(
-        root, real_path or os.path.join(folder, name), st
-    )
+    if stat.S_ISDIR(st.st_mode):
+        return Entry(name, True, 0, st.st_mtime_ns) if root.recursive else None
+    return _file_as_listed(root, name, path, st) if stat.S_ISREG(st.st_mode) else None
+
+
+def _file_as_listed(root: Root, name: str, path: str, st: os.stat_result) -> Entry | None:
+    """A regular file; ``path`` is another name's if this is a link."""
+    served = root.serves(name, os.path.basename(path))
+    if served is False:
+        return None
+    has_dicom = (served is None or root.looks_into(name)) and is_dicom(root, path, st)
     if served is None and not has_dicom:
         return None
     return Entry(name, False, st.st_size, st.st_mtime_ns, has_dicom and root.looks_into(name))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from threading import Lock
@@ -61,7 +60,6 @@ class FolderIndexes:
         self._max_bytes = max_bytes
         self._numbers = count()
         self._kept: dict[Folder, _Kept] = {}  # the one used last is the last
-        self._held: Counter[Folder] = Counter()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -105,29 +103,12 @@ class FolderIndexes:
         self._drop_excess()
         return page._replace(skipped=kept.skipped, skipped_folders=kept.skipped_folders)
 
-    @contextmanager
-    def held(self, root: Root, names: tuple[str, ...]) -> Iterator[None]:
-        """The index of this folder is not dropped while the context lasts, however large it is.
-
-        So who goes through all pages with one ``number`` has the folder read once or twice.
-        """
-        self._held[root, names] += 1
-        try:
-            yield
-        finally:
-            self._held[root, names] -= 1
-            if not self._held[root, names]:
-                del self._held[root, names]
-            self._drop_excess()
-
     def drop_unused(self) -> None:
         """Drop what nobody asked for in a while. Called every second or so."""
         now = self._seconds()
         with self._lock:
-            disused = [f for f, kept in self._kept.items() if now - kept.used_at >= DISUSED]
-            for folder in disused:
-                if folder not in self._held:
-                    del self._kept[folder]
+            for folder in [f for f, kept in self._kept.items() if now - kept.used_at >= DISUSED]:
+                del self._kept[folder]
 
     def _up_to_date(self, folder: Folder, path: str, number: int, progress: JobProgress) -> _Kept:
         now = self._seconds()
@@ -183,9 +164,9 @@ class FolderIndexes:
         """Drop what was not used for longest, and what is too large on its own."""
         with self._lock:
             size = sum(kept.index.bytes_kept for kept in self._kept.values())
-            for oldest in [folder for folder in self._kept if folder not in self._held]:
-                if size > self._max_bytes:
-                    size -= self._kept.pop(oldest).index.bytes_kept
+            while size > self._max_bytes and self._kept:
+                oldest = next(iter(self._kept))
+                size -= self._kept.pop(oldest).index.bytes_kept
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -52,7 +52,7 @@ class FolderListings:
         self._waiting = waiting
         self._has_ca = has_ca
         self._archives = archives
-        self._plain_indexes = PlainIndexes(run_blocking, indexes)
+        self._plain_indexes = PlainIndexes(run_blocking)
 
     @property
     def has_archives(self) -> bool:

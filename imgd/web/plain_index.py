@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Final
 
-from imgd.core import listing, messages, paths
+from imgd.core import listing, messages, natural_order, paths
 from imgd.core.conditional import NANOSECONDS
-from imgd.core.listing import Entry, Query
+from imgd.core.listing import Entry
 from imgd.core.routes import RouteKind
 from imgd.core.wait_limits import WaitLimit
 from imgd.errors import NotFound
 from imgd.files import disk
 from imgd.files.disk import Root
-from imgd.files.folder_indexes import FolderIndexes
 from imgd.host.blocking import RunBlocking
-from imgd.host.workers import JobProgress
 from imgd.web.backpressure import BackpressuredWriter
 from imgd.web.endpoint import begin_page, vary_by_accept
 from imgd.web.escape import escape_text
@@ -26,6 +26,7 @@ from imgd.web.request import Request
 
 # Entries that are read and written at once: some 10 ms of work on another thread, and 240 kB.
 PIECE: Final = 2_000
+MAX_SORTED: Final = 4_000  # entries of a folder: some 20 ms before the first is sent
 # Indexes that are written at once; each of them has one piece of work at a time.
 MAX_STREAMS_PER_FOLDER: Final = 128
 MAX_STREAMS_PER_CLIENT: Final = 32
@@ -40,44 +41,52 @@ _END: Final = b"</pre><hr></body>\n</html>\n"
 class PlainIndexes:
     """Writes the index of a folder of any size, piece by piece, no faster than it is read."""
 
-    def __init__(self, run_blocking: RunBlocking, indexes: FolderIndexes) -> None:
+    def __init__(self, run_blocking: RunBlocking) -> None:
         self._run = run_blocking
-        self._indexes = indexes
         self._streams = WaitLimit(MAX_STREAMS_PER_FOLDER, MAX_STREAMS_PER_CLIENT)
 
     async def answer(self, request: Request, root: Root, names: tuple[str, ...]) -> None:
         """Every entry. An error before the first is an answer; after it, it cuts the body."""
-        folder = "/".join((root.path, *names))
-        with self._streams.slot(folder, request.peer):
+        with self._streams.slot("/".join((root.path, *names)), request.peer):
             if request.method == b"HEAD":
                 if not await self._run(root.path, disk.is_folder, root, names):
                     raise NotFound
                 _begin(request)
             else:
-                with self._indexes.held(root, names):
-                    await self._write(request, root, names)
+                await self._write(request, root, names)
             if not request.is_gone:
                 request.finish()
 
     async def _write(self, request: Request, root: Root, names: tuple[str, ...]) -> None:
-        number, folder = self._indexes.next_number(), "/".join((root.path, *names))
+        pieces = _pieces(root, names)
 
-        def piece(progress: JobProgress, after: str) -> tuple[bytes, str]:
-            query = Query(limit=PIECE, after=after)
-            page = self._indexes.page(root, names, query, number, progress, with_size=False)
-            return "".join(lines(page.entries)).encode(), page.next
+        async def read() -> bytes:
+            return await self._run(root.path, next, pieces, b"", key=id(pieces))
 
-        async def read(after: str) -> tuple[bytes, str]:
-            return await self._run(root.path, piece, JobProgress(), after, key=folder)
-
-        written, after = await read("")
+        piece = await read()
         _begin(request)
         with BackpressuredWriter(request) as writer:
-            await writer.write(_start(request.uri, has_parent=bool(names)) + written)
-            while after and not writer.is_over:
-                written, after = await read(after)
-                await writer.write(written)
+            await writer.write(_start(request.uri, has_parent=bool(names)) + piece)
+            while piece and not writer.is_over:
+                piece = await read()
+                await writer.write(piece)
             await writer.write(_END)
+
+
+def _pieces(root: Root, names: tuple[str, ...]) -> Iterator[bytes]:
+    """The lines of a folder: sorted if they are few, else in the order of the file system.
+
+    To sort a million entries takes as long as to send them, and programs need no order.
+    """
+    entries = disk.scan(root, names)
+    first = list(islice(entries, MAX_SORTED + 1))
+    if len(first) <= MAX_SORTED:
+        first.sort(
+            key=lambda entry: (not entry.is_folder, natural_order.key(os.fsencode(entry.name)))
+        )
+    rest = chain(first, entries)
+    while piece := "".join(lines(islice(rest, PIECE))):  # no list, which the collector would visit
+        yield piece.encode()
 
 
 def _begin(request: Request) -> None:

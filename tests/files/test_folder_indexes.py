@@ -69,20 +69,6 @@ class KeptTests(SynchronousTestCase):
             self.page(folder)
         self.assertEqual([s.count for s in scans], [0, 1, 0])
 
-    def test_held(self) -> None:
-        """The index of a folder is kept while it is held, however large it is and however long."""
-        self.indexes = FolderIndexes(self.clock.seconds, max_bytes=100)
-        with self.indexes.held(self.root, ("a",)):
-            self.page("a")
-            with self.indexes.held(self.root, ("a",)):
-                self.page("b")
-            self.clock.advance(DISUSED + 1)
-            self.indexes.drop_unused()
-            scans = Scans(os.path.join(self.folder, "a"))
-            self.page("a")
-            self.assertEqual((scans.count, len(self.indexes)), (0, 1))
-        self.assertEqual(len(self.indexes), 0)
-
     def test_too_large(self) -> None:
         """One that is too large on its own is used, and not kept."""
         self.indexes = FolderIndexes(self.clock.seconds, max_bytes=100)
