@@ -2,9 +2,9 @@
 
 Has curl ask a daemon of its own for an index over plain HTTP, first and again, on loopback alone,
 and once more while ``/health`` is asked for all the time. Prints the CPU seconds of the daemon, the
-time to the first byte, the longest wait for ``/health`` and the growth of the daemon's memory. Fails
-if the floors are not held. Takes a minute; making the files takes another, and ``--folder`` keeps
-them for the next time.
+time to the first byte, the longest wait for ``/health`` and the growth of the daemon's memory.
+Fails if the floors are not held. Takes a minute; making the files takes another, and ``--folder``
+keeps them for the next time.
 """
 
 from __future__ import annotations
