@@ -101,7 +101,9 @@ def breadcrumbs(names: tuple[str, ...], root: list[Breadcrumb], top: str) -> lis
 
 def root_name(base: str) -> str:
     """What the folder that is mounted at ``base`` is called: after the base."""
-    return base[1:].removesuffix("files/").rstrip("/").rpartition("/")[2] or "Files"
+    if base in (routes.files_base(None), routes.INDEX_BASE):
+        return "Files"
+    return base[1:].removesuffix("files/").rstrip("/").rpartition("/")[2]
 
 
 def parent_href(names: tuple[str, ...], base: str, top: str) -> str:

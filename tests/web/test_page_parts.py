@@ -14,6 +14,7 @@ from imgd.web.page_parts import (
     breadcrumbs,
     href,
     parent_href,
+    root_name,
 )
 
 
@@ -74,3 +75,14 @@ class PartTests(SynchronousTestCase):
         self.assertEqual(card.href, "./collections/ct/files/")
         self.assertEqual(card.minute, "2026-03-01 12:34")
         self.assertEqual(CollectionCard.of(info("ct", available=False), "./").href, "")
+
+    def test_root_names(self) -> None:
+        """The document root has one name wherever it is mounted; a collection has its own."""
+        for base, name in (
+            ("/", "Files"),
+            ("/-/files/", "Files"),
+            ("/images/", "images"),
+            ("/collections/ct/files/", "ct"),
+            ("/collections/-/files/", "-"),
+        ):
+            self.assertEqual(root_name(base), name)
