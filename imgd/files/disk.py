@@ -12,7 +12,6 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 from imgd.core import media, paths
@@ -300,11 +299,15 @@ def reading(root: Root, folder: str) -> Iterator[Callable[[str], Entry | None]]:
     Each as :func:`scan` shows it: None if asking for it would give a 404. NotFound, or Unavailable
     if the machine is at fault, if the folder cannot be opened.
     """
+    serves_any_file = not root.images_only and root.dicom_files is None  # as the document root
     with _facts_in(folder) as facts_of:
 
         def read(name: str) -> Entry | None:
             try:
-                return _as_listed(root, name, folder, facts_of(name))
+                st = facts_of(name)
+                if serves_any_file and stat.S_ISREG(st.st_mode):
+                    return Entry(name, False, st.st_size, st.st_mtime_ns)
+                return _as_listed(root, name, folder, st)
             except OSError:
                 return None
 
@@ -322,15 +325,13 @@ def _facts_in(folder: str) -> Iterator[Callable[[str], os.stat_result]]:
     except OSError as error:
         raise os_errors.to_error(error, NotFound()) from error
     try:
-        yield partial(os.stat, dir_fd=descriptor, follow_symlinks=False)
+        yield lambda name: os.stat(name, dir_fd=descriptor, follow_symlinks=False)
     finally:
         os.close(descriptor)
 
 
 def _as_listed(root: Root, name: str, folder: str, st: os.stat_result) -> Entry | None:
     if stat.S_ISREG(st.st_mode):
-        if not root.images_only and root.dicom_files is None:  # the document root: most of all
-            return Entry(name, False, st.st_size, st.st_mtime_ns)
         return _file_as_listed(root, name, os.path.join(folder, name), st)
     path = os.path.join(folder, name)
     try:
