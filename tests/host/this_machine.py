@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import shutil
 import tempfile
@@ -32,9 +34,21 @@ def unprivileged() -> Iterator[None]:
 
 
 def open_descriptors() -> set[str]:
-    """What this process has open, if the machine says it."""
+    """What this process has open, if the machine says it. What other tests left is closed first,
+    as it would be at any time.
+    """
+    gc.collect()
     folder = next((path for path in ("/proc/self/fd", "/dev/fd") if os.path.isdir(path)), None)
     return set(os.listdir(folder)) if folder else set()
+
+
+def open_files() -> list[str]:
+    """The paths that this process has open, if the machine says them."""
+    paths = []
+    for fd in open_descriptors():
+        with contextlib.suppress(OSError):  # it was that of the folder that lists them
+            paths.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return paths
 
 
 def public_folder(case: SynchronousTestCase) -> str:

@@ -22,6 +22,7 @@ import tests
 from imgd.net.bulk_tls import tls_factory
 from imgd.net.tls import SwappableContext, build_context
 from tests.fakes import MemorySite, parse_answer, write
+from tests.host.this_machine import open_files
 from tests.listening import listen
 from tests.net.tls_case import TIMEOUT, client, made
 
@@ -151,15 +152,6 @@ class SendTests(TestCase):
         for tls in (False, True):
             raw = yield deferToThread(ask, tls)
             self.assertEqual(parse_answer(raw).body, self.contents())
-
-
-def open_files() -> list[str]:
-    """The paths that this process has open."""
-    paths = []
-    for fd in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            paths.append(os.readlink(f"/proc/self/fd/{fd}"))
-    return paths
 
 
 class PortableTests(TestCase):
