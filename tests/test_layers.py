@@ -41,14 +41,8 @@ NOT_IN_CORE = {"os", "io", "pathlib", "socket", "time", "threading", "twisted"} 
 OPENING = {"open", "fdopen", "getContent", "setContent"} | {
     *("read_text", "read_bytes", "write_text", "write_bytes")
 }
-OPENS_FILES = {
-    "host",
-    "files",
-    "collections",
-    "certificates",
-    "client",
-    "pictures",
-}  # manifests, of the client
+# The client writes manifests, pictures keep a cache.
+OPENS_FILES = {"host", "files", "collections", "certificates", "client", "pictures"}
 REACTOR = "twisted.internet.reactor"
 WITH_REACTOR = {"imgd.tap", "imgd.client.cli"}
 
