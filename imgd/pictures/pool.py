@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 
 from imgd.core import health
+from imgd.core.messages import PicturesReport
 from imgd.errors import ImgdError, Unavailable
 from imgd.host.health_monitor import HealthMonitor
 from imgd.logs import Logger
@@ -34,17 +35,6 @@ GATHERING: Final = 0.01
 MAX_VOLUMES: Final = 1024  # sources that are known to be volumes
 _MEDIA_TYPES: Final = frozenset({"image/jpeg", "image/png", "application/json"})
 _STATUSES: Final = frozenset({400, 413, 415, 422})
-
-
-class PoolStatus(NamedTuple):
-    """What the pool is doing, and what it did since it was made."""
-
-    workers: int
-    running: int
-    busy: int
-    waiting: int
-    made: int
-    failed: int
 
 
 class _Slot:
@@ -130,11 +120,10 @@ class PicturePool:
         self._advance()
         return waiter
 
-    def status(self) -> PoolStatus:
-        """What the pool is doing now."""
-        return PoolStatus(
+    def status(self) -> PicturesReport:
+        """What the pool is doing now, and what it did since it was made."""
+        return PicturesReport(
             workers=self._workers,
-            running=sum(slot.is_ready for slot in self._slots),
             busy=sum(slot.job is not None for slot in self._slots),
             waiting=len(self._queue),
             made=self._made,
