@@ -15,7 +15,7 @@ from twisted.internet.protocol import Protocol as StreamProtocol
 from twisted.python.failure import Failure
 
 from imgd.logs import Logger
-from imgd.pictures.frames import BadFrame, FrameReader
+from imgd.pictures.framing import BadFrame, FrameReader
 from imgd.pictures.messages import FromWorker, Job, Ready, frame
 
 # -P and -s: nothing is imported from the working folder or the user's own packages, but for what

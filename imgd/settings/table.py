@@ -342,9 +342,7 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
             values.pixels,
             50_000_000,
         ),
-        _seconds(
-            "picture_timeout", 10, "that making a picture may take; six times as long for volumes."
-        ),
+        _seconds("picture_timeout", 10, "that a picture may take; of a volume, six times as many."),
         _row(
             "picture_cache",
             "Megabytes of pictures kept on disk, in the state folder; 0 none.",
