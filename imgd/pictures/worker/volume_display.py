@@ -15,7 +15,9 @@ from imgd.pictures.worker.source import PictureError
 from imgd.pictures.worker.volume import Volume
 
 AXES: Final = {Plane.SAGITTAL: 0, Plane.CORONAL: 1, Plane.AXIAL: 2}  # of RAS, from slice to slice
-_SPARE: Final = 4  # voxels read for each pixel that is shown, at most so many more
+# Voxels that are read for each pixel that is shown, along a side, at most.
+_SPARE: Final = 4
+_SPARE_IN_MOSAIC: Final = 2
 _MOST_IN_FACTS: Final = 2048  # voxels a side, of a slice whose values are counted
 _EMPTY_END: Final = 0.1  # of a volume: what a mosaic leaves out at each end
 
@@ -52,10 +54,9 @@ class Display(NamedTuple):
             raise PictureError(413, f"A slice of it has {pixels} voxels, more than {max_pixels}.")
         if view.kind is ViewKind.MOSAIC:
             indices = self._spread(view)
-            side = -(-view.size // view.columns), -(-view.size // view.rows)
-            return [
-                self._target(view, index, _SPARE * side[0], _SPARE * side[1]) for index in indices
-            ]
+            columns = -(-_SPARE_IN_MOSAIC * view.size // view.columns)
+            rows = -(-_SPARE_IN_MOSAIC * view.size // view.rows)
+            return [self._target(view, index, columns, rows) for index in indices]
         most = _SPARE * view.size if view.size else max_pixels
         return [self._target(view, view.index, most, most)]
 
@@ -131,8 +132,9 @@ class Display(NamedTuple):
         if self.volume.slope == 1 and self.volume.intercept == 0:
             return native(pixels)
         precise = np.dtype(np.float32 if pixels.dtype.itemsize <= 2 else np.float64)
-        scaled = np.multiply(pixels, self.volume.slope, dtype=precise)
-        return np.add(scaled, self.volume.intercept, out=scaled)
+        scaled: NDArray[Any] = np.multiply(pixels, self.volume.slope, dtype=precise)
+        scaled += self.volume.intercept
+        return scaled
 
 
 def native(pixels: NDArray[Any]) -> NDArray[Any]:

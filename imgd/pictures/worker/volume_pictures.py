@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from imgd.pictures.worker import encoding, label_maps, windows
 from imgd.pictures.worker.source import Made, PictureError
 from imgd.pictures.worker.volume_display import Display, native
 from imgd.pictures.worker.volume_facts import facts
+
+_MOST_COUNTED: Final = 1 << 22  # values by which a window is chosen
 
 
 def made(display: Display, view: View, slices: Sequence[NDArray[Any]], max_pixels: int) -> Made:
@@ -83,7 +85,9 @@ def _greys(
     if slices[0].ndim == 3:
         return slices
     values = [display.values(pixels) for pixels in slices]
-    low, high = windows.limits(np.concatenate([part.ravel() for part in values]), window)
+    apart = -(-sum(part.size for part in values) // _MOST_COUNTED)
+    counted = np.concatenate([part.ravel()[::apart] for part in values])
+    low, high = windows.limits(counted, window)
     return [windows.to_8_bits(part, low, high) for part in values]
 
 
