@@ -30,10 +30,10 @@ def warm() -> None:
 
 def _decode(sources: Sources) -> Iterator[Made | Progress]:
     head = sources.file.read(0, HEAD_SIZE)
+    if dicom.detect(head):  # first: its preamble may make it a TIFF, too
+        return dicom.make(sources)
     if raster.detect(head):
         return raster.make(sources)
-    if dicom.detect(head):
-        return dicom.make(sources)
     if not head:
         raise NotAPicture("it is empty.")
     if name := refused_format(head):
