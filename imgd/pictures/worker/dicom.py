@@ -21,7 +21,7 @@ from imgd.pictures.worker.encoding import JPEG, JSON, jpeg
 from imgd.pictures.worker.reduction import REDUCING_GAP
 from imgd.pictures.worker.source import Made, NotAPicture, PictureError, Sources
 
-__all__ = ["detect", "make", "warm"]
+__all__ = ["detect", "make"]
 
 _FRAMES: Final = "frames"
 
@@ -138,7 +138,3 @@ def _explained(max_pixels: int) -> Iterator[None]:
         raise PictureError(422, "It takes too much memory.") from None
     except Exception:  # they raise whatever the data leads them to
         raise NotAPicture("its DICOM data is broken or cut short.") from None
-
-
-def warm() -> None:
-    """Load what each decoder loads when it is first used."""

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import UID, JPEGExtended12Bit, RLELossless
 
 from imgd.pictures.worker.dicom_grey import with_modality_table
 from imgd.pictures.worker.dicom_header import Header
-from imgd.pictures.worker.dicom_values import whole
+from imgd.pictures.worker.dicom_values import raw, whole
 from imgd.pictures.worker.source import NotAPicture, PictureError
 
 _BITS: Final = (1, 8, 16, 32, 64)
+_FLOAT_BITS: Final = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 
 
 class Frame(NamedTuple):
@@ -57,19 +57,58 @@ def read(header: Header, index: int) -> Frame:
 
 
 def _decoded(header: Header, index: int) -> tuple[NDArray[Any], dict[str, Any]]:
-    options = as_pixel_options(header.dataset, pixel_keyword=header.keyword)
-    options |= {"transfer_syntax_uid": header.syntax, "number_of_frames": count(header)}
-    header.pixels.seek(header.offset)
+    options = _options(header)
     try:
         decoder = get_decoder(header.syntax)
     except NotImplementedError:
         raise _not_decoded(header.syntax) from None
     if not decoder.is_available:
         raise _not_decoded(header.syntax)
-    if header.syntax == JPEGExtended12Bit and options.get("bits_stored", 8) > 8:
+    if header.syntax == JPEGExtended12Bit and options["bits_stored"] > 8:
         raise NotAPicture("JPEG Extended with 12 bits is not decoded here.")
+    if not header.syntax.is_encapsulated and _end(options, index) > header.size - header.offset:
+        raise NotAPicture("its DICOM data is cut short.")
+    header.pixels.seek(header.offset)
     values, facts = decoder.as_array(cast(BinaryIO, header.pixels), index=index, **options)
     return values, dict(facts)
+
+
+def _options(header: Header) -> dict[str, Any]:
+    """The image pixel module (DICOM PS3.3 section C.7.6.3) as pydicom's decoders take it."""
+    dataset = header.dataset
+    allocated = whole(dataset, "BitsAllocated", _FLOAT_BITS.get(header.keyword, 0))
+    options: dict[str, Any] = {
+        "rows": whole(dataset, "Rows"),
+        "columns": whole(dataset, "Columns"),
+        "number_of_frames": count(header),
+        "samples_per_pixel": whole(dataset, "SamplesPerPixel", 1),
+        "planar_configuration": whole(dataset, "PlanarConfiguration"),
+        "photometric_interpretation": str(
+            raw(dataset, "PhotometricInterpretation") or "MONOCHROME2"
+        ),
+        "bits_allocated": allocated,
+        "bits_stored": whole(dataset, "BitsStored", allocated),
+        "pixel_representation": whole(dataset, "PixelRepresentation"),
+        "pixel_keyword": header.keyword,
+        "pixel_vr": header.vr,
+        "transfer_syntax_uid": header.syntax,
+    }
+    offsets, lengths = (
+        raw(dataset, "ExtendedOffsetTable"),
+        raw(dataset, "ExtendedOffsetTableLengths"),
+    )
+    if offsets and lengths:
+        options["extended_offsets"] = (offsets, lengths)
+    return options
+
+
+def _end(options: dict[str, Any], index: int) -> int:
+    """How many bytes of pixels a file holds at least that has this frame."""
+    bits = options["rows"] * options["columns"] * options["samples_per_pixel"]
+    bits *= options["bits_allocated"]
+    if options["photometric_interpretation"] == "YBR_FULL_422":
+        bits = bits // 3 * 2
+    return int(-(-bits * (index + 1) // 8))
 
 
 def _not_decoded(syntax: UID) -> NotAPicture:

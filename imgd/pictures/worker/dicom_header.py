@@ -65,7 +65,6 @@ _PIXELS: Final = {
     0x7FE00008: "FloatPixelData",
     0x7FE00009: "DoubleFloatPixelData",
 }
-_UNDEFINED: Final = 0xFFFFFFFF
 # A file without its preamble begins with an element of group 2 or 8, and names a UID of DICOM soon.
 _FIRST_GROUPS: Final = (b"\x02\0", b"\x08\0", b"\0\x08")
 _UID_ROOT: Final = b"1.2.840.10008."
@@ -78,12 +77,12 @@ class BoundedFile:
     """A binary file of which no read allocates more than the file holds, whatever is claimed."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
-        self._file, self._size = file, size
+        self._file, self.size = file, size
         self.seek, self.tell, self.close = file.seek, file.tell, file.close
 
     def read(self, length: int = -1) -> bytes:
         """At most ``length`` bytes; PictureError if it is more than a frame may take."""
-        left = max(self._size - self._file.tell(), 0)
+        left = max(self.size - self._file.tell(), 0)
         if length < 0 or length > left:
             length = left
         if length > MAX_READ:
@@ -92,16 +91,17 @@ class BoundedFile:
 
 
 class Header(NamedTuple):
-    """``pixels`` stands at the value of the element ``keyword``, which holds ``length`` bytes, None
-    if they are in fragments.
+    """``offset`` is where the value of the element ``keyword`` begins in ``pixels``, a file of
+    ``size`` bytes.
     """
 
     dataset: Dataset
     syntax: UID
     pixels: BoundedFile
-    keyword: str
-    length: int | None
+    size: int
     offset: int
+    keyword: str
+    vr: str
 
 
 def detect(head: bytes) -> bool:
@@ -176,9 +176,9 @@ def _located(dataset: Dataset, syntax: UID, file: BoundedFile) -> Header:
     # Explicit: VR, two bytes that are reserved, and the length; implicit: the length alone.
     is_implicit = is_implicit or not begin[4:6].isalpha()
     position = 4 if is_implicit else 8
-    (length,) = struct.unpack(f"{order}L", begin[position : position + 4])
     offset = file.seek(file.tell() - 12 + position + 4)
-    return Header(dataset, syntax, file, keyword, None if length == _UNDEFINED else length, offset)
+    vr = "OW" if is_implicit else begin[4:6].decode("latin-1")
+    return Header(dataset, syntax, file, file.size, offset, keyword, vr)
 
 
 def _without_pixels(dataset: Dataset) -> str:
