@@ -59,7 +59,9 @@ def shown(image: Image.Image, size: tuple[int, int] | None, window: str) -> Show
         window = window or "min-max"
     else:
         image = _fitted(colours.resizable(image), size, Image.Resampling.BICUBIC)
-    return Shown(turned(colours.shown(image, window), lies), is_label_map)
+    upright = turned(colours.shown(image, window), lies)
+    upright.info = {}  # comments of the file, which Pillow would write into a JPEG
+    return Shown(upright, is_label_map)
 
 
 def _fitted(
