@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from imgd.pictures.worker import dicom_frames, windows
 from imgd.pictures.worker.dicom_grey import is_inverted, is_padding, own_window, rescaled
-from imgd.pictures.worker.dicom_header import FACTS, Header
+from imgd.pictures.worker.dicom_header import FACTS, Header, uid_name
 from imgd.pictures.worker.dicom_values import numbers, raw, voxel_size, whole
 from imgd.pictures.worker.source import PictureError
 
@@ -38,7 +38,7 @@ def facts(header: Header, count: int) -> bytes:
         "units": {"space": unit, "time": "unknown"},
         "is_inverted": is_inverted(dataset),
         "planes": ["axial"],
-        "transfer_syntax": header.syntax.name,
+        "transfer_syntax": uid_name(header.syntax),
         "tags": tags(dataset, middle),
     }
     return msgspec.json.encode(found | _space(dataset, sizes) | _pixels(header, middle))

@@ -11,7 +11,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID, JPEGExtended12Bit, RLELossless
 
 from imgd.pictures.worker.dicom_grey import with_modality_table
-from imgd.pictures.worker.dicom_header import Header
+from imgd.pictures.worker.dicom_header import Header, uid_name
 from imgd.pictures.worker.dicom_values import raw, whole
 from imgd.pictures.worker.source import NotAPicture, PictureError
 
@@ -112,9 +112,7 @@ def _end(options: dict[str, Any], index: int) -> int:
 
 
 def _not_decoded(syntax: UID) -> NotAPicture:
-    name = syntax.name
-    is_known = not name[:1].isdigit()
-    return NotAPicture(f"{name if is_known else 'its transfer syntax'} is not decoded here.")
+    return NotAPicture(f"{uid_name(syntax) or 'its transfer syntax'} is not decoded here.")
 
 
 def _meaningful(values: NDArray[Any], header: Header) -> NDArray[Any]:

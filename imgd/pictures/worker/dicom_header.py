@@ -9,7 +9,7 @@ import io
 import logging
 import struct
 import zlib
-from typing import IO, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import pydicom
 from pydicom.datadict import tag_for_keyword
@@ -182,6 +182,11 @@ def _located(dataset: Dataset, syntax: UID, file: BoundedFile) -> Header:
 
 
 def _without_pixels(dataset: Dataset) -> str:
-    name = UID(str(dataset.get("SOPClassUID", ""))).name
-    known = f" ({name})" if name and not name[0].isdigit() else ""
-    return f"it is DICOM without pixels{known}, or cut short before them."
+    name = uid_name(dataset.get("SOPClassUID"))
+    return f"it is DICOM without pixels{f' ({name})' if name else ''}, or cut short before them."
+
+
+def uid_name(uid: Any) -> str | None:
+    """The name that the standard has for a UID. None for every other text that a file may hold."""
+    name = UID(uid).name if isinstance(uid, str) else None
+    return None if name == uid else name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ _TYPES: Final = {
     **{"1": "bit", "L": "uint8", "P": "palette", "I": "int32", "F": "float32", "RGB": "rgb24"},
     **{"RGBA": "rgba32", "LA": "la16", "CMYK": "cmyk32", "YCbCr": "ycbcr24", "LAB": "lab24"},
 }
+
+
+# What Pillow logs is said in answers, in words of ours.
+logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
 
 
 def detect(head: bytes) -> bool:
