@@ -50,6 +50,7 @@ from imgd.net.listen import SwitchableFactory, address_of, bind, close, number_o
 from imgd.net.listen_urls import ListenUrls
 from imgd.net.tls import SwappableContext, build_context
 from imgd.net.transports import warn_if_slow
+from imgd.pictures import maker
 from imgd.settings import Settings
 from imgd.web.access import make_access
 from imgd.web.own_hosts import OwnHosts
@@ -263,6 +264,7 @@ class Daemon(Service):
             uptime=lambda: time.monotonic() - self._started,
             ca_pem=lambda: watch.ca_pem() if watch else None,
             has_ca=watch is not None and watch.files is not None,
+            pictures=maker.off(maker.NO_WORKERS, self._runner.ask),
             memory_cache=settings.memory_cache * MEGABYTE,
             archive_limit=settings.archive_limit * MEGABYTE,
             private=settings.private,
