@@ -264,7 +264,7 @@ class Daemon(Service):
             uptime=lambda: time.monotonic() - self._started,
             ca_pem=lambda: watch.ca_pem() if watch else None,
             has_ca=watch is not None and watch.files is not None,
-            pictures=maker.off(maker.NO_WORKERS, self._runner.ask),
+            pictures=maker.make(None, self._state_dir, 0, self._runner.ask, self._reactor.seconds),
             memory_cache=settings.memory_cache * MEGABYTE,
             archive_limit=settings.archive_limit * MEGABYTE,
             private=settings.private,

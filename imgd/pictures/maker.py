@@ -311,11 +311,22 @@ class Failures:
             self._entries.popitem(last=False)
 
 
-def why_not(workers: int) -> str:
-    """Why a daemon with this many workers makes no pictures; "" if it makes some."""
-    if workers == 0:
-        return NO_WORKERS
-    return "" if all(map(importlib.util.find_spec, _MODULES)) else NO_EXTRA
+def make(
+    pool: Maker | None,
+    state_dir: str,
+    cache_size: int,
+    ask: RunBlocking,
+    seconds: Callable[[], float],
+) -> Pictures:
+    """Pictures as a daemon makes them; ``cache_size`` is in bytes. None if there is no pool, or the
+    extra is not installed.
+    """
+    if pool is None:
+        return off(NO_WORKERS, ask)
+    if not all(map(importlib.util.find_spec, _MODULES)):
+        return off(NO_EXTRA, ask)
+    cache = PictureCache(os.path.join(state_dir, "pictures"), cache_size, ask)
+    return Pictures(pool, cache, ask, seconds, code_version())
 
 
 @cache

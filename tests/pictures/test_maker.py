@@ -121,21 +121,20 @@ class MakingTests(PicturesCase):
             self.failureResultOf(work, NotFound)
 
     def test_off(self) -> None:
-        """Where no pictures are made, it is 501 and says why."""
-        self.pictures = maker.off(maker.NO_WORKERS, self.blocking)
+        """Without a pool, it is 501 and says why."""
+        self.pictures = maker.make(None, "", 0, self.blocking, self.clock.seconds)
         self.assertFalse(self.pictures.are_offered)
         error = self.fail_to_get()
         self.assertEqual((error.status, error.detail), (501, maker.NO_WORKERS))
 
-    def test_why_not(self) -> None:
-        """No workers is the operator's wish; here the extra is installed."""
-        self.assertEqual(maker.why_not(0), maker.NO_WORKERS)
-        self.assertEqual(maker.why_not(1), "")
-
-    def test_code_version(self) -> None:
-        """The code has one version, which the daemon asks for at its start."""
-        self.assertEqual(len(maker.code_version()), 32)
-        self.assertEqual(maker.code_version(), maker.code_version())
+    def test_made(self) -> None:
+        """With a pool, pictures are kept in the state folder, under the version of this code."""
+        for _ in range(2):
+            seconds = self.clock.seconds
+            self.pictures = maker.make(self.pool, self.folder, 10**6, self.blocking, seconds)
+            self.get()
+        self.assertEqual(len(self.pool.views), 1)
+        self.assertEqual(len(os.listdir(os.path.join(self.folder, "pictures"))), 1)
 
 
 class FailureTests(PicturesCase):
