@@ -54,7 +54,8 @@ class Parts:
 
     ``ca_pem`` gives the local CA's certificate, ``uptime`` seconds. ``has_ca``: imgd made a CA.
     ``run_unawaited`` runs what nobody waits for. ``private``: to read, the token or a link is
-    needed. ``max_per_client`` 0 bounds no client. ``indexes`` are those that somebody looks after.
+    needed. ``has_pictures``: thumbnails and the viewer are there. ``max_per_client`` 0 bounds no
+    client. ``indexes`` are those that somebody looks after.
     """
 
     document_root: Root
@@ -70,6 +71,7 @@ class Parts:
     memory_cache: int  # bytes of small files kept in memory
     archive_limit: int = 0  # bytes of files that a folder may hold to be sent as one; 0: none
     private: bool = False
+    has_pictures: bool = False
     hosts: OwnHosts = field(default_factory=OwnHosts)
     links: Links = field(default_factory=Links)
     indexes: FolderIndexes | None = None
@@ -92,7 +94,9 @@ class ResourceTree(Resource):
         indexes = parts.indexes or FolderIndexes(clock.seconds)
         archives = Archives(parts.run_blocking, parts.archive_limit)
         folders = FolderListings(
-            serializers, parts.run_blocking, indexes, waiting, archives, has_ca=parts.has_ca
+            *(serializers, parts.run_blocking, indexes, waiting, archives),
+            has_ca=parts.has_ca,
+            has_pictures=parts.has_pictures,
         )
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
         collections = CollectionEndpoints(manager, serializers, access, folders, images)
