@@ -97,7 +97,9 @@ class ResourceTree(Resource):
         indexes = parts.indexes or FolderIndexes(clock.seconds)
         archives = Archives(parts.run_blocking, parts.archive_limit)
         folders = FolderListings(
-            serializers, parts.run_blocking, indexes, waiting, archives, has_ca=parts.has_ca
+            *(serializers, parts.run_blocking, indexes, waiting, archives),
+            has_ca=parts.has_ca,
+            has_pictures=parts.pictures.are_offered,
         )
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
         maker = parts.pictures
