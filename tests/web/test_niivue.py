@@ -62,10 +62,10 @@ class PageTests(NiiVueCase):
         """3D is offered for volumes that are one file, and there is no such page for others."""
         for name, is_offered in (("a.nii", 1), ("a.mhd", 0), ("b.png", 0), ("c.dcm", 0), ("", 0)):
             page = self.memory_site.ask(f"/-/view/{name}")
-            self.assertEqual(page.body.count(b"data-has-3d"), is_offered, name)
+            self.assertEqual(page.body.count(b"data-three-d"), is_offered, name)
             status = self.memory_site.ask(f"/-/view/{name}?3d").status
             self.assertEqual(status, 200 if is_offered else 404, name)
-        self.assertNotIn(b"data-has-3d", self.plain_site.ask("/-/view/a.nii").body)
+        self.assertNotIn(b"data-three-d", self.plain_site.ask("/-/view/a.nii").body)
         self.assertEqual(self.plain_site.ask("/-/view/a.nii?3d").status, 404)
 
     def test_policy(self) -> None:

@@ -757,12 +757,15 @@ const live = make('p', { class: 'aside', role: 'status' });
 const dialogs = {};
 const controls = {};
 let hover = null;
-let told;
+let told; // the timer of what screen readers are told
+let notice = ''; // stands in place of the voxel for some seconds
 
 /** Tell everybody, screen readers too. */
 function say(text) {
+  notice = text;
   live.textContent = text;
   readout.textContent = text;
+  setTimeout(() => notice === text && ((notice = ''), report()), 4000);
 }
 
 /** Show what is under the pointer, or else at the crosshair; and what was chosen. */
@@ -771,10 +774,10 @@ function report() {
   const over = hover?.pane.voxel(hover.x, hover.y);
   const pane = over ? hover.pane : active ?? panes[0];
   const at = over || state.at;
-  readout.textContent = describeVoxel(pane, at);
+  readout.textContent = notice || describeVoxel(pane, at);
   clearTimeout(told);
   told = setTimeout(() => {
-    live.textContent = `${pane.canvas.getAttribute('aria-label')}. ${describeVoxel(panes[0] && active, state.at)}`;
+    if (!notice) live.textContent = `${pane.canvas.getAttribute('aria-label')}. ${describeVoxel(panes[0] && active, state.at)}`;
     keepInUrl();
   }, 500);
   showControls();
@@ -823,7 +826,7 @@ function makeTools() {
     hasWindow ? group('Window', make('span', { text: 'Window', 'aria-hidden': 'true' }), number('Level: the value in the middle', 'center'), number('Width: the values from black to white', 'width'), makePresets()) : '',
     group('Size', button('Fit', 'Fit', () => setZoom(0)), button('1:1', 'One voxel a pixel', () => setZoom(1)), button('−', 'Smaller', () => zoomAt(active, 0.8)), button('+', 'Larger', () => zoomAt(active, 1.25)), button('Reset', 'Reset the view', reset)),
     group('Links', button('Copy link', 'Copy the link to this view', () => copy(viewUrl(), 'The link to this view')), button('Copy picture URL', 'Copy the URL of this slice as a picture, for a model or a page', () => copy(pictureUrl(), 'The URL of the picture'))),
-    group('More', button('Info', 'What the file says of itself', () => toggle(dialogs.info)), button('?', 'Keys', () => toggle(dialogs.help)), 'has3d' in main.dataset ? make('a', { text: '3D', class: 'button', href: '?3d', title: 'Open in 3D' }) : ''),
+    group('More', button('Info', 'What the file says of itself', () => toggle(dialogs.info)), button('?', 'Keys', () => toggle(dialogs.help)), 'threeD' in main.dataset ? make('a', { text: '3D', class: 'button', href: '?3d', title: 'Open in 3D' }) : ''),
   );
 }
 
@@ -868,7 +871,7 @@ function makeTime() {
 
 function makeDialog(title, ...content) {
   const dialog = make('dialog', { 'aria-label': title });
-  dialog.append(make('h2', { text: title }), ...content, button('Close', 'Close', () => dialog.close()));
+  dialog.append(make('div', { class: 'bar' }, make('h2', { text: title }), button('Close', 'Close', () => dialog.close())), ...content);
   return dialog;
 }
 
@@ -887,10 +890,17 @@ function makeDialogs() {
   dialogs.help = makeDialog('Keys and mouse', rows([...KEYS.map(([, keys, what]) => [keys, what]), ...mouse]));
   const info = scene.info ?? {};
   const { tags, ...facts } = info;
-  const text = (value) => (value !== null && typeof value === 'object' ? JSON.stringify(value) : String(value));
-  const pairs = Object.entries({ ...facts, ...tags }).map(([key, value]) => [key.replaceAll('_', ' '), text(value)]);
+  const pairs = Object.entries({ ...facts, ...tags }).map(([key, value]) => [key.replaceAll('_', ' '), inWords(value)]);
   dialogs.info = makeDialog('What the file says of itself', rows(pairs));
   return Object.values(dialogs);
+}
+
+/** A value of JSON for people: a matrix has a line for each row. */
+function inWords(value) {
+  if (Array.isArray(value)) return value.map(inWords).join(Array.isArray(value[0]) ? '\n' : ', ');
+  if (value === null || value === '') return 'unknown';
+  if (typeof value === 'object') return Object.entries(value).map(([key, part]) => `${key} ${inWords(part)}`).join(', ');
+  return { true: 'yes', false: 'no' }[value] ?? (isNumber(value) ? `${round(value)}` : `${value}`);
 }
 
 // --- Links
@@ -1026,7 +1036,8 @@ async function start() {
   try {
     scene = await open();
   } catch (error) {
-    return fail(describe(error));
+    fail(describe(error));
+    return addNeighbours();
   }
   if (scene.isStack && !scene.files.length) await scene.complete();
   if (scene.isStack && !scene.files.length) return listVolumes(scene.volumes);
