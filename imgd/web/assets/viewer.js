@@ -411,7 +411,8 @@ class Pane {
   source(picture) {
     if (!picture.values) return picture.bitmap;
     const [center, width] = shownWindow(picture);
-    const key = `${this.shown.url} ${center} ${width}`;
+    const isInverted = !!scene.info?.is_inverted; // MONOCHROME1: high values are dark
+    const key = `${this.shown.url} ${center} ${width} ${isInverted}`;
     if (this.key === key) return this.buffer;
     this.key = key;
     const { values, scale, offset } = picture;
@@ -423,7 +424,7 @@ class Pane {
     for (let i = 0; i < values.length; i++) {
       const level = values[i] * slope + start;
       const grey = level <= 0 ? 0 : level >= 255 ? 255 : level | 0;
-      pixels[i] = 0xff000000 | (grey * 0x010101);
+      pixels[i] = 0xff000000 | ((isInverted ? 255 - grey : grey) * 0x010101);
     }
     context.putImageData(image, 0, 0);
     return this.buffer;
@@ -467,9 +468,9 @@ function side(direction) {
 /** A stack's pictures may differ in size, window and pixels. */
 function fitStack({ picture, index }) {
   const entry = scene.files[index];
-  scene.info = isDicom(entry) ? scene.facts(entry) : null;
-  scene.window = scene.info?.window;
-  scene.spacing = scene.info?.voxel_size ?? [1, 1, 1];
+  const info = isDicom(entry) ? scene.facts(entry) : null;
+  if (scene.info !== info) scene.isChanged = true;
+  Object.assign(scene, { info, window: info?.window, affine: info?.display_affine, spacing: info?.voxel_size ?? [1, 1, 1] });
   scene.shape.splice(0, 2, picture.width, picture.height);
 }
 
@@ -507,6 +508,11 @@ function update(came) {
     isDue = false;
     const visible = panes.filter((pane) => pane.isVisible);
     for (const pane of visible) pane.take();
+    if (scene.isChanged) {
+      scene.isChanged = false;
+      panes[0].setLetters();
+      dialogs.info?.replaceWith(makeInfo());
+    }
     for (const pane of visible) pane.draw();
     const urls = visible.map((pane) => pane.url).filter(Boolean);
     const isReady = urls.every((url) => pictures.kept.has(url) || pictures.failed.has(url));
@@ -709,7 +715,7 @@ const KEYS = [
 ];
 
 function onKey(event) {
-  const isTyping = event.target.matches('input, select') || event.target.closest('dialog');
+  const isTyping = event.target.closest?.('input, select, dialog');
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !scene) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const entry = KEYS.find(([keys]) => keys.includes(key));
@@ -784,12 +790,13 @@ function report() {
 }
 
 function describeVoxel(pane, at) {
+  if (scene.isStack) at = [...at.slice(0, 2), 0];
   const parts = [scene.isPicture || scene.isStack ? at.slice(0, 2).join(', ') : `voxel ${at.join(', ')}`];
   if (scene.affine) {
     const mm = scene.affine.slice(0, 3).map((row) => row[3] + at.reduce((sum, index, axis) => sum + row[axis] * index, 0));
     parts.push(mm.map((length, axis) => `${'RAS LPI'[axis + (length < 0 ? 4 : 0)]} ${Math.abs(length).toFixed(1)}`).join(' ') + ' mm');
   }
-  const value = pane.value(at);
+  const value = pane.value(scene.isStack ? [...at.slice(0, 2), pane.index] : at);
   if (value !== null) parts.push(`value ${round(value)}`);
   if (scene.frames > 1) parts.push(`volume ${state.t + 1} of ${scene.frames}`);
   return parts.join(' · ');
@@ -877,8 +884,15 @@ function makeDialog(title, ...content) {
 
 const toggle = (dialog) => (dialog.open ? dialog.close() : dialog.showModal());
 
+const rows = (pairs) => make('dl', { class: 'facts' }, ...pairs.flatMap(([key, text]) => [make('dt', { text: key }), make('dd', { text })]));
+
+function makeInfo() {
+  const { tags, ...facts } = scene.info ?? {};
+  const pairs = Object.entries({ ...facts, ...tags }).map(([key, value]) => [key.replaceAll('_', ' '), inWords(value)]);
+  return (dialogs.info = makeDialog('What the file says of itself', pairs.length ? rows(pairs) : make('p', { text: 'Nothing.' })));
+}
+
 function makeDialogs() {
-  const rows = (pairs) => make('dl', { class: 'facts' }, ...pairs.flatMap(([key, text]) => [make('dt', { text: key }), make('dd', { text })]));
   const mouse = [
     ['Wheel', 'leaf; with Ctrl, or in a picture, zoom'],
     ['Drag', 'the tool that is chosen'],
@@ -888,10 +902,7 @@ function makeDialogs() {
     ['Two fingers', 'zoom and move'],
   ];
   dialogs.help = makeDialog('Keys and mouse', rows([...KEYS.map(([, keys, what]) => [keys, what]), ...mouse]));
-  const info = scene.info ?? {};
-  const { tags, ...facts } = info;
-  const pairs = Object.entries({ ...facts, ...tags }).map(([key, value]) => [key.replaceAll('_', ' '), inWords(value)]);
-  dialogs.info = makeDialog('What the file says of itself', rows(pairs));
+  makeInfo();
   return Object.values(dialogs);
 }
 

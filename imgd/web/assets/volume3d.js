@@ -25,7 +25,7 @@ async function start() {
   if (problem) throw new Error(problem);
   const { Niivue } = globalThis.niivue ?? {};
   if (!Niivue) throw new Error('NiiVue could not be loaded.');
-  const viewer = new Niivue({ backColor: [0, 0, 0, 1], show3Dcrosshair: true, dragAndDropEnabled: false, loadingText: '' });
+  const viewer = new Niivue({ backColor: [0, 0, 0, 1], show3Dcrosshair: true, isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarLayout: 2, dragAndDropEnabled: false, loadingText: '' });
   await viewer.attachToCanvas(canvas);
   const name = decodeURIComponent(url.split('/').at(-1));
   await viewer.loadVolumes([{ url, name }]);
