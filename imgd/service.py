@@ -303,6 +303,7 @@ class Daemon(Service):
             private=settings.private,
             max_age=settings.max_age,
             links=links,
+            niivue=settings.niivue,
             proxies=proxies,
             indexes=indexes,
             health_monitor=self._health_monitor,

@@ -38,6 +38,7 @@ from imgd.web.file_cache import FileCache
 from imgd.web.files import Files
 from imgd.web.folder_listings import MAX_WAITING_PER_CLIENT, MAX_WAITING_PER_FOLDER, FolderListings
 from imgd.web.image_lists import ImageLists
+from imgd.web.niivue import NiiVue
 from imgd.web.own_files import own_files, send_well_known
 from imgd.web.own_hosts import OwnHosts
 from imgd.web.proxied_channel import ProxiedChannel
@@ -47,6 +48,7 @@ from imgd.web.serializers import Serializers, Urls
 from imgd.web.signed_links import LinkActions, Links, PrivateTree, SignedEndpoint
 from imgd.web.status_endpoints import RootEndpoint, health, timeout
 from imgd.web.token_form import TokenForm
+from imgd.web.viewer import Viewer
 from imgd.web.whole_status import WholeStatus
 
 
@@ -83,6 +85,7 @@ class Parts:
     max_per_client: int
     pictures_report: Callable[[], PicturesReport | None] = lambda: None
     max_age: int = 0  # seconds for which clients may use a file without asking again
+    niivue: str | None = None  # the path of its bundle
     proxies: TrustedProxies = NONE  # whose word counts for the address of a client
 
 
@@ -107,6 +110,7 @@ class ResourceTree(Resource):
         actions = Actions(manager, serializers, parts.urls, parts.hosts)
         link_actions = LinkActions(parts.links, parts.urls, access)
         self.token_form = TokenForm(parts.links, access, parts.hosts, parts.urls, clock)
+        niivue = NiiVue(parts.niivue, manager.ask) if parts.niivue else None
         documents = Files(parts.document_root, folders, manager.ask, maker, send_well_known)
         self._resources: dict[RouteKind, Resource] = {
             RouteKind.STATUS: RootEndpoint(
@@ -134,7 +138,8 @@ class ResourceTree(Resource):
                 parts.links, self, self.token_form.show_expired if parts.private else None
             ),
             RouteKind.FORM: self.token_form if parts.private else Reply(not_found),
-            RouteKind.ASSETS: own_files(parts.ca_pem),
+            RouteKind.ASSETS: own_files(parts.ca_pem, niivue),
+            RouteKind.VIEW: Viewer(parts.document_root, manager, niivue),
             RouteKind.UNKNOWN: Reply(not_found),
         }
 

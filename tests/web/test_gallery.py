@@ -35,7 +35,7 @@ class GalleryCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.site = MemorySite(
-            os.path.realpath(self.mktemp()), more={"has_pictures": True}, private=self.private
+            os.path.realpath(self.mktemp()), picture_pool=NoPool(), private=self.private
         )
         self.frames = os.path.join(self.site.documents, "frames")
         for name in ("a.png", "b.nii.gz", "c.txt", "below/d.jpg", "below/e.jpg"):
