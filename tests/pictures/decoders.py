@@ -57,6 +57,14 @@ def by_content(sources: Sources) -> Iterator[Made | Progress]:
     yield from (Made.of(view, PNG, data) for view in sources.job.views)
 
 
+def strange(sources: Sources) -> Iterator[Made | Progress]:
+    """Nothing that was asked for, and much that was not."""
+    yield Progress(is_volume=True)
+    yield Made.of(View(ViewKind.INFO), JSON, b"{}")
+    for index in range(100, 500):
+        yield Made.of(View(ViewKind.SLICE, index=index), PNG, b"unasked")
+
+
 def hog(sources: Sources) -> Iterator[Made]:
     """The worker holds more memory after each job."""
     _held.append(b"x" * 400_000_000)
@@ -66,7 +74,7 @@ def hog(sources: Sources) -> Iterator[Made]:
 _held: list[bytes] = []
 
 DECODERS: dict[str, Decode] = {
-    decode.__name__: decode for decode in (echo, counting, by_content, hog)
+    decode.__name__: decode for decode in (echo, counting, by_content, strange, hog)
 }
 
 if __name__ == "__main__":
