@@ -5,6 +5,7 @@ They are real processes in the real sandbox; the decoder alone is of the tests.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
@@ -82,9 +83,9 @@ def surroundings(sources: Sources) -> Iterator[Made]:
 
 def _is_open(fd: int) -> bool:
     try:
-        os.close(os.dup(fd))
-    except OSError:
-        return False
+        os.lseek(fd, 0, os.SEEK_CUR)
+    except OSError as error:
+        return error.errno != errno.EBADF
     return True
 
 
@@ -96,10 +97,8 @@ def hog(sources: Sources) -> Iterator[Made]:
 
 _held: list[bytes] = []
 
-DECODERS: dict[str, Decode] = {
-    decode.__name__: decode
-    for decode in (echo, counting, by_content, strange, first_of_all, surroundings, hog)
-}
+_NAMED = (echo, counting, by_content, strange, first_of_all, surroundings, hog)
+DECODERS: dict[str, Decode] = {decode.__name__: decode for decode in _NAMED}
 
 if __name__ == "__main__":
     run(DECODERS[sys.argv[1]])
