@@ -16,6 +16,7 @@ from imgd.collections.manager import CollectionManager
 from imgd.core.connection_table import ConnectionTable
 from imgd.core.connections import Deadlines
 from imgd.core.forwarded import NONE, TrustedProxies
+from imgd.core.messages import PicturesReport
 from imgd.core.routes import RouteKind, redact
 from imgd.core.wait_limits import WaitLimit
 from imgd.errors import ImgdError, NotFound
@@ -77,6 +78,7 @@ class Parts:
     deadlines: Deadlines
     max_connections: int
     max_per_client: int
+    pictures_report: Callable[[], PicturesReport | None] = lambda: None
     max_age: int = 0  # seconds for which clients may use a file without asking again
     proxies: TrustedProxies = NONE  # whose word counts for the address of a client
 
@@ -114,7 +116,7 @@ class ResourceTree(Resource):
             RouteKind.COLLECTIONS: Reply(collections.all),
             RouteKind.COLLECTION: Reply(collections.one),
             RouteKind.IMAGES: Reply(collections.images),
-            RouteKind.HEALTH: health(parts.uptime, parts.health_monitor),
+            RouteKind.HEALTH: health(parts.uptime, parts.health_monitor, parts.pictures_report),
             RouteKind.TIMEOUT: timeout(manager),
             RouteKind.SET_TIMEOUT: control(access, actions.timeout, deep=True),
             RouteKind.LOAD: control(access, actions.load),
