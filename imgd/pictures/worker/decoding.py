@@ -9,7 +9,7 @@ from typing import Final
 
 from imgd.pictures.messages import Job, Progress
 from imgd.pictures.views import View, ViewKind
-from imgd.pictures.worker import dicom, raster, samples
+from imgd.pictures.worker import dicom, halves, raster, samples, volumes
 from imgd.pictures.worker.formats import HEAD_SIZE, refused_format
 from imgd.pictures.worker.source import Made, NotAPicture, PictureError, SourceFile, Sources
 
@@ -51,11 +51,15 @@ def warm() -> None:
 
 
 def _decode(sources: Sources) -> Iterator[Made | Progress]:
+    if halves.are_asked_for(sources):
+        return volumes.make_of_halves(sources)
     head = sources.file.read(0, HEAD_SIZE)
     if dicom.detect(head):  # first: its preamble may make it a TIFF, too
         return dicom.make(sources)
     if raster.detect(head):
         return raster.make(sources)
+    if reader := volumes.detect(head, sources.file):
+        return volumes.make(sources, reader)
     if not head:
         raise NotAPicture("it is empty.")
     if name := refused_format(head):
