@@ -41,6 +41,7 @@ OTHERS = {
     "net/tls_alerts": "bytes on a TLS port that become no connection",
     "net/tls_clients": "the TLS context, by clients that others wrote",
     "settings/settings": "settings/__init__.py, whose name no file can have",
+    "pictures/worker/sandboxed_formats": "every format in a real worker",
     "web/bad_requests": "requests that HTTP forbids",
     "web/gone_clients": "what is still done for clients that are gone",
     "web/health": "faults in /health and the log",
