@@ -53,7 +53,7 @@ def axe() -> str:
     done = subprocess.run([npm, "root", "-g"], capture_output=True, text=True, timeout=PATIENCE)
     path = Path(done.stdout.strip()) / "axe-core" / "axe.min.js"
     if not path.exists():
-        raise SkipTest("no axe here")
+        raise SkipTest("no axe-core here")
     return path.read_text("utf-8")
 
 
