@@ -1,4 +1,4 @@
-"""The pages for people: a folder's listing, and what went wrong. Neither has a script."""
+"""The pages for people: a folder's listing, and what went wrong. Only the viewer has a script."""
 
 from __future__ import annotations
 
@@ -45,6 +45,9 @@ _TYPES: Final = {
     "robots.txt": "text/plain; charset=utf-8",
     "icons.svg": "image/svg+xml",
     "openapi.yaml": "application/yaml",  # RFC 9512
+    "viewer.css": "text/css; charset=utf-8",
+    "viewer.js": "text/javascript; charset=utf-8",
+    "volume3d.js": "text/javascript; charset=utf-8",
 }
 _CONTENTS: Final = {name: get_data(__name__, f"assets/{name}") or b"" for name in _TYPES}
 #: Part of the assets' URLs, so that no cache serves an older style to a newer page.
