@@ -6,6 +6,8 @@ job's files come with its first byte (SCM_RIGHTS); an answer's body of ``size`` 
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from imgd.pictures.views import View
@@ -44,7 +46,32 @@ class Progress(msgspec.Struct, tag="progress"):
     is_volume: bool
 
 
+class Ready(msgspec.Struct, tag="ready"):
+    """The worker may be sent a job. ``lacks`` is what of its sandbox the platform does not have."""
+
+    lacks: str = ""
+
+
+class Bug(msgspec.Struct, tag="bug"):
+    """A decoder raised what it should not: the class of the error, and where in imgd."""
+
+    place: str
+
+
 class Done(msgspec.Struct, tag="done"):
     """A job is done, every view of it answered. ``memory`` is what the worker holds, in bytes."""
 
     memory: int
+
+
+FromWorker = Answer | Progress | Ready | Bug | Done
+
+# Bytes. A worker that was taken over must not fill the daemon's memory.
+MAX_HEADER: Final = 1 << 16
+MAX_BODY: Final = 1 << 26
+
+
+def frame(message: msgspec.Struct) -> bytes:
+    """A message as it is sent, without the body that may follow it."""
+    text = msgspec.json.encode(message)
+    return len(text).to_bytes(4, "big") + text
