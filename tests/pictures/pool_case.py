@@ -61,8 +61,8 @@ class PoolCase(TestCase):
         self.addCleanup(pool.stop)
         return pool
 
-    def file(self, data: bytes) -> OpenFile:
-        name = f"{data.decode()}.bin"
+    def file(self, data: bytes, name: str = "") -> OpenFile:
+        name = name or f"{data.decode()}.bin"
         write(os.path.join(self.folder, name), data)
         file = open_file(Root(os.path.realpath(self.folder)), (name,))
         self.addCleanup(file.close)

@@ -14,7 +14,7 @@ from twisted.internet.defer import inlineCallbacks
 from imgd.errors import ImgdError
 from imgd.pictures.pool import PicturePool
 from imgd.pictures.worker import samples
-from tests.pictures.test_pool import PoolCase
+from tests.pictures.pool_case import PoolCase
 from tests.pictures.worker.decoded import MAX_PIXELS, body, saved, view
 from tests.pictures.worker.test_decoding import png
 from tests.pictures.worker.test_dicom import FILES
