@@ -57,7 +57,7 @@ class MadePicture(Protocol):
 class Maker(Protocol):
     """The pool: ``imgd.pictures.pool``. Its Deferreds fail with ImgdError, and may be cancelled."""
 
-    on_extra: Callable[[bytes, Any], object]
+    on_extra: Callable[[bytes, Any], None]
 
     def make(
         self, source_key: bytes, files: Sequence[OpenFile], view: View, client: str
