@@ -64,6 +64,7 @@ class Settings:
     follow_symlinks: bool
     private: bool
     max_age: int
+    niivue: str | None
     header_timeout: int
     body_timeout: int
     handshake_timeout: int
