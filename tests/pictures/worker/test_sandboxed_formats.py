@@ -9,6 +9,7 @@ import zlib
 from typing import Any
 
 from PIL import Image
+from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 
 from imgd.errors import ImgdError
@@ -31,7 +32,7 @@ QUERIES = ("thumb", "slice=axial:0&depth=16", "slice=axial:0&size=256", "info")
 class SandboxedFormatTests(PoolCase):
     def setUp(self) -> None:
         super().setUp()
-        self.workers: PicturePool = self.pool(max_pixels=MAX_PIXELS, timeout=60.0)
+        self.workers: PicturePool = self.pool(reactor=reactor, max_pixels=MAX_PIXELS, timeout=60.0)
 
     @inlineCallbacks
     def shown(self, data: bytes, query: str) -> Any:
