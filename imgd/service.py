@@ -51,6 +51,7 @@ from imgd.net.listen import SwitchableFactory, address_of, bind, close, number_o
 from imgd.net.listen_urls import ListenUrls
 from imgd.net.tls import SwappableContext, build_context
 from imgd.net.transports import warn_if_slow
+from imgd.pictures import maker
 from imgd.pictures.pool import PicturePool
 from imgd.settings import Settings
 from imgd.web.access import make_access
@@ -218,9 +219,9 @@ class Daemon(Service):
         )
 
     def _pictures_report(self) -> PicturesReport:
-        if self._picture_pool is None:
-            return PicturesReport(off="--picture-workers 0")
-        return self._picture_pool.status()
+        if self._picture_pool is not None:
+            return self._picture_pool.status()
+        return PicturesReport(off="--picture-workers 0" if maker.is_installed() else maker.PIP_LINE)
 
     def _make_picture_pool(self) -> PicturePool | None:
         """None if no pictures are made. No process is started before the first picture."""
@@ -228,7 +229,7 @@ class Daemon(Service):
         workers = settings.picture_workers
         if workers is None:
             workers = max(1, (os.cpu_count() or 1) - 1)
-        if not workers:
+        if not workers or not maker.is_installed():
             return None
         return PicturePool(
             self._reactor,
@@ -290,11 +291,19 @@ class Daemon(Service):
             ca_pem=lambda: watch.ca_pem() if watch else None,
             has_ca=watch is not None and watch.files is not None,
             pictures_report=self._pictures_report,
+            pictures=maker.make(
+                self._picture_pool,
+                self._state_dir,
+                settings.picture_cache * MEGABYTE,
+                self._runner.ask,
+                self._reactor.seconds,
+            ),
             memory_cache=settings.memory_cache * MEGABYTE,
             archive_limit=settings.archive_limit * MEGABYTE,
             private=settings.private,
             max_age=settings.max_age,
             links=links,
+            niivue=settings.niivue,
             proxies=proxies,
             indexes=indexes,
             health_monitor=self._health_monitor,

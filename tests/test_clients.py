@@ -241,7 +241,7 @@ def is_installed(need: str) -> bool:
     """Whether .ci/run or the extra ``dev`` installs it."""
     kind, _, name = need.rpartition(":")
     if kind == "python":
-        package = {"PIL": "pillow"}.get(name, name)
+        package = {"PIL": "pillow", "SimpleITK": "simpleitk"}.get(name, name)
         return f'"{package}>=' in (CHECKOUT / "pyproject.toml").read_text("utf-8")
     wanted = f" {name}@" if kind == "node" else f"command -v {name} "
     return wanted in (CHECKOUT / ".ci" / "run").read_text("utf-8")

@@ -89,7 +89,7 @@ class CommandTests(SynchronousTestCase):
         """The README's first block serves at port 8888; ``.ci/run`` runs its second."""
         first, second = blocks(text("README.md"), "sh")[:2]
         self.assertTrue(first.endswith("twistd -n imgd --port 8888\n"))
-        self.assertIn("pip install .", first)
+        self.assertIn('pip install ".[pictures]"', first)
         for word in (
             "ruff check",
             "ruff format --check",

@@ -93,7 +93,9 @@ def _size(values: Mapping[str, str], key: str) -> int:
     text = values.get(key, "")
     if not text:
         return 0
-    pixels = _number(text, key)
+    if not re.fullmatch("[0-9]{1,7}", text, re.ASCII):
+        raise BadRequest(f"'{key}' must be a size in pixels: {', '.join(map(str, SIZES))}.")
+    pixels = int(text)
     return next((size for size in SIZES if size >= pixels), SIZES[-1])
 
 
@@ -109,7 +111,7 @@ def _slice(values: Mapping[str, str]) -> View:
     return View(
         ViewKind.SLICE,
         size=_size(values, "size"),
-        plane=_plane(plane, "slice"),
+        plane=_plane(plane, "slice", ", and then :INDEX or :mid if it is not the middle"),
         index=None if middle else _number(index, "slice"),
         t=_number(values.get("t") or "0", "t"),
         window=_window(values),
@@ -118,11 +120,11 @@ def _slice(values: Mapping[str, str]) -> View:
     )
 
 
-def _plane(text: str, key: str) -> Plane:
+def _plane(text: str, key: str, more: str = "") -> Plane:
     try:
         return Plane(text or "axial")
     except ValueError:
-        raise BadRequest(f"'{key}' must be one of {', '.join(Plane)}.") from None
+        raise BadRequest(f"'{key}' must be one of {', '.join(Plane)}{more}.") from None
 
 
 def _window(values: Mapping[str, str]) -> str:
@@ -132,8 +134,9 @@ def _window(values: Mapping[str, str]) -> str:
         return text
     match = _WINDOW.fullmatch(text)
     if match is None or len(text) > 40 or float(match[2]) <= 0:
-        raise BadRequest("'window' must be CENTER,WIDTH, p2-98 or min-max.")
-    return f"{float(match[1]):g},{float(match[2]):g}"
+        raise BadRequest("'window' must be CENTER,WIDTH (as 40,400), p2-98 or min-max.")
+    center, width = (float(text) + 0.0 for text in match.groups())  # -0.0 is 0.0
+    return f"{center:.12g},{width:.12g}"
 
 
 def _depth(values: Mapping[str, str]) -> int:

@@ -349,6 +349,14 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
             values.megabytes,
             512,
         ),
+        _row(
+            "niivue",
+            "A folder with NiiVue as npm unpacks it: the viewer offers 3D.",
+            paths.niivue_bundle,
+            default_text="no 3D",
+            example="/opt/niivue",
+            is_path=True,
+        ),
     ),
     "Logging": (
         _row(

@@ -375,7 +375,7 @@ class HeadTests(SynchronousTestCase):
         for request_line, is_plain in (
             (b"GET /a HTTP/1.1", True),
             (b"HEAD /a%20b HTTP/1.1", True),
-            (b"GET /a?b HTTP/1.1", False),
+            (b"GET /a?b HTTP/1.1", True),
             (b"GET http://a/b HTTP/1.1", False),
             (b"GET /a HTTP/1.0", False),
             (b"GET /a HTTP/1.2", False),

@@ -44,6 +44,7 @@ class DefaultTests(SettingsCase):
                 stall_timeout=60,
                 disk_timeout=60,
                 max_age=0,
+                niivue=None,
                 max_connections=None,
                 max_per_client=None,
                 proxies=(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-HEAD_SIZE: Final = 1024  # bytes that are enough to tell
+HEAD_SIZE: Final = 1 << 13  # bytes that are enough to tell; headers of text may be long
 
 # What Pillow calls the formats that are given to it, and how a file of each begins.
 _PICTURES: Final = (
