@@ -127,6 +127,6 @@ class UnitTests(SynchronousTestCase):
         program, *_, root = shlex.split(settings["ExecStart"])
         venv = program.removesuffix("/bin/twistd")
         self.assertIn(f"python3 -m venv {venv}\n", self.commands)
-        self.assertIn(f"{venv}/bin/pip install \".[pictures]\"\n", self.commands)
+        self.assertIn(f'{venv}/bin/pip install ".[pictures]"\n', self.commands)
         self.assertRegex(self.commands, rf"useradd .* {settings['User']}\n")
         self.assertIn(f"mkdir -p {root}\n", self.commands)

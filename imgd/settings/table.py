@@ -278,16 +278,6 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
             0,
         ),
     ),
-    "Pictures": (
-        _row(
-            "niivue",
-            "A folder with NiiVue as npm unpacks it: the viewer offers 3D.",
-            paths.niivue_bundle,
-            default_text="no 3D",
-            example="/opt/niivue",
-            is_path=True,
-        ),
-    ),
     "Deadlines and limits": (
         _seconds("header_timeout", 20, "in which the whole head of a request must arrive."),
         _seconds("body_timeout", 30, "in which the whole body of a request must arrive."),
@@ -358,6 +348,14 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
             "Megabytes of pictures kept on disk, in the state folder; 0 none.",
             values.megabytes,
             512,
+        ),
+        _row(
+            "niivue",
+            "A folder with NiiVue as npm unpacks it: the viewer offers 3D.",
+            paths.niivue_bundle,
+            default_text="no 3D",
+            example="/opt/niivue",
+            is_path=True,
         ),
     ),
     "Logging": (

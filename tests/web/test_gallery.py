@@ -14,6 +14,7 @@ from imgd.web.gallery import Tile, layout_choices
 from tests.collections.manager_case import LONG_AGO
 from tests.core.test_listing import file, folder
 from tests.fakes import Answer, MemorySite, write
+from tests.pictures.fake_pool import FakePool
 from tests.web.test_pages import HOSTILE, Reader
 
 # What browsers send; robots, text browsers and programs name no XHTML.
@@ -35,7 +36,7 @@ class GalleryCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.site = MemorySite(
-            os.path.realpath(self.mktemp()), picture_pool=NoPool(), private=self.private
+            os.path.realpath(self.mktemp()), picture_pool=FakePool(), private=self.private
         )
         self.frames = os.path.join(self.site.documents, "frames")
         for name in ("a.png", "b.nii.gz", "c.txt", "below/d.jpg", "below/e.jpg"):
