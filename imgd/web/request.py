@@ -35,6 +35,7 @@ class Request(TwistedRequest):
     is_whole = False  # everything has arrived
     _on_gone: tuple[Callable[[], object], ...] = ()
     is_gone = False  # the connection was lost
+    needs_client = False  # a client that closes its side has gone
     covers_below = True  # it may read what is below its path, too: not by a link to one page
     is_private = False  # the answer is for the bearer of the token or of a link alone
     now = 0.0  # seconds since the epoch: the answer's Date; no date in it is later
@@ -49,6 +50,13 @@ class Request(TwistedRequest):
     def when_gone(self, callback: Callable[[], object]) -> None:
         """Call this if the client goes before it is answered."""
         self._on_gone = (*self._on_gone, callback)
+
+    def require_client(self) -> None:
+        """From now on a client that closes its side counts as gone, as nginx takes it for what it
+        must ask others for: it may read no more, and what it asked for takes work.
+        """
+        self.needs_client = True
+        self.channel.require_client()  # type: ignore[attr-defined]
 
     def gotLength(self, length: int | None) -> None:
         """Called by twisted.web. The body is given later, by ``set_body``."""
