@@ -50,7 +50,7 @@ _real_path_of: Final = real_path.choose()
 class Maker(Protocol):
     """The pool: ``imgd.pictures.pool``. Its Deferreds fail with ImgdError, and may be cancelled."""
 
-    on_extra: Callable[[bytes, Picture], None]
+    on_extra: Callable[[bytes, Picture], object]
 
     def make(
         self, source_key: bytes, files: Sequence[OpenFile], view: View, client: str

@@ -32,7 +32,7 @@ class FakePool:
     """
 
     def __init__(self) -> None:
-        self.on_extra: Callable[[bytes, Picture], None] = lambda _key, _picture: None
+        self.on_extra: Callable[[bytes, Picture], object] = lambda _key, _picture: None
         self.asked: list[Asked] = []
         self.held = False
         self.body: bytes | None = None
