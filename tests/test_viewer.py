@@ -109,7 +109,7 @@ def volumes(folder: Path) -> None:
 def shared_viewer() -> tuple[Daemon, Chromium]:
     """A daemon over such files, and a browser that trusts it: for all tests of this process."""
     if len(HERE) < 5:
-        raise SkipTest("this needs imgd[pictures] and nibabel")
+        raise SkipTest("no imgd[pictures] and nibabel here")
     daemon = shared_daemon("viewed", "--picture-workers", "2", *niivue_option())
     volumes(daemon.folder / "output")
     browser = Chromium(
@@ -521,7 +521,7 @@ class OtherTests(ViewerCase):
         """axe-core finds nothing, light and dark, on a phone and on a desk."""
         axe = installed("axe-core", "axe.min.js")
         if axe is None:
-            raise SkipTest("no axe-core here: npm install --global axe-core")
+            raise SkipTest("no axe-core here")
         for width, path in ((1200, "a.nii.gz"), (390, "b%20series.nii"), (1200, "d%20broken.nii")):
             for scheme in ("light", "dark"):
                 feature = {"name": "prefers-color-scheme", "value": scheme}
@@ -540,7 +540,7 @@ class NiiVueTests(ViewerCase):
     def test_3d(self) -> None:
         """NiiVue opens the volume under the page's policy, with nothing of another origin."""
         if not niivue_option():
-            raise SkipTest("no NiiVue here: npm install --global @niivue/niivue@0.69.0")
+            raise SkipTest("no @niivue/niivue here")
         from PIL import Image
 
         self.view("a.nii.gz")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from imgd.core import listing, paths
 from imgd.core.listing import Entry, Query
-from imgd.core.shown_kinds import may_be_shown
+from imgd.core.shown_kinds import is_frame, may_be_shown
 
 
 class EntryLinks:
@@ -34,6 +36,10 @@ class EntryLinks:
         if entry.is_folder:
             return listing.href(entry) + self.kept
         return self._viewer + listing.url(entry) if self.is_viewed(entry) else listing.href(entry)
+
+    def stack(self, entries: Iterable[Entry]) -> str:
+        """Where the folder's frames are one stack; "" if there are less than two on this page."""
+        return self._viewer if sum(map(is_frame, entries)) > 1 else ""
 
     def is_viewed(self, entry: Entry) -> bool:
         """Whether the entry opens in the viewer, and has a thumbnail."""

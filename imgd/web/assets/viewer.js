@@ -12,7 +12,7 @@ const ANSWER_WITHIN = 120e3; // ms
 const MAX_ORIGINAL = 40e6; // pixels of a picture that is loaded as it is
 // Axes of the volume: that across the picture, that down it, and that along which it is cut.
 const PLANES = { axial: [0, 1, 2], coronal: [0, 2, 1], sagittal: [1, 2, 0] };
-const FRAME = /^image\/(jpeg|png|gif|webp|tiff|bmp|avif|jp2)$/;
+const FRAME = /\.(jpe?g|jfif|png|gif|webp|tiff?|bmp|avif|jp2|j2k)$/i;
 const VOLUME = /\.(nii|nii\.gz|hdr|hdr\.gz|mha|mhd|nrrd|nhdr|mgh|mgz)$/i;
 const IN_BROWSERS = ['JPEG', 'PNG', 'GIF', 'WebP', 'WEBP', 'BMP', 'AVIF'];
 const CT_WINDOWS = { Brain: [40, 80], Lung: [-600, 1500], Bone: [400, 1800], Abdomen: [50, 400] };
@@ -266,7 +266,7 @@ async function openFolder() {
 }
 
 const isDicom = (entry) => entry.media_type === 'application/dicom';
-const isShowable = (entry) => isDicom(entry) || FRAME.test(entry.media_type) || VOLUME.test(entry.name);
+const isShowable = (entry) => entry.type === 'file' && (isDicom(entry) || FRAME.test(entry.name) || VOLUME.test(entry.name));
 const frameUrl = (entry) => (isDicom(entry) ? `${entry.href}?slice=axial:0&depth=16` : `${entry.href}?thumb=2048`);
 const askJson = async (url) => (await ask(url, new AbortController().signal)).json();
 
@@ -517,6 +517,7 @@ function update(came) {
     for (const pane of visible) pane.draw();
     const urls = visible.map((pane) => pane.url).filter(Boolean);
     const isReady = urls.every((url) => pictures.kept.has(url) || pictures.failed.has(url));
+    main.toggleAttribute('data-ready', visible.every((pane) => pane.shown?.url === pane.url));
     pictures.want(isReady ? [...urls, ...ahead(visible)] : urls, urls);
     report();
   });
@@ -1001,7 +1002,7 @@ async function neighbour(key) {
   for (let cursor = `f0.${name}`; ; ) {
     const page = await askJson(`${url}?format=json&limit=200&${key}=${encodeURIComponent(cursor)}`);
     const entries = key === 'before' ? page.entries.reverse() : page.entries;
-    const found = entries.find((entry) => entry.type === 'file' && isShowable(entry));
+    const found = entries.find(isShowable);
     const last = entries.at(-1);
     if (found || !last || last.type !== 'file') return found;
     cursor = `f0.${last.url}`;
