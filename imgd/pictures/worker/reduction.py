@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from imgd.pictures.worker import colours
 
@@ -60,6 +60,8 @@ def shown(image: Image.Image, size: tuple[int, int] | None, window: str) -> Show
     else:
         image = _fitted(colours.resizable(image), size, Image.Resampling.BICUBIC)
     upright = turned(colours.shown(image, window), lies)
+    if isinstance(upright, ImageFile.ImageFile):
+        upright = upright.copy()  # Pillow would ask for the working folder when this is saved
     upright.info = {}  # comments of the file, which Pillow would write into a JPEG
     return Shown(upright, is_label_map)
 
