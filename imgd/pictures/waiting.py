@@ -60,6 +60,8 @@ class ViewJob:
         """Tell all who wait for a view. Returns whether anybody did."""
         waiters = self._waiters.pop(view, {})
         for waiter in waiters:
+            if waiter.called:  # cancelled by another of them
+                continue
             if isinstance(result, Picture):
                 waiter.callback(result)
             else:

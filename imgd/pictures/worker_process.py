@@ -26,12 +26,12 @@ _ONE_THREAD: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREAD
 
 
 class WorkerOwner(Protocol):
-    """Whom a worker tells what happens, each time with itself."""
+    """Whom a worker tells what happens."""
 
-    def heard(self, worker: WorkerProcess, message: FromWorker, body: bytes) -> None:
+    def heard(self, message: FromWorker, body: bytes) -> None:
         """It sent a message; the first is Ready."""
 
-    def ended(self, worker: WorkerProcess, reason: str) -> None:
+    def ended(self, reason: str) -> None:
         """It is no more. ``reason`` is for the log, without a full stop."""
 
 
@@ -91,7 +91,7 @@ class WorkerProcess:
     def _received(self, message: FromWorker, body: bytes) -> None:
         self._was_ready = self._was_ready or isinstance(message, Ready)
         if not self._fault:
-            self._owner.heard(self, message, body)
+            self._owner.heard(message, body)
 
     def _printed(self, data: bytes) -> None:
         """Why it cannot start is told; later, what libraries print may be out of a file."""
@@ -103,7 +103,7 @@ class WorkerProcess:
         self._stream.abortConnection()
         lines = self._complaint.decode("utf-8", "replace").strip().splitlines()
         complaint = lines[-1] if lines and not self._was_ready else ""
-        self._owner.ended(self, self._fault or complaint or _how_it_ended(failure))
+        self._owner.ended(self._fault or complaint or _how_it_ended(failure))
 
 
 class _Process(ProcessProtocol):

@@ -36,8 +36,9 @@ class Settings:
     ``private``: to read, the token or a signed link is needed; ``require_token``: to control, the
     token is. ``cors_origins`` is empty if none was named. Timeouts, ``grace`` and ``max_age`` are
     seconds; limits of connections and of workers are None if they follow from the machine's.
-    ``proxies`` are networks. ``env_file`` is the file that the user named, ``settings_file`` the one
-    that was read; ``warnings`` are sentences about settings that have no effect. ``compat_b`` changes defaults.
+    ``proxies`` are networks. ``env_file`` is the file that the user named, ``settings_file`` the
+    one that was read; ``warnings`` are sentences about settings that have no effect. ``compat_b``
+    changes defaults.
     """
 
     compat_b: bool

@@ -5,6 +5,7 @@ They are real processes in the real sandbox; the decoder alone is of the tests.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
@@ -57,6 +58,37 @@ def by_content(sources: Sources) -> Iterator[Made | Progress]:
     yield from (Made.of(view, PNG, data) for view in sources.job.views)
 
 
+def strange(sources: Sources) -> Iterator[Made | Progress]:
+    """Nothing that was asked for, and much that was not."""
+    yield Progress(is_volume=True)
+    yield Made.of(View(ViewKind.INFO), JSON, b"{}")
+    for index in range(100, 500):
+        yield Made.of(View(ViewKind.SLICE, index=index), PNG, b"unasked")
+
+
+def first_of_all(sources: Sources) -> Iterator[Made]:
+    """The first job is done, the second never."""
+    if _held:
+        select.poll().poll()
+    _held.append(b"")
+    yield from counting(sources)
+
+
+def surroundings(sources: Sources) -> Iterator[Made]:
+    """Names in the environment, and the descriptors that are open."""
+    fds = [fd for fd in range(100) if _is_open(fd)]
+    text = f"{','.join(os.environ)} {','.join(map(str, fds))}"
+    yield from (Made.of(view, JSON, text.encode()) for view in sources.job.views)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.lseek(fd, 0, os.SEEK_CUR)
+    except OSError as error:
+        return error.errno != errno.EBADF
+    return True
+
+
 def hog(sources: Sources) -> Iterator[Made]:
     """The worker holds more memory after each job."""
     _held.append(b"x" * 400_000_000)
@@ -65,9 +97,8 @@ def hog(sources: Sources) -> Iterator[Made]:
 
 _held: list[bytes] = []
 
-DECODERS: dict[str, Decode] = {
-    decode.__name__: decode for decode in (echo, counting, by_content, hog)
-}
+_NAMED = (echo, counting, by_content, strange, first_of_all, surroundings, hog)
+DECODERS: dict[str, Decode] = {decode.__name__: decode for decode in _NAMED}
 
 if __name__ == "__main__":
     run(DECODERS[sys.argv[1]])

@@ -32,7 +32,7 @@ def make(sources: Sources) -> Iterator[Made]:
     with _explained(max_pixels):
         header = dicom_header.read(sources.file)
         dicom_frames.check(header, max_pixels)
-    picture = DicomPicture(header, max_pixels)
+        picture = DicomPicture(header, max_pixels)
     return frames.answers(sources.job.views, picture.make)
 
 

@@ -22,6 +22,7 @@ _CODE: Final = re.compile(r"[A-Z0-9_ ]{1,16}")
 _WHOLE: Final = ("IS", "US", "SS", "UL", "SL")
 MAX_TAG_VALUES: Final = 16
 _LPS_TO_RAS: Final = np.diag((-1.0, -1.0, 1.0))
+_TOLERANCE: Final = 0.01  # of directions, which files give with as few digits as they like
 OBLIQUE: Final = 1e-3  # how far an axis may be from the nearest one, as a sine
 
 
@@ -66,7 +67,7 @@ def _space(dataset: Dataset, sizes: list[float]) -> dict[str, Any]:
     """Where the first frame lies (DICOM PS3.3 section C.7.6.2.1.1), in RAS."""
     directions = numbers(dataset, "ImageOrientationPatient")
     position = numbers(dataset, "ImagePositionPatient")
-    if len(directions) != 6 or len(position) != 3:
+    if len(position) != 3 or not _are_perpendicular(directions):
         return {"affine": None, "display_affine": None, "orientation": None, "is_oblique": False}
     row, column = np.reshape(directions, (2, 3))
     axes = _LPS_TO_RAS @ np.column_stack((row, column, np.cross(row, column)))
@@ -79,6 +80,14 @@ def _space(dataset: Dataset, sizes: list[float]) -> dict[str, Any]:
         "orientation": _codes(axes),
         "is_oblique": bool(np.sort(np.abs(axes), axis=0)[1].max() > OBLIQUE),
     }
+
+
+def _are_perpendicular(directions: list[float]) -> bool:
+    """Whether these are two directions of length 1, one after the other."""
+    if len(directions) != 6 or max(map(abs, directions)) > 1 + _TOLERANCE:
+        return False
+    row_and_column = np.reshape(directions, (2, 3))
+    return bool(np.allclose(row_and_column @ row_and_column.T, np.eye(2), atol=_TOLERANCE))
 
 
 def _codes(axes: NDArray[np.float64]) -> str:

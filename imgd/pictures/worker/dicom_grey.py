@@ -112,8 +112,8 @@ def _windowed(center: float, width: float, function: str) -> Callable[[Values], 
         )
     if function == "LINEAR_EXACT":
         return _line(center - width / 2, center + width / 2)
-    half = max(width - 1, _STEP) / 2
-    return _line(center - 0.5 - half, center - 0.5 + half)
+    low = center - 0.5 - (width - 1) / 2
+    return _line(low, low + max(width - 1, _STEP))
 
 
 def _line(low: float, high: float) -> Callable[[Values], NDArray[np.uint8]]:

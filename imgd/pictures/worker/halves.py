@@ -63,17 +63,17 @@ def header_and_data(sources: Sources) -> tuple[SourceFile, SourceFile]:
 def _is_header(head: bytes) -> bool:
     known: tuple[Callable[[bytes], object], ...] = (
         nifti.kind,
-        nrrd.is_nrrd,
-        metaimage.is_metaimage,
+        nrrd.is_one,
+        metaimage.is_one,
     )
     return any(is_known(head) for is_known in known)
 
 
 def _data_name(file: SourceFile, head: bytes) -> str:
     """ "" if the voxels are in the header's own file."""
-    if nrrd.is_nrrd(head):
+    if nrrd.is_one(head):
         return nrrd.data_name(head)
-    if metaimage.is_metaimage(head):
+    if metaimage.is_one(head):
         return metaimage.data_name(head)
     stem, suffix = _split(file.name)
     if not nifti.has_data_apart(head) or not suffix.lower().startswith(".hdr"):

@@ -26,13 +26,19 @@ def run(decode: Decode, warm: Callable[[], object] = lambda: None) -> None:
     when it is first used: in the sandbox, nothing can be loaded any more.
     """
     warm()
-    with socket.socket(fileno=os.dup(0)) as connection, suppress(ConnectionError):
-        gauge = MemoryGauge()
-        lacks = sandbox.enter()
+    connection, gauge = socket.socket(fileno=os.dup(0)), MemoryGauge()
+    lacks = sandbox.enter()
+    with suppress(ConnectionError):
         connection.sendall(frame(Ready(lacks)))
+        serve(connection, decode, gauge.used)
+
+
+def serve(connection: socket.socket, decode: Decode, memory: Callable[[], int]) -> None:
+    """Do jobs until the other end is closed, and close this one."""
+    with connection:
         while received := _receive(connection):
             _do(connection, *received, decode)
-            connection.sendall(frame(Done(gauge.used())))
+            connection.sendall(frame(Done(memory())))
 
 
 def _receive(connection: socket.socket) -> tuple[Job, Sequence[int]] | None:

@@ -38,7 +38,7 @@ _FROM: Final = {
 }  # fmt: skip
 
 
-class _Header(NamedTuple):
+class _MetaHeader(NamedTuple):
     fields: dict[str, str]
     length: int  # bytes, to the end of the line with ElementDataFile
 
@@ -50,9 +50,14 @@ class _Header(NamedTuple):
         return self.first(*names).lower() in ("true", "1", "yes")
 
 
-def is_metaimage(head: bytes) -> bool:
-    """Whether a file that begins like this is one."""
-    return bool(_START.match(head)) and b"ElementDataFile" in head[:MOST_HEADER]
+def may_be_one(head: bytes) -> bool:
+    """Whether a file that begins like this may be one, by its first field."""
+    return bool(_START.match(head))
+
+
+def is_one(head: bytes) -> bool:
+    """Whether these bytes, ``MOST_HEADER`` if there are so many, are a header and more."""
+    return may_be_one(head) and b"ElementDataFile" in head[:MOST_HEADER]
 
 
 def data_name(head: bytes) -> str:
@@ -99,7 +104,7 @@ def read(file: SourceFile, data_file: SourceFile | None) -> Volume:
     return volume._replace(data=_data(file, head, header, data_file, volume.byte_length))
 
 
-def _header(head: bytes) -> _Header:
+def _header(head: bytes) -> _MetaHeader:
     """``KEY = VALUE`` by lines to ElementDataFile, which is the last."""
     fields: dict[str, str] = {}
     end = 0
@@ -107,11 +112,11 @@ def _header(head: bytes) -> _Header:
         end = line.end()
         fields[line[1].decode("ascii")] = line[2].decode("latin-1").strip()
         if "ElementDataFile" in fields:
-            return _Header(fields, end)
+            return _MetaHeader(fields, end)
     raise NotAPicture("its header does not end with ElementDataFile.")
 
 
-def _dtype(header: _Header) -> np.dtype[np.generic]:
+def _dtype(header: _MetaHeader) -> np.dtype[np.generic]:
     code = _TYPES.get(header.first("ElementType").upper())
     if code is None:
         raise NotAPicture("its voxels are of a type that is not shown.")
@@ -119,7 +124,7 @@ def _dtype(header: _Header) -> np.dtype[np.generic]:
     return np.dtype(code).newbyteorder(">" if is_big else "<")
 
 
-def _affine(header: _Header, number: int) -> Floats:
+def _affine(header: _MetaHeader, number: int) -> Floats:
     spacing = _three(numbers(header.first("ElementSpacing", "ElementSize"), "ElementSpacing"), 1.0)
     sides = [length_or_one(side) for side in spacing]
     origin = _three(numbers(header.first("Offset", "Position", "Origin"), "Offset"), 0.0)
@@ -130,7 +135,7 @@ def _affine(header: _Header, number: int) -> Floats:
     return affine_of((np.diag(sides) * _TO_RAS).tolist(), (0, 0, 0))
 
 
-def _directions(header: _Header, number: int) -> Floats:
+def _directions(header: _MetaHeader, number: int) -> Floats:
     """The direction of each axis in LPS, by rows."""
     directions = np.eye(3)
     text = header.first("TransformMatrix", "Rotation", "Orientation")
@@ -152,7 +157,7 @@ def _three(values: Sequence[float], default: float) -> list[float]:
 
 
 def _data(
-    file: SourceFile, head: bytes, header: _Header, data_file: SourceFile | None, claim: int
+    file: SourceFile, head: bytes, header: _MetaHeader, data_file: SourceFile | None, claim: int
 ) -> Data:
     if header.first("BinaryData") and not header.is_true("BinaryData"):
         raise NotAPicture("its voxels are written as text.")

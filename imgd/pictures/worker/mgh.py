@@ -25,7 +25,7 @@ _DATA: Final = 284  # where the voxels begin
 _CORONAL: Final = ((-1, 0, 0), (0, 0, -1), (0, 1, 0))
 
 
-def is_mgh(head: bytes) -> bool:
+def is_one(head: bytes) -> bool:
     """Whether a file that begins like this is one. The format has no magic number but a 1."""
     if len(head) < _DATA:
         return False

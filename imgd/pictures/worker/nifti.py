@@ -58,7 +58,7 @@ _NIFTI_2: Final = _Layout(
 )  # fmt: skip
 
 
-class _Header:
+class _NiftiHeader:
     """The fields of one header."""
 
     def __init__(self, head: bytes, layout: _Layout, order: str) -> None:
@@ -96,7 +96,7 @@ def read(file: SourceFile, data_file: SourceFile | None) -> Volume:
     head = head_of(file, _HEAD)
     name = kind(head)
     layout = _NIFTI_2 if name == "NIfTI-2" else _NIFTI_1
-    header = _Header(head, layout, _byte_order(head, layout))
+    header = _NiftiHeader(head, layout, _byte_order(head, layout))
     dims, roles, notes = _dims(header)
     channels = _COLOURS.get(header.datatype)
     code = "u1" if channels else _TYPES.get(header.datatype)
@@ -130,7 +130,7 @@ def _byte_order(head: bytes, layout: _Layout) -> str:
     return orders[0]
 
 
-def _dims(header: _Header) -> tuple[tuple[int, ...], str, tuple[str, ...]]:
+def _dims(header: _NiftiHeader) -> tuple[tuple[int, ...], str, tuple[str, ...]]:
     """Sizes, roles, and what is not shown. Sizes past the number of dimensions do not count."""
     number = int(header.dims[0])
     sizes = [int(size) for size in header.dims[1 : number + 1]]
@@ -143,21 +143,21 @@ def _dims(header: _Header) -> tuple[tuple[int, ...], str, tuple[str, ...]]:
     return tuple(sizes), "xyzt"[: len(sizes)] + "-" * len(rest), notes
 
 
-def _scaling(header: _Header, is_colour: bool) -> tuple[float, float]:
+def _scaling(header: _NiftiHeader, is_colour: bool) -> tuple[float, float]:
     slope, intercept = header.numbers(header.layout.scaling)
     if is_colour or not slope or not math.isfinite(slope):
         return 1.0, 0.0
     return slope, intercept if math.isfinite(intercept) else 0.0
 
 
-def _shown(header: _Header) -> tuple[float, float] | None:
+def _shown(header: _NiftiHeader) -> tuple[float, float] | None:
     most, least = header.numbers(header.layout.shown)
     return (least, most) if math.isfinite(least) and math.isfinite(most) and least < most else None
 
 
 def _data(
     head: bytes,
-    header: _Header,
+    header: _NiftiHeader,
     file: SourceFile,
     data_file: SourceFile | None,
     dims: tuple[int, ...],
@@ -173,7 +173,7 @@ def _data(
     return whole_or_gzip(file, max(int(offset), header.layout.data_after))
 
 
-def _affine(header: _Header, shape: tuple[int, ...], is_nifti: bool) -> Floats:
+def _affine(header: _NiftiHeader, shape: tuple[int, ...], is_nifti: bool) -> Floats:
     """The sform, else the qform, else the sizes of the voxels alone, with x to the left as in
     ANALYZE; in mm.
     """
@@ -191,13 +191,13 @@ def _affine(header: _Header, shape: tuple[int, ...], is_nifti: bool) -> Floats:
     return affine
 
 
-def _sform(header: _Header) -> Floats:
+def _sform(header: _NiftiHeader) -> Floats:
     affine = np.eye(4)
     affine[:3] = np.array(header.numbers(header.layout.rows), float).reshape(3, 4)
     return affine
 
 
-def _qform(header: _Header) -> Floats:
+def _qform(header: _NiftiHeader) -> Floats:
     """Method 2 of nifti1.h; a quaternion longer than 1 is shortened."""
     b, c, d, *origin = header.numbers(header.layout.quaternion)
     norm = math.sqrt(b * b + c * c + d * d)
@@ -216,7 +216,7 @@ def _qform(header: _Header) -> Floats:
     return affine_of((rotation * (x, y, z)).T.tolist(), origin)
 
 
-def _of_voxels(header: _Header, shape: tuple[int, ...]) -> Floats:
+def _of_voxels(header: _NiftiHeader, shape: tuple[int, ...]) -> Floats:
     x, y, z = map(length_or_one, header.pixdim[1:4])
     steps = (-x, y, z)
     origin = [-step * (size - 1) / 2 for step, size in zip(steps, shape[:3], strict=True)]

@@ -38,7 +38,7 @@ _TYPES: Final = {
 _ENCODINGS: Final[dict[str, Compression]] = {"raw": "", "gz": "gzip", "gzip": "gzip"}
 
 
-class _Header(NamedTuple):
+class _NrrdHeader(NamedTuple):
     fields: dict[str, str]
     length: int  # bytes, with the empty line that ends it
 
@@ -48,7 +48,7 @@ class _Header(NamedTuple):
         return whole_number(text, name)
 
 
-def is_nrrd(head: bytes) -> bool:
+def is_one(head: bytes) -> bool:
     """Whether a file that begins like this is one."""
     return head.startswith(MAGIC) and head[7:8].isdigit()
 
@@ -83,7 +83,7 @@ def read(file: SourceFile, data_file: SourceFile | None) -> Volume:
     )  # fmt: skip
 
 
-def _header(head: bytes) -> _Header:
+def _header(head: bytes) -> _NrrdHeader:
     """``FIELD: VALUE`` by lines to the first that is empty, or the file's end."""
     end = re.search(rb"\r?\n\r?\n", head)
     if end is None and len(head) >= MOST_HEADER:
@@ -94,7 +94,7 @@ def _header(head: bytes) -> _Header:
         name, colon, value = line.partition(": ")
         if colon and not line.startswith("#") and ":=" not in name:  # KEY:=VALUE is no field
             fields[name.strip().lower()] = value.strip()
-    return _Header(fields, end.end() if end else len(head))
+    return _NrrdHeader(fields, end.end() if end else len(head))
 
 
 def _dtype(fields: dict[str, str]) -> np.dtype[np.generic]:
@@ -114,7 +114,7 @@ def _encoding(fields: dict[str, str]) -> str:
 
 
 def _data(
-    file: SourceFile, head: bytes, header: _Header, data_file: SourceFile | None, claim: int
+    file: SourceFile, head: bytes, header: _NrrdHeader, data_file: SourceFile | None, claim: int
 ) -> Data:
     compression = _ENCODINGS.get(_encoding(header.fields))
     if compression is None:

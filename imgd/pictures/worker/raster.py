@@ -38,11 +38,11 @@ def detect(head: bytes) -> bool:
 
 def make(sources: Sources) -> Iterator[Made]:
     """Every view of the job."""
-    picture = Picture(sources.file, sources.job.max_pixels)
+    picture = RasterFile(sources.file, sources.job.max_pixels)
     return frames.answers(sources.job.views, picture.make)
 
 
-class Picture:
+class RasterFile:
     """A picture's file, which is opened anew for every view: decoding it smaller changes it."""
 
     def __init__(self, source: SourceFile, max_pixels: int) -> None:

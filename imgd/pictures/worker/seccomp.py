@@ -78,7 +78,7 @@ _X32_BIT: Final = 0x40000000  # of x86-64 calls with 32-bit pointers: above ever
 
 # linux/bpf_common.h and linux/seccomp.h
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
-_NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
 
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
@@ -86,10 +86,9 @@ _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
 
 def install() -> str:
     """Refuse every other call from now on, with EPERM. Returns what the platform does not have."""
-    machine = _MACHINES.get(platform.machine())
-    if sys.platform != "linux" or machine is None or ctypes.sizeof(ctypes.c_void_p) != 8:
+    code = b"".join(program(platform.machine()))
+    if sys.platform != "linux" or not code or ctypes.sizeof(ctypes.c_void_p) != 8:
         return "seccomp"
-    code = b"".join(_program(*machine))
     buffer = ctypes.create_string_buffer(code, len(code))
     filter_ = _Filter(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -106,10 +105,15 @@ class _Filter(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
 
 
-def _program(column: int, machine: int) -> Iterator[bytes]:
-    """Classic BPF: a call whose number is that of no allowed one falls through to the end."""
-    yield _step(_LOAD, _MACHINE)
-    yield _step(_JUMP_IF_EQUAL, machine, if_true=1)
+def program(machine: str) -> Iterator[bytes]:
+    """The filter's instructions, in classic BPF, for a machine as ``uname`` calls it; none if its
+    numbers are not known. A call whose number is that of no allowed one falls through to the end.
+    """
+    if machine not in _MACHINES:
+        return
+    column, architecture = _MACHINES[machine]
+    yield _step(_LOAD, _ARCHITECTURE)
+    yield _step(_JUMP_IF_EQUAL, architecture, if_true=1)
     yield _step(_RETURN, _KILL)
     yield _step(_LOAD, _NUMBER)
     for numbers in _ALLOWED.values():

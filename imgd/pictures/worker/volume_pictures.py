@@ -28,12 +28,12 @@ def made(display: Display, view: View, slices: Sequence[NDArray[Any]], max_pixel
         case ViewKind.THUMB:
             return _thumb(display, view, slices[0])
     pixels = display.upright(view, slices[0])
-    width, height = _size(display, view, max_pixels)
     if view.depth == 16 and pixels.ndim == 2:
-        return Made.of(view, encoding.PNG, _values(display, view, pixels, (width, height)))
+        return Made.of(view, encoding.PNG, _values(display, view, pixels))
+    size = _size(display, view, max_pixels)
     is_label_map = label_maps.is_one(pixels)
     [grey] = _greys(display, [pixels], view.window or ("min-max" if is_label_map else ""))
-    resized = _resized(grey, (width, height), is_label_map)
+    resized = _resized(grey, size, is_label_map)
     return Made.of(view, encoding.PNG, encoding.png(resized))
 
 
@@ -108,7 +108,7 @@ def _resized(
     return np.asarray(image.resize(size, resampling))
 
 
-def _values(display: Display, view: View, pixels: NDArray[Any], size: tuple[int, int]) -> bytes:
+def _values(display: Display, view: View, pixels: NDArray[Any]) -> bytes:
     """A slice of 16 bits, with how the values are got back from it; only resized on request."""
     volume = display.volume
     least = _least(pixels)
@@ -118,8 +118,8 @@ def _values(display: Display, view: View, pixels: NDArray[Any], size: tuple[int,
         scale, offset = volume.slope, least * volume.slope + volume.intercept
     else:
         stored, scale, offset = _quantised(display.values(pixels))
-    if view.size and pixels.shape[1::-1] != size:
-        is_label_map = label_maps.is_one(pixels)
+    if view.size:
+        size, is_label_map = _size(display, view, 0), label_maps.is_one(pixels)
         mixed = _resized(stored.astype(np.float32), size, is_label_map)
         stored = np.clip(np.rint(mixed), 0, 0xFFFF).astype(np.uint16)
     text = {"imgd:scale": repr(float(scale)), "imgd:offset": repr(float(offset))}

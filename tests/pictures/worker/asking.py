@@ -10,7 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nibabel
+import nibabel.orientations
 import numpy as np
+import SimpleITK
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -95,4 +98,21 @@ def one(path: Path, query: str, **options: Any) -> Reply:
 def shown(data: NDArray[Any], plane: str, index: int) -> NDArray[Any]:
     """A slice of an array in RAS, as a radiologist sees it."""
     place = {"sagittal": 0, "coronal": 1, "axial": 2}[plane]
-    return np.take(data, index, axis=place).swapaxes(0, 1)[::-1, ::-1]
+    upright: NDArray[Any] = np.take(data, index, axis=place).swapaxes(0, 1)[::-1, ::-1]
+    return upright
+
+
+def itk_in_ras(image: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """The voxels (x, y, z, ...) of an image of SimpleITK in the nearest RAS, and their affine."""
+    affine = np.eye(4)
+    sides = np.array(image.GetSpacing()[:3])
+    count = image.GetDimension()
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(count, count)[:3, :3] * sides
+    affine[:3, 3] = image.GetOrigin()[:3]
+    affine = np.diag([-1, -1, 1, 1]) @ affine
+    channels = image.GetNumberOfComponentsPerPixel() > 1
+    array = SimpleITK.GetArrayFromImage(image)
+    array = array.transpose(*reversed(range(count)), *((count,) if channels else ()))
+    ornt = nibabel.io_orientation(affine)
+    display = affine @ nibabel.orientations.inv_ornt_aff(ornt, array.shape[:3])
+    return np.asarray(nibabel.apply_orientation(array, ornt)), display

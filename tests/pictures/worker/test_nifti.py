@@ -28,7 +28,7 @@ CODES = [
 
 def canonical(path: Path, t: int = 0) -> NDArray[np.float64]:
     """Of nibabel, the volume in the nearest RAS."""
-    data = np.asarray(nibabel.as_closest_canonical(nibabel.load(path)).dataobj, float)  # type: ignore[attr-defined]
+    data = np.asarray(nibabel.as_closest_canonical(nibabel.load(path)).dataobj, float)
     return data[..., t] if data.ndim == 4 else data.reshape(*data.shape[:3])
 
 
@@ -114,7 +114,7 @@ class OrientationTests(NiftiCase):
         nibabel.save(nibabel.Nifti1Image(data, affine), path)
         facts = one(path, "info").json()
         self.assertEqual(facts["orientation"], "".join(nibabel.aff2axcodes(affine)))
-        expected = nibabel.as_closest_canonical(nibabel.load(path)).affine  # type: ignore[attr-defined]
+        expected = nibabel.as_closest_canonical(nibabel.load(path)).affine
         np.testing.assert_allclose(facts["display_affine"], expected, atol=1e-5)
         self.check_slices(path)
 
@@ -218,10 +218,10 @@ class ValueTests(NiftiCase):
 
 def canonical_of_any(path: Path) -> NDArray[np.float64]:
     """As ``canonical``, with frames as a fourth axis, and the first along a fifth."""
-    image = nibabel.load(path)
-    data = np.asarray(image.dataobj, float)  # type: ignore[attr-defined]
+    image: Any = nibabel.load(path)
+    data: NDArray[np.float64] = np.asarray(image.dataobj, float)
     data = data.reshape(*data.shape, *(1,) * (5 - data.ndim))[..., 0]
-    ornt = nibabel.io_orientation(image.affine)  # type: ignore[attr-defined]
+    ornt = nibabel.io_orientation(image.affine)
     return np.asarray(nibabel.apply_orientation(data, ornt))
 
 
@@ -244,7 +244,7 @@ class SampleTests(NiftiCase):
         """info has what the header says, in RAS order of the axes."""
         path = samples.volume("example4d.nii.gz")
         facts = one(path, "info").json()
-        image = nibabel.as_closest_canonical(nibabel.load(path))  # type: ignore[arg-type]
+        image = nibabel.as_closest_canonical(nibabel.load(path))
         self.assertEqual(facts["shape"], list(image.shape[:3]))
         self.assertEqual(facts["frames"], image.shape[3])
         np.testing.assert_allclose(facts["voxel_size"], image.header.get_zooms()[:3], rtol=1e-4)

@@ -1,0 +1,94 @@
+"""Every format in a real worker, which may open nothing; and bombs that only its limits hold."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import zlib
+from typing import Any
+
+from PIL import Image
+from twisted.internet.defer import inlineCallbacks
+
+from imgd.errors import ImgdError
+from imgd.pictures.pool import PicturePool
+from imgd.pictures.worker import samples
+from tests.pictures.pool_case import PoolCase
+from tests.pictures.worker.decoded import MAX_PIXELS, body, saved, view
+from tests.pictures.worker.test_decoding import png
+from tests.pictures.worker.test_dicom import FILES
+
+# Each by another decoder.
+DICOM = (
+    *("CT_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_dcmtk.dcm", "image_dfl.dcm"),
+    *("MR_small_jpeg_ls_lossless.dcm", "examples_palette.dcm", "examples_ybr_color.dcm"),
+    *("GDCMJ2K_TextGBR.dcm", "liver_1frame.dcm", "rtdose_rle.dcm", "SC_rgb_jls_lossy_line.dcm"),
+)
+QUERIES = ("thumb", "slice=axial:0&depth=16", "slice=axial:0&size=256", "info")
+
+
+class SandboxedFormatTests(PoolCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.workers: PicturePool = self.pool(max_pixels=MAX_PIXELS, timeout=60.0)
+
+    @inlineCallbacks
+    def shown(self, data: bytes, query: str) -> Any:
+        """What the worker makes of a file of this content."""
+        name = hashlib.sha256(data).hexdigest()
+        file = self.file(data, name)
+        picture = yield self.workers.make(name.encode(), [file], view(query))
+        return picture.body
+
+    @inlineCallbacks
+    def test_formats(self) -> Any:
+        """In the sandbox, every format gives the very picture that it gives outside."""
+        for data in (*samples.pictures(), *samples.dicom_files()):
+            for query in QUERIES:
+                sandboxed = yield self.shown(data, query)
+                self.assertEqual(sandboxed, body(data, query))
+
+    @inlineCallbacks
+    def test_dicom(self) -> Any:
+        """So does every decoder of DICOM."""
+        for name in DICOM:
+            data = (FILES / name).read_bytes()
+            for query in QUERIES:
+                sandboxed = yield self.shown(data, query)
+                self.assertEqual(sandboxed, body(data, query), name)
+
+    @inlineCallbacks
+    def test_bombs(self) -> Any:
+        """Bombs below the limit of pixels are shown, or refused for their memory; the worker that
+        met them goes on.
+        """
+        row = bytes(7000 * 4 + 1)
+        bombs = [
+            saved(Image.new("RGB", (7000, 7000)), "WEBP"),
+            saved(Image.new("RGB", (7000, 6900)), "AVIF", speed=10),
+            png(7000, 7000, _squeezed(row, 7000 * 2), interlaced=True),
+            saved(Image.new("1", (7000, 7000)), "TIFF", compression="group4"),
+            _gif(7000, 7000),
+        ]
+        for bomb in bombs:
+            try:
+                small = yield self.shown(bomb, "thumb")
+            except ImgdError as error:
+                self.assertIn(error.status, (415, 422))
+            else:
+                self.assertEqual(max(Image.open(io.BytesIO(small)).size), 256)
+            good = yield self.shown(saved(Image.effect_noise((99, 99), 9), "PNG"), "thumb")
+            self.assertTrue(good)
+
+
+def _squeezed(row: bytes, count: int) -> bytes:
+    deflater = zlib.compressobj(9)
+    return b"".join((*(deflater.compress(row) for _ in range(count)), deflater.flush()))
+
+
+def _gif(width: int, height: int) -> bytes:
+    """A screen of this size with a picture of one pixel."""
+    small = bytearray(saved(Image.new("P", (1, 1)), "GIF"))
+    struct.pack_into("<HH", small, 6, width, height)
+    return bytes(small)
