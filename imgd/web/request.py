@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
 
+from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.server import Request as TwistedRequest
@@ -53,10 +54,12 @@ class Request(TwistedRequest):
 
     def require_client(self) -> None:
         """From now on a client that closes its side counts as gone, as nginx takes it for what it
-        must ask others for: it may read no more, and what it asked for takes work.
+        must ask others for: what it asked for takes work. CancelledError if it has gone.
         """
         self.needs_client = True
         self.channel.require_client()  # type: ignore[attr-defined]
+        if self.is_gone:
+            raise CancelledError
 
     def gotLength(self, length: int | None) -> None:
         """Called by twisted.web. The body is given later, by ``set_body``."""

@@ -248,7 +248,7 @@ class ErrorTests(PictureCase):
         self.memory_site.blocking.held = False
         while self.memory_site.blocking.waiting:
             self.memory_site.blocking.release()
-        return transport.value()
+        return bytes(transport.value())
 
     def test_closed_side(self) -> None:
         """A client that closes its side has gone, if its picture must be made."""
