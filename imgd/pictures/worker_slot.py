@@ -105,7 +105,7 @@ class WorkerSlot:
         self._allow_time(job)
         names = [file.name for file in job.files]
         self._name = names[0]
-        message = Job(job.views, names, self._facts.max_pixels)
+        message = Job(list(job.views), names, self._facts.max_pixels)
         if not self._worker.send(message, [file.fd for file in job.files]):
             self.is_leaving, self.job = True, None
             self._facts.failed += job.fail(Unavailable(CANNOT))

@@ -60,7 +60,7 @@ class TurnTests(QueueCase):
         self.assertEqual(len(self.queue), 2)
         job = self.queue.take(lambda job: True)
         assert job is not None
-        self.assertEqual(job.views, [THUMB, LARGE])
+        self.assertEqual(list(job.views), [THUMB, LARGE])
         picture = Picture(THUMB, "image/png", b"1")
         self.assertTrue(job.answer(THUMB, picture))
         self.assertEqual([w.called for w in waiting], [True, True, False])
@@ -89,7 +89,7 @@ class LeaveTests(QueueCase):
         self.leave(left)
         job = self.queue.take(lambda job: True)
         assert job is not None
-        self.assertEqual((job.views, job.files), ([THUMB], [f"file of {BOB}"]))
+        self.assertEqual((list(job.views), job.files), ([THUMB], [f"file of {BOB}"]))
 
     def test_asked_again(self) -> None:
         """Who comes after all have left has a job of their own, at the end."""
@@ -140,6 +140,14 @@ class RoomTests(QueueCase):
         self.failureResultOf(waiter, CancelledError)
         self.ask("e")
         self.assertEqual(self.taken(), ["a", "b", "c", "e"])
+
+    def test_fail_together(self) -> None:
+        """Who is told that all fail may leave another job at once."""
+        first, second = self.ask("a"), self.ask("b")
+        first.addErrback(lambda _: second.cancel())
+        self.queue.fail(Unavailable("no"))
+        self.failureResultOf(second, CancelledError)
+        self.assertEqual(len(self.queue), 0)
 
     def test_all_fail(self) -> None:
         """All who wait are told if nothing is made any more; later ones may wait."""
