@@ -88,9 +88,9 @@ class RequestHead(Struct, frozen=True, gc=False):
     """A head that was accepted.
 
     ``target`` is in origin-form, or ``*``. ``raw`` is the head as it came, with its empty line.
-    ``is_plain``: a GET or HEAD in HTTP/1.1 of a path or a picture. ``url`` is an absolute target as it came,
-    whose authority counts and not Host (RFC 9112 section 3.2.2). ``version`` is ``HTTP/1.1`` or
-    ``HTTP/1.0``.
+    ``is_plain``: a GET or HEAD in HTTP/1.1 of a path or a picture. ``url`` is an absolute target as
+    it came, whose authority counts and not Host (RFC 9112 section 3.2.2). ``version`` is
+    ``HTTP/1.1`` or ``HTTP/1.0``.
     """
 
     method: bytes
