@@ -216,15 +216,24 @@ class Pictures:
                 ) from None
         return files
 
-    async def picture(self, source: PictureSource, view: View, client: str = "") -> PictureFile:
+    async def picture(
+        self,
+        source: PictureSource,
+        view: View,
+        client: str = "",
+        before_work: Callable[[], object] = lambda: None,
+    ) -> PictureFile:
         """A picture, which the caller closes; ImgdError with the status of HTTP if there is none.
 
-        ``client`` is who asks, for fairness.
+        ``client`` is who asks, for fairness. ``before_work`` is called if it must be made.
         """
         key = source.picture_key(view)
         self._failures.check(key)
         found = await self._cache.get(key)
-        return found if found is not None else await self._make(source, view, key, client)
+        if found is not None:
+            return found
+        before_work()
+        return await self._make(source, view, key, client)
 
     async def _make(self, source: PictureSource, view: View, key: str, client: str) -> PictureFile:
         assert self._pool is not None
