@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -266,18 +265,3 @@ class AccessibilityTests(GalleryPageCase):
                 for size, dark in ((PHONE, False), (PHONE, True), ((1200, 800), True)):
                     self.open(f"{self.url}?view={layout}{query}", size, dark=dark)
                     self.assertEqual(self.violations(self.browser), [], (layout, query, size))
-
-    def test_viewer(self) -> None:
-        """The viewer of a volume, a picture and a DICOM file."""
-        axe()
-        shutil.copy(samples.volume("anatomical.nii"), self.folder)
-        shutil.copy(samples.dicom("CT_small.dcm"), self.folder)
-        samples.picture(self.folder / "a picture.png")
-        # The viewer lets no script make markup of text; axe does that for itself.
-        self.browser.call("Page.setBypassCSP", enabled=True)
-        for name in ("anatomical.nii", "CT_small.dcm", "a picture.png"):
-            url = f"{self.daemon.url}-/view/{self.name}/{quote(name)}"
-            for size, dark in ((PHONE, False), ((1200, 800), True)):
-                self.open(url, size, dark=dark)
-                self.assertIn(name, self.browser.evaluate("document.title"))
-                self.assertEqual(self.violations(self.browser), [], (name, size))

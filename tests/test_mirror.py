@@ -47,6 +47,7 @@ OTHERS = {
     "files/disk_races": "a disk that changes during a request",
     "net/tls_alerts": "bytes on a TLS port that become no connection",
     "net/tls_clients": "the TLS context, by clients that others wrote",
+    "pictures/hostile_pictures": "the room of pictures, attacked from outside",
     "settings/settings": "settings/__init__.py, whose name no file can have",
     "pictures/worker/sandboxed_formats": "every format in a real worker",
     "web/bad_requests": "requests that HTTP forbids",
