@@ -14,6 +14,7 @@ from imgd.pictures.views import View, ViewKind
 from imgd.web.fast_path import DisabledFastPath
 from imgd.web.pictures import file_name
 from tests.fakes import TOKEN, Answer, MemorySite, record_log, write
+from tests.host.this_machine import open_files
 from tests.pictures.fake_pool import FakePool
 from tests.web.test_fast_path import use_fast_path
 
@@ -226,6 +227,33 @@ class ErrorTests(PictureCase):
         self.assertEqual(len(self.pool.views), 1)
         transport.lose()
         self.assertEqual(self.pool.cancelled, 1)
+
+    def test_descriptors(self) -> None:
+        """Whatever the answer is, no file stays open after it."""
+        self.document("b.hdr", b"header")
+        self.document("b.img", b"voxels")
+        self.pool.companions = ["b.img"]
+        tag = self.ask("/a.jpg?thumb").headers["etag"]
+        before = open_files()
+        for target, method, headers in (
+            ("/a.jpg?thumb", "GET", {}),
+            ("/a.jpg?thumb", "HEAD", {}),
+            ("/a.jpg?thumb", "GET", {"If-None-Match": tag}),
+            ("/a.jpg?thumb", "GET", {"If-Match": '"x"'}),
+            ("/a.jpg?thumb", "GET", {"Range": "bytes=9999-"}),
+            ("/b.hdr?thumb", "GET", {}),
+            ("/none.jpg?thumb", "GET", {}),
+        ):
+            self.ask(target, method, headers)
+        self.pool.companions = ["none.img"]
+        self.document("b.hdr", b"another header")
+        self.assertEqual(self.ask("/b.hdr?thumb").status, 415)
+        self.pool.body = LARGE
+        for method in ("GET", "HEAD", "GET"):
+            self.ask("/a.jpg?slice=axial", method)
+        self.pool.error = ImgdError.of(415, "No.")
+        self.ask("/a.jpg?info")
+        self.assertEqual(open_files(), before)
 
     def test_bug(self) -> None:
         """A bug of the pool is a 500 without a word of it, and is logged."""
