@@ -20,7 +20,7 @@ from imgd.pictures.worker_slot import CANNOT, PoolFacts, WorkerSlot
 
 MAX_WAITING: Final = 64  # views for each worker
 FIRST_DELAY: Final = 1.0  # seconds before another start, doubled each time
-LAST_DELAY: Final = 30.0
+MAX_DOUBLINGS: Final = 5  # to half a minute
 BROKEN: Final = 2  # starts that failed in a row
 # Processes for each worker that there may be while some were killed and do not end, because a disk
 # holds them up.
@@ -185,9 +185,10 @@ class PicturePool:
             self._start_failed(str(error))
 
     def _start_failed(self, reason: str) -> None:
-        delay = min(LAST_DELAY, FIRST_DELAY * 2**self._failed_starts)
+        doublings = min(self._failed_starts, MAX_DOUBLINGS)
         self._failed_starts += 1
-        self._retry = self._reactor.callLater(delay, self._start)
+        if self._retry is None:
+            self._retry = self._reactor.callLater(FIRST_DELAY * 2**doublings, self._start)
         if self._is_broken:
             self._health_monitor.report(health.PICTURES, detail=reason, lasts=True)
             self._queue.fail(Unavailable(CANNOT))

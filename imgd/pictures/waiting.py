@@ -16,6 +16,7 @@ from imgd.pictures.views import View, ViewKind
 Files = Sequence[OpenFile]
 
 SLICES: Final = frozenset((ViewKind.SLICE, ViewKind.MOSAIC))
+MAX_VIEWS: Final = 256  # of one job, which is sent to a worker in one piece
 BUSY: Final = "Too many pictures are waiting. Try again in a moment."
 
 
@@ -104,14 +105,17 @@ class JobQueue:
         self, source_key: bytes, files: Files, view: View, client: str, now: float
     ) -> Deferred[Picture]:
         """The view, once it was made; Unavailable if there is no room."""
-        client = client_of(client)
-        if self._is_new(source_key, view) and len(self) >= self._most:
+        client, job = client_of(client), self._jobs.get(source_key)
+        is_new = job is None or view not in job.views
+        if is_new and job is not None and len(job.views) >= MAX_VIEWS:
+            raise Unavailable(BUSY)
+        if is_new and len(self) >= self._most:
             self._make_room(client)
-        job = self._jobs.get(source_key)
+            job = self._jobs.get(source_key)
         if job is None:
             job = self._jobs[source_key] = ViewJob(source_key, client, now, self._left)
             self._turns.setdefault(client, {})[source_key] = job
-        self._views[job.client] += view not in job.views
+        self._views[job.client] += is_new
         return job.wait(view, files)
 
     def take(self, may_begin: Callable[[ViewJob], bool]) -> ViewJob | None:
@@ -134,9 +138,6 @@ class JobQueue:
             job = next(iter(self._jobs.values()))
             self._remove(job)
             job.fail(error)
-
-    def _is_new(self, source_key: bytes, view: View) -> bool:
-        return source_key not in self._jobs or view not in self._jobs[source_key].views
 
     def _make_room(self, client: str) -> None:
         """End the newest job of the client that has most, if it has more than this one."""

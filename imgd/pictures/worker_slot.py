@@ -103,7 +103,7 @@ class WorkerSlot:
         self.job, self.is_volume = job, is_volume
         self._asked, self._extras = set(job.views), 0
         self._allow_time(job)
-        names = [file.name for file in job.files]
+        names = [_as_text(file.name) for file in job.files]
         self._name = names[0]
         message = Job(list(job.views), names, self._facts.max_pixels)
         if not self._worker.send(message, [file.fd for file in job.files]):
@@ -206,6 +206,11 @@ class WorkerSlot:
         else:
             self._after(IDLE, self.kill)
         self._pool.free()
+
+
+def _as_text(name: str) -> str:
+    """A name without bytes that are no UTF-8 (PEP 383), which JSON cannot hold."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _result(answer: Answer, body: bytes) -> Picture | ImgdError:

@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, inlineCallbacks
 
 from imgd.pictures.pool import MAX_WAITING
 from imgd.pictures.views import Plane, View, ViewKind
-from imgd.pictures.waiting import BUSY, Picture
+from imgd.pictures.waiting import BUSY, MAX_VIEWS, Picture
 from imgd.pictures.worker_slot import CANNOT
 from tests.pictures.pool_case import LARGE, THUMB, PoolCase
 
@@ -116,6 +116,21 @@ class MakeTests(PoolCase):
         status, detail = yield self.refusal(self.ask(pool, b"memory"))
         self.assertEqual((status, detail), (422, "It takes too much memory."))
         self.assertEqual((yield self.body(self.ask(pool, b"data"))), "data")
+
+    @inlineCallbacks
+    def test_names(self) -> Any:
+        """A name may be any bytes; the largest job is sent whole."""
+        pool = self.pool("counting", workers=8)
+        name = os.fsdecode(b"\xff\xfe.nii")
+        file = self.file(b"data", name)
+        pictures = [
+            pool.make(b"key", [file], View(ViewKind.SLICE, window=f"{index}.5,1e+300", index=index))
+            for index in range(MAX_VIEWS)
+        ]
+        self.clock.advance(1)
+        for picture in pictures:
+            body = yield self.body(picture)
+            self.assertEqual(body.split()[0], str(MAX_VIEWS))
 
 
 class WaitTests(PoolCase):

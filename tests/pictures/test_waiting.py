@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.errors import ImgdError, Unavailable
 from imgd.pictures.views import View, ViewKind
-from imgd.pictures.waiting import BUSY, JobQueue, Picture, ViewJob
+from imgd.pictures.waiting import BUSY, MAX_VIEWS, JobQueue, Picture, ViewJob
 
 THUMB, LARGE = View(ViewKind.THUMB, size=256), View(ViewKind.THUMB, size=512)
 ANN, BOB = "192.0.2.1", "192.0.2.2"
@@ -119,6 +119,16 @@ class RoomTests(QueueCase):
             self.ask("e")
         self.ask("d")
         self.assertEqual(self.taken(), ["a", "b", "c", "d"])
+
+    def test_one_job(self) -> None:
+        """Only so many views of one file wait, however many may wait in all."""
+        self.queue = JobQueue(1000)
+        for index in range(MAX_VIEWS):
+            self.ask("a", view=View(ViewKind.SLICE, index=index))
+        with self.assertRaisesRegex(Unavailable, BUSY):
+            self.ask("a")
+        self.ask("b")
+        self.assertEqual(self.taken(), ["a", "b"])
 
     def test_room_for_others(self) -> None:
         """A client that fills the queue makes room for another: its newest gives way."""
