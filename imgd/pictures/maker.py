@@ -58,9 +58,12 @@ class Maker(Protocol):
 
 
 class Companions(msgspec.Struct):
-    """The worker's answer to ``ViewKind.COMPANION``: names in the same folder."""
+    """The worker's answer to ``ViewKind.COMPANION``: names in the same folder, of all the files
+    that hold the voxels, or of headers, one of which is needed.
+    """
 
     names: Annotated[list[Annotated[str, msgspec.Meta(max_length=255)]], _FEW]
+    are_headers: bool = False
 
     @classmethod
     def parse(cls, body: bytes) -> Companions:
@@ -210,10 +213,12 @@ class Pictures:
             try:
                 files.append(await self._open_located(root, (*names[:-1], name)))
             except NotFound:
-                raise UnsupportedMediaType(
-                    "Not a picture that can be shown: its data, "
-                    f"{paths.display(name)}, is not here."
-                ) from None
+                if not companions.are_headers:
+                    raise _missing("data", name) from None
+            if files and companions.are_headers:
+                return files
+        if companions.names and not files:
+            raise _missing("header", *companions.names)
         return files
 
     async def picture(
@@ -291,6 +296,12 @@ def _are_in_place(places: tuple[tuple[str, versions.FileVersion], ...]) -> bool:
         return all(versions.version_at(real) == version for real, version in places)
     except OSError:
         return False
+
+
+def _missing(half: str, *names: str) -> UnsupportedMediaType:
+    alternatives = " or ".join(map(paths.display, names))
+    why = f"its {half}, {alternatives}, is not here."
+    return UnsupportedMediaType(f"Not a picture that can be shown: {why}")
 
 
 class Failures:

@@ -232,6 +232,17 @@ class CompanionTests(PicturesCase):
                 error.detail, f"Not a picture that can be shown: its data, {name}, is not here."
             )
 
+    def test_headers(self) -> None:
+        """Of headers that a file may have, the first that is here is taken; one must be."""
+        self.pool.companions, self.pool.are_headers = ["b.mhd", "b.hdr", "none.hdr"], True
+        self.assertTrue(self.get("b.img").startswith(b"voxels header "))
+        self.pool.companions = ["b.mhd", "b.nhdr"]
+        self.file("b.img", b"other voxels")
+        error = self.fail_to_get("b.img")
+        self.assertIsInstance(error, UnsupportedMediaType)
+        why = "its header, b.mhd or b.nhdr, is not here."
+        self.assertEqual(error.detail, f"Not a picture that can be shown: {why}")
+
     def test_changed_while_read(self) -> None:
         """It is a 503 if the other file changes while it is read."""
         self.get("b.hdr", SLICE)
