@@ -13,8 +13,9 @@ _TILE: Final = b"\xff\x90"  # the first tile: the main header is over
 
 
 def reduce(image: Image.Image, least: tuple[int, int]) -> None:
-    """Decode a picture of this format no larger than needed to measure ``least`` pixels. Pictures of
-    other formats stay as they are.
+    """Decode a picture of this format no larger than it needs to be to measure ``least`` pixels.
+
+    Pictures of other formats stay as they are.
     """
     if not isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile) or image.fp is None:
         return
