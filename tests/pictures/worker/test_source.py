@@ -14,8 +14,7 @@ DATA = bytes(range(256)) * 10_000
 
 class SourceFileTests(SynchronousTestCase):
     def setUp(self) -> None:
-        file = tempfile.TemporaryFile()
-        self.addCleanup(file.close)
+        file = self.enterContext(tempfile.TemporaryFile())
         file.write(DATA)
         file.flush()
         self.source = SourceFile(file.fileno(), "x", len(DATA))
