@@ -135,16 +135,25 @@ class Pictures:
                 return await self._open_located(root, (*folder, name))
         return None
 
-    async def picture(self, source: PictureSource, view: View, client: str = "") -> PictureFile:
+    async def picture(
+        self,
+        source: PictureSource,
+        view: View,
+        client: str = "",
+        before_work: Callable[[], object] = lambda: None,
+    ) -> PictureFile:
         """A picture, which the caller closes; ImgdError with the status of HTTP if there is none.
 
-        ``client`` is who asks, for fairness.
+        ``client`` is who asks, for fairness. ``before_work`` is called if it must be made.
         """
         key = source.picture_key(view)
         try:
             self._failures.check(key)
             found = await self._cache.get(key)
-            return found if found is not None else await self._make(source, view, key, client)
+            if found is not None:
+                return found
+            before_work()
+            return await self._make(source, view, key, client)
         except ImgdError as error:
             if error.status == UnsupportedMediaType.status and source.missing is not None:
                 raise half_missing(source.missing) from error

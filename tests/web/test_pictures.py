@@ -266,6 +266,34 @@ class ErrorTests(PictureCase):
         self.assertNotIn(b"secret", answer.body)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
+    def close_side(self, query: str, *, early: bool) -> bytes:
+        """What a client gets that closes its side after its request, perhaps before the disk has
+        answered; the picture is not made meanwhile.
+        """
+        self.pool.held, self.memory_site.blocking.held = True, early
+        transport = self.memory_site.connect()
+        request = f"GET /a.jpg?{query} HTTP/1.1\r\nHost: localhost:8888\r\n\r\n"
+        transport.protocol.dataReceived(request.encode())
+        transport.protocol.readConnectionLost()
+        self.memory_site.blocking.held = False
+        while self.memory_site.blocking.waiting:
+            self.memory_site.blocking.release()
+        return bytes(transport.value())
+
+    def test_closed_side(self) -> None:
+        """A client that closes its side has gone, if its picture must be made."""
+        for early in (False, True):
+            self.assertEqual(self.close_side("thumb=1024", early=early), b"")
+            self.assertEqual(self.pool.cancelled, len(self.pool.asked))
+        self.assertTrue(self.pool.asked)
+
+    def test_closed_side_made(self) -> None:
+        """A client that closes its side gets a picture that was made before."""
+        self.ask("/a.jpg?thumb")
+        for early in (False, True):
+            answer = self.close_side("thumb", early=early)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200 OK"), answer)
+
 
 class PrivateTests(PictureCase):
     def test_private(self) -> None:
