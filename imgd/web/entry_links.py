@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from imgd.core import listing, paths
 from imgd.core.listing import Entry, Query
-from imgd.core.shown_kinds import may_be_shown
+from imgd.core.shown_kinds import is_frame, may_be_shown
 
 
 class EntryLinks:
@@ -38,3 +40,7 @@ class EntryLinks:
     def viewed(self, entry: Entry) -> str:
         """The entry in the viewer; "" if that does not show it, and there is no thumbnail."""
         return self._viewer + listing.url(entry) if self._viewer and may_be_shown(entry) else ""
+
+    def stack(self, entries: Iterable[Entry]) -> str:
+        """Where the folder's frames are one stack; "" if there are less than two on this page."""
+        return self._viewer if sum(map(is_frame, entries)) > 1 else ""

@@ -13,8 +13,9 @@ _TILE: Final = b"\xff\x90"  # the first tile: the main header is over
 
 
 def reduce(image: Image.Image, least: tuple[int, int]) -> None:
-    """Have a picture of this format, not decoded yet, decoded no larger than needed to measure
-    ``least`` pixels. Others stay as they are.
+    """Decode a picture of this format no larger than needed to measure ``least`` pixels.
+
+    Pictures of other formats stay as they are.
     """
     if not isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile) or image.fp is None:
         return
@@ -29,6 +30,8 @@ def reduce(image: Image.Image, least: tuple[int, int]) -> None:
         )
     ]
     image.reduce = max(fitting, default=0)
+    image.load()
+    image.reduce = 0  # which hides a method of the same name
 
 
 def _is_expected(side: int, level: int) -> bool:

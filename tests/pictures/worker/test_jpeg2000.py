@@ -28,14 +28,12 @@ class ReduceTests(SynchronousTestCase):
         ):
             picture = opened(noise)
             reduce(picture, least)
-            picture.load()
             self.assertEqual(picture.size, expected)
 
     def test_not_told(self) -> None:
         """A picture that is stored in one size is decoded in this."""
         picture = opened(Image.effect_noise((64, 64), 60), num_resolutions=1)
         reduce(picture, (1, 1))
-        picture.load()
         self.assertEqual(picture.size, (64, 64))
 
     def test_other_formats(self) -> None:
@@ -46,7 +44,7 @@ class ReduceTests(SynchronousTestCase):
 
     def test_every_size(self) -> None:
         """Whatever its size, it is shown and looks like itself."""
-        for side in range(500, 540, 3):
+        for side in (*range(500, 530, 3), 1537, 2048, 3001):
             original = Image.radial_gradient("L").resize((side, side + 3))
             small = image(saved(original, "JPEG2000"), "thumb")
             expected = original.resize(small.size)

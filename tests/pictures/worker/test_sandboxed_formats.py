@@ -19,11 +19,7 @@ from imgd.files.disk import Root, open_file
 from imgd.host.health_monitor import HealthMonitor
 from imgd.pictures.pool import PicturePool
 from imgd.pictures.worker import samples
-<<<<<<< HEAD
-from tests.pictures.pool_case import PoolCase
-=======
 from tests.fakes import write
->>>>>>> wt-raster
 from tests.pictures.worker.decoded import MAX_PIXELS, body, saved, view
 from tests.pictures.worker.test_decoding import png
 from tests.pictures.worker.test_dicom import FILES
@@ -41,10 +37,6 @@ class SandboxedFormatTests(TestCase):
     timeout = 120
 
     def setUp(self) -> None:
-<<<<<<< HEAD
-        super().setUp()
-        self.workers: PicturePool = self.pool(reactor=reactor, max_pixels=MAX_PIXELS, timeout=60.0)
-=======
         self.folder = os.path.realpath(self.mktemp())
         clock: Any = reactor
         self.workers = PicturePool(
@@ -55,7 +47,6 @@ class SandboxedFormatTests(TestCase):
             health_monitor=HealthMonitor(clock.seconds),
         )
         self.addCleanup(self.workers.stop)
->>>>>>> wt-raster
 
     @inlineCallbacks
     def shown(self, data: bytes, query: str) -> Any:
