@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -123,6 +124,25 @@ class TableTests(SynchronousTestCase):
             "| a directory of 1,000,000 files | |\n|---|---|\n| load, s | 5 (4 to 6) |", page
         )
         self.assertIn(" 2 runs, 1 s for each figure", page)
+
+
+class PictureCommandTests(SynchronousTestCase):
+    """``python -m benchmarks.pictures`` with small inputs."""
+
+    def test_runs(self) -> None:
+        """Each row of imgd's own gets a figure, in the table and as JSON."""
+        work = Path(self.mktemp()).resolve()
+        work.mkdir()
+        kinds = ("thumbnails", "volumes", "waiting", "bombs")
+        only = [word for kind in kinds for word in ("--only", kind)]
+        command = [sys.executable, "-m", "benchmarks.pictures", "--quick", "--without-peers", *only]
+        command += ["--rounds", "1", "--work", str(work), "--json", str(work / "figures.json")]
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+        self.assertNotIn("failed", done.stderr)
+        rows = json.loads((work / "figures.json").read_text("utf-8"))["rows"]
+        self.assertEqual([row["row"] for row in rows if not row["figures"].get("imgd")], [])
+        for row in rows:
+            self.assertIn(f"| {row['row']} | {row['unit']} | ", done.stdout)
 
 
 class PictureTableTests(SynchronousTestCase):

@@ -7,15 +7,19 @@ import json
 import re
 import shlex
 import shutil
+import site
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
+from urllib.error import HTTPError
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from imgd.settings.table import TABLE
-from tests.daemons import CHECKOUT, PATIENCE, Daemon, environment
+from tests import samples
+from tests.daemons import CHECKOUT, PATIENCE, Daemon, DaemonCase, environment
 
 DOCKERFILE = (CHECKOUT / "Dockerfile").read_text("utf-8")
 DOCUMENTS = [CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md"), CHECKOUT / "Dockerfile"]
@@ -100,6 +104,48 @@ class ContainerTests(SynchronousTestCase):
         self.assertEqual(status(), 0)
         daemon.stop()
         self.assertEqual(status(), 1)
+
+
+class BaseTests(DaemonCase):
+    """imgd without the packages of its extra ``pictures``."""
+
+    def python(self) -> Path:
+        """The interpreter of an environment that has every package but those."""
+        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
+        extra = project["optional-dependencies"]["pictures"]
+        names = [re.split("[<>=]", requirement)[0] for requirement in extra]
+        imported = {"pillow": "PIL", "pylibjpeg-openjpeg": "openjpeg", "pyjpegls": "jpeg_ls"}
+        modules = {imported.get(name, name) for name in names}
+        command = [sys.executable, "-m", "venv", "--without-pip", str(self.folder / "venv")]
+        subprocess.run(command, check=True, timeout=PATIENCE)
+        python = self.folder / "venv" / "bin" / "python"
+        [packages] = (self.folder / "venv" / "lib").glob("python*/site-packages")
+        for installed in map(Path, site.getsitepackages()):
+            for path in installed.iterdir():
+                if path.name not in modules and not (packages / path.name).exists():
+                    (packages / path.name).symlink_to(path)
+        for module in modules:
+            missing = subprocess.run([python, "-c", f"import {module}"], stderr=subprocess.PIPE)
+            self.assertIn(b"ModuleNotFoundError", missing.stderr)
+        return python
+
+    def test_serves(self) -> None:
+        """The daemon starts, serves files and lists folders, and says how pictures are had."""
+        (self.folder / "output").mkdir()
+        samples.picture(self.folder / "output" / "photo.png")
+        twistd = (str(self.python()), "-c", "from twisted.scripts.twistd import run; run()")
+        daemon = self.daemon(program=twistd)
+        photo = (self.folder / "output" / "photo.png").read_bytes()
+        self.assertEqual(self.get(daemon, "/photo.png"), photo)
+        self.assertIn(b"photo.png", self.get(daemon, "/?view=gallery", Accept="text/html"))
+        with self.assertRaises(HTTPError) as refused:
+            self.get(daemon, "/photo.png?thumb")
+        self.assertEqual(refused.exception.code, 501)
+        self.assertIn(b"imgd[pictures]", refused.exception.read())
+        health = json.loads(self.get(daemon, "/health"))
+        self.assertEqual(health["status"], "healthy")
+        daemon.stop()
+        self.assertEqual([line for line in daemon.lines if "Traceback" in line], [])
 
 
 class UnitTests(SynchronousTestCase):

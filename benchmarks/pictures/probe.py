@@ -1,7 +1,7 @@
 """Asks in a process of its own, and prints what came as JSON, in seconds and counts by status.
 
 probe.py every HOST PORT PATH SECONDS   over one connection, at this interval, until stdin ends
-probe.py once HOST PORT                 for each path that stdin lists, all at once; 503: again
+probe.py once HOST PORT                 for each path that stdin lists, 200 more of them a second
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter
 
-AGAIN = 0.25  # seconds until a request that was answered 503 is made again
+NEXT = 0.005  # seconds between two clients' first requests
 
 
 def every(host: str, port: int, path: str, seconds: float) -> None:
@@ -35,7 +35,7 @@ def every(host: str, port: int, path: str, seconds: float) -> None:
 
 
 def once(host: str, port: int) -> None:
-    """Each path over a connection of its own."""
+    """Each path over a connection of its own; after 503, again when the answer says."""
     statuses: Counter[int] = Counter()
 
     def ask(path: str) -> None:
@@ -48,11 +48,12 @@ def once(host: str, port: int) -> None:
             statuses[answer.status] += 1
             if answer.status != 503:
                 return
-            time.sleep(AGAIN)
+            time.sleep(float(answer.headers["Retry-After"]))
 
     threads = [threading.Thread(target=ask, args=(path.strip(),)) for path in sys.stdin]
     for thread in threads:
         thread.start()
+        time.sleep(NEXT)
     for thread in threads:
         thread.join()
     print(json.dumps({"statuses": statuses}))

@@ -6,4 +6,4 @@ from imgd.pictures.worker import decoding
 from imgd.pictures.worker.jobs import run
 
 if __name__ == "__main__":
-    run(decoding.decode, getattr(decoding, "warm", lambda: None))
+    run(decoding.decode, decoding.warm)
