@@ -464,6 +464,13 @@ class OtherTests(ViewerCase):
         self.assertEqual(sum(level > 100 for row in levels for level in row), 1200)
         self.assertEqual(self.browser.complaints(), [])
 
+    def test_to_the_stack(self) -> None:
+        """From one picture a click leads to the stack of its folder, at this picture."""
+        self.view("frames/f2.png")
+        self.until("document.querySelector('header nav a[href*=file]')")
+        self.browser.click("header nav a[href*=file]")
+        self.until_label("Stack 2 of 3", "f2.png")
+
     def test_stack(self) -> None:
         """A folder's pictures are a stack, in natural order, without what is none."""
         self.view("frames/")

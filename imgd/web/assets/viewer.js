@@ -84,6 +84,9 @@ async function addNeighbours() {
   if (!('hasFolder' in main.dataset)) return;
   const nav = make('nav', { class: 'group', 'aria-label': 'Files of the folder' });
   document.querySelector('header').append(nav);
+  if (view.scene?.isPicture || view.scene?.shape[2] === 1) {
+    nav.append(make('a', { class: 'button', text: 'Stack', href: `./#file=${name}`, title: 'Leaf through the files of the folder' }));
+  }
   for (const [key, rel, text] of [['before', 'prev', 'Previous'], ['after', 'next', 'Next']]) {
     const entry = await neighbour(key).catch(() => null);
     if (entry) nav.append(make('a', { class: 'button', rel, text, href: `./${entry.url}`, title: entry.name }));

@@ -7,6 +7,7 @@ import { say } from './viewer_controls.js';
 const CACHE_BYTES = (navigator.deviceMemory ?? 8) < 4 || IS_SMALL ? 64e6 : 256e6;
 const MAX_REQUESTS = 6; // at once: more wait in the browser for a connection
 const STALE_AFTER = 100; // ms in which an answer that is no longer needed may still come
+const MAX_LABELS = 32; // values of a slice of a label map
 const ANSWER_WITHIN = 120e3; // ms
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -71,7 +72,14 @@ async function readPng16(png) {
   const values = unfilter(new Uint8Array(await new Response(stream).arrayBuffer()), width, height);
   const scale = texts['imgd:scale'] ?? 1;
   const offset = texts['imgd:offset'] ?? 0;
-  return { width, height, values, scale, offset, bytes: values.byteLength };
+  return { width, height, values, scale, offset, isLabels: scale === 1 && areFew(values), bytes: values.byteLength };
+}
+
+/** Whether there are so few values that they are labels, between which nothing lies. */
+function areFew(values) {
+  const found = new Set();
+  for (let i = 0; i < values.length && found.size <= MAX_LABELS; i++) found.add(values[i]);
+  return found.size <= MAX_LABELS;
 }
 
 /** Undo the filter of each row (section 9), and join the bytes of each value. */

@@ -218,7 +218,9 @@ function nextLayout() {
 
 export function toolsOfScene() {
   if (view.scene.isPicture) return ['pan'];
-  return [...(view.scene.planes.length > 1 ? ['crosshair'] : []), 'leaf', ...(view.scene.isColour ? [] : ['window']), 'pan'];
+  const { planes, shape, isStack, isColour } = view.scene;
+  const canLeaf = isStack || planes.length > 1 || shape[2] > 1;
+  return [...(planes.length > 1 ? ['crosshair'] : []), ...(canLeaf ? ['leaf'] : []), ...(isColour ? [] : ['window']), 'pan'];
 }
 
 export function setTool(tool) {

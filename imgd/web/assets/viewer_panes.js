@@ -140,7 +140,7 @@ export class Pane {
     this.describe();
     if (!shown || this.element.classList.contains('failed')) return;
     context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
-    context.imageSmoothingEnabled = state.smooth;
+    context.imageSmoothingEnabled = state.smooth && !shown.picture.isLabels;
     context.imageSmoothingQuality = 'high';
     context.drawImage(this.source(shown.picture), ...this.box);
     if (state.cross && view.scene.planes.length > 1) this.drawCross();
