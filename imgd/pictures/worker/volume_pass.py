@@ -14,10 +14,11 @@ from imgd.pictures.worker.source import Made, PictureError
 from imgd.pictures.worker.volume_display import AXES, Display
 from imgd.pictures.worker.volume_pictures import made
 
-# Neighbours of a slice of a compressed volume, made with it: a pass costs far more than they do.
+# Neighbours of a slice of a compressed volume, made with it for who leafs through it: a pass costs
+# far more than they do.
 _NEIGHBOURS: Final = 8  # on each side
 _MOST_NEIGHBOURS: Final = 48  # of all slices of a pass
-_NEIGHBOUR_BYTES: Final = 24 << 20  # of voxels held for them
+_NEIGHBOUR_BYTES: Final = 12 << 20  # of voxels held for them
 
 
 def views_of(display: Display, views: Sequence[View], max_pixels: int) -> Iterator[Made]:
@@ -81,10 +82,13 @@ def _complete(display: Display, pendings: Iterable[_Pending]) -> Iterator[_Pendi
 
 
 def _unasked(display: Display, asked: Sequence[_Pending], max_pixels: int) -> Iterator[_Pending]:
-    """Of compressed volumes, slices that cost little more than those that were asked for."""
+    """Of compressed volumes, slices that cost little more than those that were asked for. A viewer
+    asks for values; a slice as a picture is one for a page or a model, and comes alone.
+    """
     if not display.volume.data.compression:
         return
-    slices = [pending.view for pending in asked if pending.view.kind is ViewKind.SLICE]
+    views = (pending.view for pending in asked)
+    slices = [view for view in views if view.kind is ViewKind.SLICE and view.depth == 16]
     room, number = _NEIGHBOUR_BYTES, _MOST_NEIGHBOURS
     for view in _neighbours(display, slices):
         [target] = display.targets(view, max_pixels)
