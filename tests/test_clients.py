@@ -51,7 +51,10 @@ def python(*modules: str) -> tuple[str, ...]:
 
 CLIENTS = {
     "curl": Client(
-        ("curl", "jq"), "scan.nii.gz", ("scan.nii.gz", "photo.jpg", *FRAMES), ("header",)
+        ("curl", "jq"),
+        "scan.nii.gz",
+        ("scan.nii.gz", "photo.jpg", *FRAMES),
+        ("header", "small.jpg"),
     ),
     "wget": Client(("wget",), gets=("scan.nii.gz", "photo.jpg", *IN_A_FOLDER)),
     "aria2c": Client(("aria2c", "curl", "jq"), gets=("scan.nii.gz", *IN_A_FOLDER)),

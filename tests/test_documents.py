@@ -78,7 +78,8 @@ class LinkTests(SynchronousTestCase):
             new = {path.resolve() for path, _ in links(name, text(name))} - reached
             reached |= new
             waiting += [path for path in new if path.suffix == ".md"]
-        files = {CHECKOUT / name for name, _ in documents()} | set((CHECKOUT / "docs").iterdir())
+        others = {path for path in (CHECKOUT / "docs").rglob("*") if path.is_file()}
+        files = {CHECKOUT / name for name, _ in documents()} | others
         self.assertEqual({path.name for path in files - reached}, set())
 
 

@@ -45,26 +45,28 @@ def head(shape: tuple[int, int, int] = (160, 192, 160)) -> npt.NDArray[np.int16]
     outer = radius(axes, (0, -0.02, 0.02), (0.76, 0.92, 0.93))
     folds = smooth_noise(shape, shape[0] / 64, 1)
     depth = np.clip((outer - 0.38) / 0.42, 0, 1)
-    image = np.where(outer < 1, 0.78, 0.0)
+    image = np.where(outer < 1, 0.98, 0.0)
     image[(outer < 0.94) & (outer > 0.84)] = 0.1
     image[outer <= 0.84] = 0.16
     brain = outer + 0.012 * folds < 0.8
-    image[brain] = 0.74
-    image[brain & ((np.abs(folds) < 0.75 * depth) | (outer > 0.75))] = 0.5
+    image[brain] = 0.68
+    image[brain & ((np.abs(folds) < 0.75 * depth) | (outer > 0.75))] = 0.42
     image[brain & (np.abs(folds) < 0.22 * depth)] = 0.18
     image[brain & (x < 0) & (x > -0.02) & (outer > 0.42) & (z > -0.25)] = 0.14
     for side in (-1, 1):
-        image[radius(axes, (side * 0.15, 0.02, 0.0), (0.085, 0.15, 0.12)) < 1] = 0.56
+        image[radius(axes, (side * 0.15, 0.02, 0.0), (0.085, 0.15, 0.12)) < 1] = 0.48
         image[
-            radius([x - side * 0.25 * np.abs(y), y, z], (side * 0.06, 0, 0.16), (0.05, 0.34, 0.1))
+            radius(
+                [x - side * 0.25 * np.abs(y), y, z], (side * 0.06, 0.04, 0.08), (0.05, 0.34, 0.13)
+            )
             < 1
         ] = 0.14
         eye = radius(axes, (side * 0.27, 0.72, -0.28), (0.13, 0.12, 0.11))
         image[eye < 1], image[eye < 0.75] = 0.45, 0.22
     cerebellum = radius(axes, (0, -0.5, -0.48), (0.42, 0.26, 0.22))
-    leaves = np.sin(60 * radius(axes, (0, -0.36, -0.4), (1, 1, 1)))
-    image = np.where(cerebellum < 1, np.where(leaves > 0.2, 0.68, 0.46), image)
-    image[radius(axes, (0, -0.16, -0.52), (0.13, 0.14, 0.42)) < 1] = 0.66
+    leaves = np.sin(55 * z + 18 * y + 2.5 * folds)
+    image = np.where(cerebellum < 1, np.where(leaves > 0.3, 0.6, 0.4), image)
+    image[(radius(axes, (0, -0.16, -0.52), (0.13, 0.14, 0.42)) < 1) & (outer < 0.86)] = 0.62
     image *= 1 + 0.06 * smooth_noise(shape, shape[0] / 8, 2)
     image += 0.018 * np.random.default_rng(3).standard_normal(shape)
     return np.asarray(np.clip(image * 1000, 0, 1500), np.int16)

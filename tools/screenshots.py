@@ -24,10 +24,16 @@ Promise.allSettled([...document.images]
     .map(image => image.decode()))
     .then(() => true)
 """
-# Waits until the viewer says that it is ready: that it has drawn what it was asked for.
+# Waits until the viewer has drawn what it was asked for.
 _VIEWER: Final = """
 new Promise(done => {
-    const look = () => document.querySelector('[data-ready]') ? done(true) : setTimeout(look, 50);
+    const look = () => {
+        const panes = [...document.querySelectorAll('.pane:not([hidden])')];
+        const isLate = panes.some(pane => pane.matches('.busy, .failed'))
+            || document.querySelector('main').innerText.includes('Loading');
+        const isDrawn = panes.length && !isLate;
+        if (isDrawn) done(true); else setTimeout(look, 50);
+    };
     setTimeout(() => done(false), 20000);
     look();
 })

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from imgd.core import media
+from imgd.core import listing, media
 from imgd.core.listing import Entry, Layout
 
 _SUFFIXES: Final = frozenset(
@@ -27,6 +27,12 @@ def may_be_shown(entry: Entry) -> bool:
     suffix = media.suffix(entry.name)
     is_gzip = suffix == ".gz" and entry.name.lower().endswith(_GZIP_SUFFIXES)
     return entry.is_dicom or suffix in _SUFFIXES or is_gzip
+
+
+def is_frame(entry: Entry) -> bool:
+    """Whether it is one picture of a stack, as far as its name tells: no volume."""
+    media_type = listing.media_type(entry)
+    return may_be_shown(entry) and (media_type == media.DICOM or media_type.startswith("image/"))
 
 
 def layout_of(entries: Iterable[Entry]) -> Layout:

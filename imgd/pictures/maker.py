@@ -27,6 +27,7 @@ from imgd.host import os_errors
 from imgd.host.blocking import RunBlocking
 from imgd.pictures.cache import MAX_IN_MEMORY, PictureCache, PictureFile, in_memory
 from imgd.pictures.views import View, ViewKind
+from imgd.pictures.waiting import Picture
 
 FAILURE_LIFE: Final = 600.0  # seconds for which no second attempt is made
 MAX_FAILURES: Final = 4096
@@ -46,22 +47,14 @@ NO_WORKERS: Final = "Pictures are switched off here (--picture-workers 0)."
 _real_path_of: Final = real_path.choose()
 
 
-class MadePicture(Protocol):
-    """What the pool gives."""
-
-    view: View
-    media_type: str
-    body: bytes
-
-
 class Maker(Protocol):
     """The pool: ``imgd.pictures.pool``. Its Deferreds fail with ImgdError, and may be cancelled."""
 
-    on_extra: Callable[[bytes, Any], None]
+    on_extra: Callable[[bytes, Picture], object]
 
     def make(
         self, source_key: bytes, files: Sequence[OpenFile], view: View, client: str
-    ) -> Deferred[Any]: ...
+    ) -> Deferred[Picture]: ...
 
 
 class Companions(msgspec.Struct):
@@ -223,15 +216,24 @@ class Pictures:
                 ) from None
         return files
 
-    async def picture(self, source: PictureSource, view: View, client: str = "") -> PictureFile:
+    async def picture(
+        self,
+        source: PictureSource,
+        view: View,
+        client: str = "",
+        before_work: Callable[[], object] = lambda: None,
+    ) -> PictureFile:
         """A picture, which the caller closes; ImgdError with the status of HTTP if there is none.
 
-        ``client`` is who asks, for fairness.
+        ``client`` is who asks, for fairness. ``before_work`` is called if it must be made.
         """
         key = source.picture_key(view)
         self._failures.check(key)
         found = await self._cache.get(key)
-        return found if found is not None else await self._make(source, view, key, client)
+        if found is not None:
+            return found
+        before_work()
+        return await self._make(source, view, key, client)
 
     async def _make(self, source: PictureSource, view: View, key: str, client: str) -> PictureFile:
         assert self._pool is not None
@@ -263,7 +265,7 @@ class Pictures:
         if len(self._recent) > MAX_RECENT:
             self._recent.popitem(last=False)
 
-    def _keep_extra(self, source_key: bytes, made: MadePicture) -> None:
+    def _keep_extra(self, source_key: bytes, made: Picture) -> None:
         """Keep a picture that the pool made unasked, if its file is the same until now."""
         recent = self._recent.get(source_key)
         if recent is None or self._extras >= MAX_EXTRAS:

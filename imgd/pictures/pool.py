@@ -60,7 +60,7 @@ class PicturePool:
         self._gathering: IDelayedCall | None = None
         self._stopping: Deferred[None] | None = None
         self._told_what_lacks = False
-        self.on_extra: Callable[[bytes, Any], None] = lambda source_key, picture: None
+        self.on_extra: Callable[[bytes, Picture], object] = lambda source_key, picture: None
 
     def make(
         self, source_key: bytes, files: Files, view: View, client: str = ""

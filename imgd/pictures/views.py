@@ -14,6 +14,8 @@ from imgd.errors import BadRequest
 
 # Sides of squares in pixels: few, so that nobody can fill the cache with sizes.
 SIZES: Final = (256, 512, 1024, 2048)
+# Whether a URL may ask for a view: most do not.
+MAY_ASK: Final = re.compile(rb"[?&](?:thumb|slice|mosaic|info)")
 MAX_TILES: Final = 10  # columns and rows of a mosaic
 MAX_INDEX: Final = 10**6
 _WINDOW: Final = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?),([0-9]+(?:\.[0-9]+)?)", re.ASCII)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from imgd.core import listing, paths
 from imgd.core.listing import Entry, Query
-from imgd.core.shown_kinds import may_be_shown
+from imgd.core.shown_kinds import is_frame, may_be_shown
 
 
 class EntryLinks:
@@ -33,8 +35,12 @@ class EntryLinks:
         """The folder below, the picture in the viewer, or else the file."""
         if entry.is_folder:
             return listing.href(entry) + self.kept
-        return self._viewer + listing.url(entry) if self.is_viewed(entry) else listing.href(entry)
+        return self.viewed(entry) or listing.href(entry)
 
-    def is_viewed(self, entry: Entry) -> bool:
-        """Whether the entry opens in the viewer, and has a thumbnail."""
-        return bool(self._viewer) and may_be_shown(entry)
+    def viewed(self, entry: Entry) -> str:
+        """The entry in the viewer; "" if that does not show it, and there is no thumbnail."""
+        return self._viewer + listing.url(entry) if self._viewer and may_be_shown(entry) else ""
+
+    def stack(self, entries: Iterable[Entry]) -> str:
+        """Where the folder's frames are one stack; "" if there are less than two on this page."""
+        return self._viewer if sum(map(is_frame, entries)) > 1 else ""

@@ -20,7 +20,7 @@ from imgd.files import disk
 from imgd.files.disk import NotAnImage, OpenFile, Root, Undecided
 from imgd.host.blocking import RunBlocking
 from imgd.pictures.maker import Pictures
-from imgd.pictures.views import View
+from imgd.pictures.views import MAY_ASK, View
 from imgd.web import pictures
 from imgd.web.endpoint import Endpoint, redirect
 from imgd.web.folder_listings import FolderListings
@@ -62,7 +62,8 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
             raise NotFound
         if url_path.is_folder:  # which is asked for on a thread: its disk may hang
             return self._folders.listing(request, self._root, base, url_path.names)
-        if (view := pictures.view_of(request)) is not None:
+        may_ask = MAY_ASK.search(request.uri)
+        if may_ask and (view := pictures.view_of(request)) is not None:
             return self._send_picture(request, url_path.names, view)
         return self._send_or_redirect(request, url_path.names)
 

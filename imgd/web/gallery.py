@@ -28,15 +28,15 @@ class Tile(NamedTuple):
 
     @classmethod
     def of(cls, entry: Entry, links: EntryLinks) -> Tile:
-        is_viewed = links.is_viewed(entry)
+        viewed = links.viewed(entry)
         kind = listing.kind(entry)
         return cls(
             name=escape_html(entry.name),
             plain=escape_text(entry.name),
             target=links.target(entry),
-            is_viewed=is_viewed,
+            is_viewed=bool(viewed),
             # A srcset would end a URL at its first comma, if it began with one.
-            thumb=f"./{listing.url(entry)}?thumb" if is_viewed else "",
+            thumb=f"./{listing.url(entry)}?thumb" if viewed else "",
             icon=icon(entry),
             facts=kind if entry.is_folder else f"{kind} · {human_size(entry.size)}",
         )

@@ -36,13 +36,13 @@ class TableRow(NamedTuple):
 
     @classmethod
     def of(cls, entry: Entry, links: EntryLinks = _NO_VIEWER) -> TableRow:
-        modified = listing.modified(entry)
+        modified, href, viewed = listing.modified(entry), listing.href(entry), links.viewed(entry)
         return cls(
             name=escape_html(entry.name),
             plain=escape_text(entry.name),
-            href=listing.href(entry),
-            target=links.target(entry),
-            is_viewed=links.is_viewed(entry),
+            href=href,
+            target=viewed or (href + links.kept if entry.is_folder else href),
+            is_viewed=bool(viewed),
             icon=icon(entry),
             kind=listing.kind(entry),
             size="" if entry.is_folder else human_size(entry.size),

@@ -118,6 +118,7 @@ def folder_page(
         tiles=[Tile.of(entry, links) for entry in page.entries] if is_gallery else [],
         layouts=layout_choices(query, page.layout),
         layout_kept=links.kept,
+        stack=links.stack(page.entries),
         has_pictures=has_pictures,
         columns=[TableColumn.of(query, key, name) for key, name in _COLUMNS],
         page=page,

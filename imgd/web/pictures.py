@@ -34,7 +34,7 @@ async def answer(
     try:
         if _send_unchanged(request, source, view):
             return
-        picture = await pictures.picture(source, view, request.peer)
+        picture = await pictures.picture(source, view, request.peer, request.require_client)
     finally:
         source.close()
     _send(request, root, names, source, view, picture)

@@ -139,7 +139,7 @@ class ResourceTree(Resource):
             ),
             RouteKind.FORM: self.token_form if parts.private else Reply(not_found),
             RouteKind.ASSETS: own_files(parts.ca_pem, niivue),
-            RouteKind.VIEW: Viewer(parts.document_root, manager, niivue),
+            RouteKind.VIEW: Viewer(parts.document_root, manager, parts.pictures, niivue),
             RouteKind.UNKNOWN: Reply(not_found),
         }
 

@@ -8,9 +8,10 @@ from imgd.collections.manager import CollectionManager
 from imgd.core import media, paths, routes
 from imgd.core.catalog import CURRENT
 from imgd.core.routes import Route, RouteKind
-from imgd.errors import NotFound
+from imgd.errors import ImgdError, NotFound
 from imgd.files import disk
 from imgd.files.disk import Root
+from imgd.pictures.maker import Pictures
 from imgd.web import pages
 from imgd.web.endpoint import HTML, Endpoint, begin_page, redirect, respond
 from imgd.web.niivue import NiiVue
@@ -35,14 +36,23 @@ class Viewer(Endpoint):
     With ``niivue``, volumes have a second page, ``?3d``.
     """
 
-    def __init__(self, documents: Root, manager: CollectionManager, niivue: NiiVue | None) -> None:
+    def __init__(
+        self,
+        documents: Root,
+        manager: CollectionManager,
+        pictures: Pictures,
+        niivue: NiiVue | None,
+    ) -> None:
         super().__init__()
+        self._pictures = pictures
         self._documents = documents
         self._manager = manager
         self._niivue = niivue
 
     async def answer(self, request: Request) -> None:
-        """The page, or a redirect to that of a folder; NotFound if nothing may be read there."""
+        """The page, or a redirect to that of a folder; NotFound if nothing may be read there, and
+        501 if no pictures are made here.
+        """
         shown = routes.route(b"/" + (request.route.below or b""))
         if shown.below is None and shown.base:  # a collection without its last slash
             redirect(request, shown.base.rsplit("/", 2)[1] + "/")
@@ -58,6 +68,8 @@ class Viewer(Endpoint):
         elif await self._manager.ask(root.path, _is_folder_or_file, root, names, key=key):
             redirect(request, paths.encode(names[-1]) + "/")
             return
+        if not self._pictures.are_offered:
+            raise ImgdError.of(501, self._pictures.why_off)
         self._send_page(request, shown.base, names, is_folder=url_path.is_folder)
 
     def _root(self, shown: Route) -> Root:

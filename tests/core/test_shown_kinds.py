@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.folder_index import SAMPLE, FolderIndex
 from imgd.core.listing import Entry, Layout
-from imgd.core.shown_kinds import layout_of, may_be_shown
+from imgd.core.shown_kinds import is_frame, layout_of, may_be_shown
 from tests.core.test_listing import file, folder
 
 
@@ -88,3 +88,18 @@ class LayoutTests(SynchronousTestCase):
         for entries in (texts + pictures, pictures + texts):
             self.assertIs(layout_of(FolderIndex(entries).sample()), Layout.GALLERY)
         self.assertEqual(FolderIndex(texts[:9]).sample(), texts[:9])
+
+
+class FrameTests(SynchronousTestCase):
+    def test_frames(self) -> None:
+        """Pictures and DICOM files are frames of a stack; volumes and folders are none."""
+        for entry, expected in (
+            *(
+                (file("a.png"), True),
+                (file("a.DCM"), True),
+                (file("a")._replace(is_dicom=True), True),
+            ),
+            *((file("a.nii.gz"), False), (file("a.mha"), False), (file("a.svg"), False)),
+            *((file("a.txt"), False), (folder("a.png"), False)),
+        ):
+            self.assertEqual(is_frame(entry), expected, entry)

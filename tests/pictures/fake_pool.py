@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -11,12 +11,7 @@ from twisted.internet.defer import Deferred
 from imgd.errors import ImgdError
 from imgd.files.disk import OpenFile
 from imgd.pictures.views import View, ViewKind
-
-
-class FakePicture(NamedTuple):
-    view: View
-    media_type: str
-    body: bytes
+from imgd.pictures.waiting import Picture
 
 
 class Asked(NamedTuple):
@@ -26,7 +21,7 @@ class Asked(NamedTuple):
     names: tuple[str, ...]
     view: View
     client: str
-    done: Deferred[Any]
+    done: Deferred[Picture]
 
 
 class FakePool:
@@ -37,7 +32,7 @@ class FakePool:
     """
 
     def __init__(self) -> None:
-        self.on_extra: Callable[[bytes, Any], None] = lambda _key, _picture: None
+        self.on_extra: Callable[[bytes, Picture], object] = lambda _key, _picture: None
         self.asked: list[Asked] = []
         self.held = False
         self.body: bytes | None = None
@@ -49,8 +44,8 @@ class FakePool:
 
     def make(
         self, source_key: bytes, files: Sequence[OpenFile], view: View, client: str
-    ) -> Deferred[Any]:
-        done: Deferred[Any] = Deferred(self._cancel)
+    ) -> Deferred[Picture]:
+        done: Deferred[Picture] = Deferred(self._cancel)
         self.asked.append(Asked(source_key, tuple(f.name for f in files), view, client, done))
         picture = self.picture(files, view)
         self.while_made()
@@ -60,13 +55,13 @@ class FakePool:
             done.callback(picture)
         return done
 
-    def picture(self, files: Sequence[OpenFile], view: View) -> FakePicture:
+    def picture(self, files: Sequence[OpenFile], view: View) -> Picture:
         if view.kind is ViewKind.COMPANION:
             body = msgspec.json.encode({"names": self.companions})
-            return FakePicture(view, "application/json", body)
+            return Picture(view, "application/json", body)
         starts = b" ".join(file.read(0, 20) for file in files)
         body = starts + b" " + view.key() if self.body is None else self.body
-        return FakePicture(view, self.media_type, body)
+        return Picture(view, self.media_type, body)
 
     @property
     def views(self) -> list[View]:

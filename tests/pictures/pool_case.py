@@ -49,10 +49,10 @@ class PoolCase(TestCase):
     def pool(
         self, decoder: str = "", *, workers: int = 1, command: Sequence[str] = (), **more: Any
     ) -> PicturePool:
-        """With the decoder of this name, or what imgd starts."""
+        """With the decoder of this name, or what imgd starts; time is that of ``self.clock``."""
         named = (*decoders.COMMAND, decoder) if decoder else COMMAND
         pool = PicturePool(
-            self.clock,
+            more.pop("reactor", self.clock),
             workers=workers,
             health_monitor=self.health,
             command=command or named,

@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-from unittest import skipIf
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,6 +15,7 @@ from imgd.errors import Unavailable
 from imgd.pictures.cache import MAX_IN_MEMORY, PictureCache, PictureFile, in_memory
 from tests.daemons import CHECKOUT
 from tests.fakes import Blocking, log_lines, write
+from tests.host.this_machine import public_folder, unprivileged
 
 LARGE = bytes(range(256)) * 600
 # A file size limit is a full disk that an ordinary user can have: the write itself fails.
@@ -33,7 +33,6 @@ for key in sys.argv[2:]:
     print(found.body.decode() if found else found)
 print(cache.size == 4096)
 """
-is_root = os.geteuid() == 0 if hasattr(os, "geteuid") else True
 
 
 def key_of(number: int) -> str:
@@ -255,17 +254,25 @@ class FailureTests(CacheCase):
         self.assertIn("again", self.lines[1])
         self.assertEqual(self.get(7), ("image/png", b"picture"))
 
-    @skipIf(is_root, "root may write to a folder that is read-only")
     def test_read_only(self) -> None:
         """In a read-only folder what is there is found, and nothing is added."""
+        self.folder = os.path.join(public_folder(self), "pictures")
+        self.cache = self.open()
         self.put(1)
-        for folder in (os.path.dirname(self.path(1)), self.folder):
-            os.chmod(folder, 0o500)
-            self.addCleanup(os.chmod, folder, 0o700)
-        self.put(2)
-        self.assertIsNone(self.get(2))
-        self.assertIsNotNone(self.get(1))
+        for path, mode in (
+            (self.folder, 0o555),
+            (os.path.dirname(self.path(1)), 0o555),
+            (self.path(1), 0o444),
+        ):
+            os.chmod(path, mode)
+        with unprivileged():
+            self.put(2)
+            self.assertIsNone(self.get(2))
+            self.assertIsNotNone(self.get(1))
+        for path in (self.folder, os.path.dirname(self.path(1))):
+            os.chmod(path, 0o755)
         self.assertEqual(len(self.lines), 1)
+        self.assertIn("Permission denied", self.lines[0])
 
     def test_full_disk(self) -> None:
         """A full disk keeps no half of a picture, and what was there is sent on."""

@@ -15,8 +15,9 @@ from imgd.pictures import maker
 from imgd.pictures.cache import PictureCache
 from imgd.pictures.maker import FAILURE_LIFE, MAX_EXTRAS, Failures, Pictures, PictureSource
 from imgd.pictures.views import View, ViewKind
+from imgd.pictures.waiting import Picture
 from tests.fakes import Blocking, write
-from tests.pictures.fake_pool import FakePicture, FakePool
+from tests.pictures.fake_pool import FakePool
 
 THUMB = View(ViewKind.THUMB, 256)
 SLICE = View(ViewKind.SLICE)
@@ -240,14 +241,14 @@ class CompanionTests(PicturesCase):
     def test_nonsense(self) -> None:
         """A worker that answers nonsense gets no file."""
         for body in (b"[]", b'{"names": 5}', b'{"names": [5]}', b"\xff", b""):
-            self.pool.picture = lambda _files, view, body=body: FakePicture(view, "a/b", body)  # type: ignore[method-assign,misc]
+            self.pool.picture = lambda _files, view, body=body: Picture(view, "a/b", body)  # type: ignore[method-assign,misc]
             self.file("b.hdr", body + b" header")
             self.assertEqual(self.fail_to_get("b.hdr").status, 415)
 
 
 class ExtraTests(PicturesCase):
     def extra(self, body: bytes = b"extra") -> None:
-        self.pool.on_extra(self.pool.asked[0].source_key, FakePicture(SLICE, "image/png", body))
+        self.pool.on_extra(self.pool.asked[0].source_key, Picture(SLICE, "image/png", body))
 
     def test_kept(self) -> None:
         """A picture that was made unasked is kept, and not made when it is asked for."""
@@ -263,7 +264,7 @@ class ExtraTests(PicturesCase):
         self.extra()
         os.unlink(os.path.join(self.root.path, "a.png"))
         self.extra()
-        self.pool.on_extra(b"unknown", FakePicture(SLICE, "image/png", b"extra"))
+        self.pool.on_extra(b"unknown", Picture(SLICE, "image/png", b"extra"))
         self.file("a.png", b"first")
         self.assertNotEqual(self.get(view=SLICE), b"extra")
 

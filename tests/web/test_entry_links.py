@@ -40,10 +40,23 @@ class LinkTests(SynchronousTestCase):
         """Other files lead to themselves, as does every file if imgd makes no pictures."""
         links = EntryLinks.of("./", "/", (), AUTO, has_pictures=True)
         self.assertEqual(links.target(file("http.txt")), "./http.txt")
-        self.assertFalse(links.is_viewed(file("http.txt")))
+        self.assertEqual(links.viewed(file("http.txt")), "")
         links = EntryLinks.of("./", "/", (), AUTO, has_pictures=False)
         self.assertEqual(links.target(file("a.png")), "a.png")
-        self.assertFalse(links.is_viewed(file("a.png")))
+        self.assertEqual(links.viewed(file("a.png")), "")
+
+    def test_stack(self) -> None:
+        """A folder with two frames or more can be leafed through as a stack."""
+        links = EntryLinks.of("../", "/", ("a",), AUTO, has_pictures=True)
+        for names, expected in (
+            (("a.png", "b.dcm"), "../-/view/a/"),
+            (("a.png",), ""),
+            (("a.nii", "b.nii.gz", "c.hdr"), ""),
+            (("a.svg", "b.txt"), ""),
+        ):
+            self.assertEqual(links.stack(map(file, names)), expected)
+        links = EntryLinks.of("../", "/", ("a",), AUTO, has_pictures=False)
+        self.assertEqual(links.stack([file("a.png"), file("b.png")]), "")
 
     def test_folders(self) -> None:
         """Folders keep the layout if one was chosen; else each is shown as suits it."""

@@ -8,6 +8,7 @@ import re
 from imgd.errors import NotFound
 from imgd.web.viewer import CSP_3D
 from tests.fakes import MemorySite, write
+from tests.pictures.fake_pool import FakePool
 from tests.web.test_control import SiteCase
 
 BUNDLE = b"globalThis.niivue = {};"
@@ -17,8 +18,9 @@ class NiiVueCase(SiteCase):
     def setUp(self) -> None:
         super().setUp()
         self.path = write(os.path.join(self.folder, "npm", "dist", "niivue.umd.js"), BUNDLE)
-        self.plain_site = self.memory_site
-        self.memory_site = MemorySite(self.folder, more={"niivue": self.path})
+        self.plain_site = MemorySite(self.folder, picture_pool=FakePool())
+        more = {"niivue": self.path}
+        self.memory_site = MemorySite(self.folder, picture_pool=FakePool(), more=more)
         for name in ("a.nii", "a.mhd", "b.png", "c.dcm"):
             write(os.path.join(self.memory_site.documents, name))
 

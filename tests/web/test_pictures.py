@@ -14,6 +14,7 @@ from imgd.pictures.views import View, ViewKind
 from imgd.web.fast_path import DisabledFastPath
 from imgd.web.pictures import file_name
 from tests.fakes import TOKEN, Answer, MemorySite, record_log, write
+from tests.host.this_machine import open_files
 from tests.pictures.fake_pool import FakePool
 from tests.web.test_fast_path import use_fast_path
 
@@ -227,6 +228,33 @@ class ErrorTests(PictureCase):
         transport.lose()
         self.assertEqual(self.pool.cancelled, 1)
 
+    def test_descriptors(self) -> None:
+        """Whatever the answer is, no file stays open after it."""
+        self.document("b.hdr", b"header")
+        self.document("b.img", b"voxels")
+        self.pool.companions = ["b.img"]
+        tag = self.ask("/a.jpg?thumb").headers["etag"]
+        before = open_files()
+        for target, method, headers in (
+            ("/a.jpg?thumb", "GET", {}),
+            ("/a.jpg?thumb", "HEAD", {}),
+            ("/a.jpg?thumb", "GET", {"If-None-Match": tag}),
+            ("/a.jpg?thumb", "GET", {"If-Match": '"x"'}),
+            ("/a.jpg?thumb", "GET", {"Range": "bytes=9999-"}),
+            ("/b.hdr?thumb", "GET", {}),
+            ("/none.jpg?thumb", "GET", {}),
+        ):
+            self.ask(target, method, headers)
+        self.pool.companions = ["none.img"]
+        self.document("b.hdr", b"another header")
+        self.assertEqual(self.ask("/b.hdr?thumb").status, 415)
+        self.pool.body = LARGE
+        for method in ("GET", "HEAD", "GET"):
+            self.ask("/a.jpg?slice=axial", method)
+        self.pool.error = ImgdError.of(415, "No.")
+        self.ask("/a.jpg?info")
+        self.assertEqual(open_files(), before)
+
     def test_bug(self) -> None:
         """A bug of the pool is a 500 without a word of it, and is logged."""
         record_log(self)
@@ -235,6 +263,34 @@ class ErrorTests(PictureCase):
         self.assertEqual(answer.status, 500)
         self.assertNotIn(b"secret", answer.body)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def close_side(self, query: str, *, early: bool) -> bytes:
+        """What a client gets that closes its side after its request, perhaps before the disk has
+        answered; the picture is not made meanwhile.
+        """
+        self.pool.held, self.memory_site.blocking.held = True, early
+        transport = self.memory_site.connect()
+        request = f"GET /a.jpg?{query} HTTP/1.1\r\nHost: localhost:8888\r\n\r\n"
+        transport.protocol.dataReceived(request.encode())
+        transport.protocol.readConnectionLost()
+        self.memory_site.blocking.held = False
+        while self.memory_site.blocking.waiting:
+            self.memory_site.blocking.release()
+        return bytes(transport.value())
+
+    def test_closed_side(self) -> None:
+        """A client that closes its side has gone, if its picture must be made."""
+        for early in (False, True):
+            self.assertEqual(self.close_side("thumb=1024", early=early), b"")
+            self.assertEqual(self.pool.cancelled, len(self.pool.asked))
+        self.assertTrue(self.pool.asked)
+
+    def test_closed_side_made(self) -> None:
+        """A client that closes its side gets a picture that was made before."""
+        self.ask("/a.jpg?thumb")
+        for early in (False, True):
+            answer = self.close_side("thumb", early=early)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200 OK"), answer)
 
 
 class PrivateTests(PictureCase):

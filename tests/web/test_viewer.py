@@ -9,6 +9,7 @@ from urllib.parse import urljoin, urlsplit
 from imgd.web import pages
 from imgd.web.viewer import CSP
 from tests.fakes import TOKEN, Answer, MemorySite, write
+from tests.pictures.fake_pool import FakePool
 from tests.web.test_control import FAR, SiteCase
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -19,6 +20,7 @@ _URL = re.compile(r'(?:href|src|data-file|data-folder)="([^"#?]*)')
 class ViewerCase(SiteCase):
     def setUp(self) -> None:
         super().setUp()
+        self.memory_site = MemorySite(self.folder, picture_pool=FakePool())
         for path in ("a.nii", "b.png", "deep/c.dcm", "deep/x y#1?.nii.gz"):
             write(os.path.join(self.memory_site.documents, path))
 
@@ -52,7 +54,7 @@ class PageTests(ViewerCase):
 
     def test_other_spellings(self) -> None:
         """The path has one spelling; no other leads to a page, also of a private daemon."""
-        private = MemorySite(self.folder, private=True)
+        private = MemorySite(self.folder, private=True, picture_pool=FakePool())
         for memory_site in (self.memory_site, private):
             for path in ("/-/%76iew/a.nii", "/%2d/view/a.nii", "/-/view%2fa.nii", "/-/view"):
                 self.assertIn(memory_site.ask(path).status, (401, 404), path)
@@ -128,6 +130,14 @@ class PageTests(ViewerCase):
         self.assertEqual(answer.status, 200)
         self.assertNotIn(b"<img src=x", answer.body)
 
+    def test_no_pictures(self) -> None:
+        """If imgd makes no pictures there is no viewer: the page says how to get them."""
+        memory_site = MemorySite(self.folder)
+        answer = memory_site.ask("/-/view/a.nii", headers=HTML)
+        self.assertEqual(answer.status, 501)
+        self.assertIn(b"imgd[pictures]", answer.body)
+        self.assertEqual(memory_site.ask("/-/view/nothing").status, 404)
+
     def test_assets(self) -> None:
         """The script is text/javascript, and named with the edition."""
         self.assertIn(f"viewer.js?{pages.EDITION}".encode(), self.view("/a.nii").body)
@@ -138,7 +148,7 @@ class PageTests(ViewerCase):
 class PrivateTests(ViewerCase):
     def setUp(self) -> None:
         super().setUp()
-        self.memory_site = MemorySite(self.folder, private=True)
+        self.memory_site = MemorySite(self.folder, private=True, picture_pool=FakePool())
 
     def link(self, path: str, *, prefix: bool = False) -> str:
         message = {"path": path, "prefix": prefix}

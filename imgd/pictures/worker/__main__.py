@@ -13,4 +13,4 @@ from imgd.pictures.worker import decoding  # noqa: E402
 from imgd.pictures.worker.jobs import run  # noqa: E402
 
 if __name__ == "__main__":
-    run(decoding.decode, getattr(decoding, "warm", lambda: None))
+    run(decoding.decode, decoding.warm)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
-from imgd.pictures.worker import dicom_frames, windows
-from imgd.pictures.worker.dicom_grey import is_inverted, is_padding, own_window, rescaled
+from imgd.pictures.worker import dicom_frames
+from imgd.pictures.worker.dicom_grey import is_inverted, limits, own_window
 from imgd.pictures.worker.dicom_header import FACTS, Header, uid_name
 from imgd.pictures.worker.dicom_values import numbers, raw, voxel_size, whole
 from imgd.pictures.worker.source import PictureError
@@ -106,9 +106,8 @@ def _pixels(header: Header, frame: int) -> dict[str, Any]:
         return {"problem": error.detail, "is_colour": whole(header.dataset, "SamplesPerPixel") > 1}
     if is_colour:
         return {"type": "rgb24", "is_colour": True}
-    used = rescaled(values[~is_padding(values, header.dataset)], header.dataset, frame)
-    low, high = windows.limits(used, "min-max")
-    p2, p98 = windows.limits(used, "p2-98")
+    low, high = limits(values, header.dataset, frame, "min-max")
+    p2, p98 = limits(values, header.dataset, frame, "p2-98")
     return {
         "type": values.dtype.name,
         "is_colour": False,

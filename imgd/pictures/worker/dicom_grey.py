@@ -52,8 +52,7 @@ def to_grey(stored: Values, dataset: Dataset, frame: int, window: str) -> NDArra
     """Grey levels of stored values. ``window`` as in ``View``: "" is the file's own."""
     curve = _own_curve(dataset, frame) if not window else None
     if curve is None:
-        used = stored[~is_padding(stored, dataset)]
-        curve = _line(*windows.limits(rescaled(used, dataset, frame), window))
+        curve = _line(*limits(stored, dataset, frame, window))
     grey = _mapped(stored, lambda values: curve(rescaled(values, dataset, frame)))
     return 255 - grey if is_inverted(dataset) else grey
 
@@ -63,8 +62,7 @@ def own_window(stored: Values, dataset: Dataset, frame: int) -> tuple[float, flo
     given = _window(dataset, frame)
     if given is not None:
         return given
-    used = rescaled(stored[~is_padding(stored, dataset)], dataset, frame)
-    low, high = windows.limits(used, "")
+    low, high = limits(stored, dataset, frame, "")
     return (low + high) / 2, high - low
 
 
@@ -73,15 +71,24 @@ def is_inverted(dataset: Dataset) -> bool:
     return bool(dataset.get("PhotometricInterpretation") == "MONOCHROME1")
 
 
-def is_padding(stored: Values, dataset: Dataset) -> NDArray[np.bool_]:
-    """Which pixels lie outside what was imaged (DICOM PS3.3 section C.7.5.1.1.2)."""
-    value = number(dataset, "PixelPaddingValue")
-    if value is None:
-        return np.zeros(stored.shape, bool)
+def limits(stored: Values, dataset: Dataset, frame: int, window: str) -> tuple[float, float]:
+    """The values that become black and white by a window of the request, or "" for ``p2-98``."""
+    if "," in window:
+        return windows.limits(stored, window)
+    ends = np.array(windows.limits(_imaged(stored, dataset), window))
+    low, high = sorted(rescaled(ends, dataset, frame).tolist())
+    return low, high
+
+
+def _imaged(stored: Values, dataset: Dataset) -> Values:
+    """Pixels but those outside of what was imaged (DICOM PS3.3 section C.7.5.1.1.2)."""
+    padding = number(dataset, "PixelPaddingValue")
+    if padding is None:
+        return stored
     limit = number(dataset, "PixelPaddingRangeLimit")
-    low, high = sorted((value, value if limit is None else limit))
-    inside = (stored >= low) & (stored <= high)
-    return inside if not inside.all() else np.zeros(stored.shape, bool)
+    low, high = sorted((padding, padding if limit is None else limit))
+    imaged = stored[(stored < low) | (stored > high)]
+    return imaged if imaged.size else stored
 
 
 def _window(dataset: Dataset, frame: int) -> tuple[float, float] | None:

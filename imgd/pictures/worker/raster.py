@@ -122,16 +122,17 @@ class RasterFile:
         except PictureError:
             raise
         except Exception as error:  # Pillow's plugins raise whatever the data leads them to
-            raise NotAPicture(f"its {name} data is {_fault(str(error))}.") from None
+            raise NotAPicture(f"its {name} data is {self._fault(str(error))}.") from None
 
-
-def _fault(message: str) -> str:
-    text = message.lower()
-    if "truncated" in text or "not enough" in text or "unexpected end" in text:
-        return "cut short"
-    if "not supported" in text or "unsupported" in text or "cannot handle" in text:
-        return "of a kind that is not decoded"
-    return "broken"
+    def _fault(self, message: str) -> str:
+        text = message.lower()
+        if "truncated" in text or "not enough" in text or "unexpected end" in text:
+            return "cut short"
+        if "not supported" in text or "unsupported" in text or "cannot handle" in text:
+            return "of a kind that is not decoded"
+        if self._format == "JPEG2000":  # its library tells no difference
+            return "broken, or takes too much memory"
+        return "broken"
 
 
 def _thumb(view: View, image: Image.Image) -> Made:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from PIL import ExifTags, Image, ImageFile
 
-from imgd.pictures.worker import colours
+from imgd.pictures.worker import colours, jpeg2000
 
 # JPEG is decoded at 1/2, 1/4 or 1/8 of its size, which is at least this many times what is asked.
 REDUCING_GAP: Final = 1.5
@@ -58,12 +58,20 @@ def shown(image: Image.Image, size: tuple[int, int] | None, window: str) -> Show
         image = colours.spread_labels(image)
         window = window or "min-max"
     else:
+        if size:
+            jpeg2000.reduce(image, _least(image.size, size))
         image = _fitted(colours.resizable(image), size, Image.Resampling.BICUBIC)
     upright = turned(colours.shown(image, window), lies)
     if isinstance(upright, ImageFile.ImageFile):
         upright = upright.copy()  # Pillow would ask for the working folder when this is saved
     upright.info = {}  # comments of the file, which Pillow would write into a JPEG
     return Shown(upright, is_label_map)
+
+
+def _least(own: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """What a picture must measure before it is made to fit ``size``."""
+    scale = REDUCING_GAP * min(most / side for most, side in zip(size, own, strict=True))
+    return round(own[0] * scale), round(own[1] * scale)
 
 
 def _fitted(

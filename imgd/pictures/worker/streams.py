@@ -11,7 +11,7 @@ from imgd.pictures.worker.source import NotAPicture, SourceFile
 Compression = Literal["", "gzip", "zlib"]
 
 _PIECE: Final = 1 << 18  # bytes of a compressed file read at once
-_SKIPPED: Final = 1 << 20  # bytes decompressed at once that nobody needs
+_OUTPUT: Final = 1 << 18  # bytes decompressed at once: what a processor has at hand
 _RESERVED_FLAGS: Final = 0xE0  # RFC 1952 section 2.3.1
 _FORMATS: Final = {"gzip": igzip_lib.DECOMP_GZIP, "zlib": igzip_lib.DECOMP_ZLIB}
 
@@ -52,7 +52,7 @@ class Stream:
     def read(self, offset: int, length: int) -> bytes:
         """These bytes; NotAPicture if there are fewer, or the file is broken before them."""
         while self._position < offset:
-            self._must(self._some(min(_SKIPPED, offset - self._position)))
+            self._must(self._some(offset - self._position))
         pieces = []
         while length > 0:
             piece = self._must(self._some(length))
@@ -91,7 +91,7 @@ class Stream:
             return b""
         self._next += len(data)
         try:
-            return self._decompressor.decompress(data, most)
+            return self._decompressor.decompress(data, min(most, _OUTPUT))
         except igzip_lib.error:  # type: ignore[misc]  # its stub takes it for a value
             raise NotAPicture("its compressed data is broken.") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import Any, Final
 
 import msgspec
@@ -14,8 +15,8 @@ from imgd.pictures.worker.source import Made, PictureError
 from imgd.pictures.worker.volume_display import AXES, Display
 from imgd.pictures.worker.volume_pictures import made
 
-# Neighbours of a slice of a compressed volume, made with it for who leafs through it: a pass costs
-# far more than they do.
+# Neighbours of a slice of a compressed volume that was asked for by its number, as people do who
+# leaf through it: a pass costs far more than they do.
 _NEIGHBOURS: Final = 8  # on each side
 _MOST_NEIGHBOURS: Final = 48  # of all slices of a pass
 _NEIGHBOUR_BYTES: Final = 12 << 20  # of voxels held for them
@@ -35,16 +36,26 @@ def views_of(display: Display, views: Sequence[View], max_pixels: int) -> Iterat
     left = {pending.view for pending in asked}
     later: list[_Pending] = []
     try:
-        for pending in _complete(display, [*asked, *_unasked(display, asked, max_pixels)]):
+        for pending in _complete(display, [*asked, *_neighbours(display, asked, max_pixels)]):
             later.append(pending)
             if pending.view in left:
                 left.discard(pending.view)
-                yield later.pop().made(display, max_pixels)
+                picture = later.pop().made(display, max_pixels)
+                yield from (picture, *_by_number(display, picture, views))
             while later and not left:
                 yield later.pop().made(display, max_pixels)
     except PictureError:
         if left:  # else it is broken where nobody looked
             raise
+
+
+def _by_number(display: Display, picture: Made, views: Sequence[View]) -> Iterator[Made]:
+    """The same picture of a middle slice for those who ask for it by its number."""
+    view = picture.answer.view
+    if picture.answer.status == 200 and view.kind is ViewKind.SLICE and view.index is None:
+        numbered = _numbered(display, view)
+        if numbered not in views:
+            yield Made.of(numbered, picture.answer.media_type, picture.body)
 
 
 class _Pending:
@@ -81,16 +92,12 @@ def _complete(display: Display, pendings: Iterable[_Pending]) -> Iterator[_Pendi
                 yield pending
 
 
-def _unasked(display: Display, asked: Sequence[_Pending], max_pixels: int) -> Iterator[_Pending]:
-    """Of compressed volumes, slices that cost little more than those that were asked for. A viewer
-    asks for values; a slice as a picture is one for a page or a model, and comes alone.
-    """
+def _neighbours(display: Display, asked: Sequence[_Pending], max_pixels: int) -> Iterator[_Pending]:
+    """Of slices that were asked for, as many as there is room for; the nearest first."""
     if not display.volume.data.compression:
         return
-    views = (pending.view for pending in asked)
-    slices = [view for view in views if view.kind is ViewKind.SLICE and view.depth == 16]
     room, number = _NEIGHBOUR_BYTES, _MOST_NEIGHBOURS
-    for view in _neighbours(display, slices):
+    for view in _nearest(display, [pending.view for pending in asked]):
         [target] = display.targets(view, max_pixels)
         room -= display.bytes_of(target)
         number -= 1
@@ -99,14 +106,18 @@ def _unasked(display: Display, asked: Sequence[_Pending], max_pixels: int) -> It
         yield _Pending(view, [target])
 
 
-def _neighbours(display: Display, views: Sequence[View]) -> Iterator[View]:
-    """Those nearest first, each once; of a middle slice also that with its number."""
-    seen = set(views)
-    for distance in range(_NEIGHBOURS + 1):
-        for view in views:
-            for step in (-distance, distance):
-                index = display.index_of(view) + step
-                neighbour = msgspec.structs.replace(view, index=index)
-                if neighbour not in seen and 0 <= index < display.shape[AXES[view.plane]]:
-                    seen.add(neighbour)
-                    yield neighbour
+def _nearest(display: Display, views: Sequence[View]) -> Iterator[View]:
+    """Each neighbour once."""
+    seen = {_numbered(display, view) for view in views}
+    slices = [view for view in views if view.kind is ViewKind.SLICE and view.index is not None]
+    for distance, view, sign in product(range(1, _NEIGHBOURS + 1), slices, (-1, 1)):
+        index = display.index_of(view) + sign * distance
+        neighbour = msgspec.structs.replace(view, index=index)
+        if neighbour not in seen and 0 <= index < display.shape[AXES[view.plane]]:
+            seen.add(neighbour)
+            yield neighbour
+
+
+def _numbered(display: Display, view: View) -> View:
+    """With the number of its slice, if it is of the middle one."""
+    return msgspec.structs.replace(view, index=display.index_of(view))

@@ -12,7 +12,7 @@ const ANSWER_WITHIN = 120e3; // ms
 const MAX_ORIGINAL = 40e6; // pixels of a picture that is loaded as it is
 // Axes of the volume: that across the picture, that down it, and that along which it is cut.
 const PLANES = { axial: [0, 1, 2], coronal: [0, 2, 1], sagittal: [1, 2, 0] };
-const FRAME = /^image\/(jpeg|png|gif|webp|tiff|bmp|avif|jp2)$/;
+const FRAME = /\.(jpe?g|jfif|png|gif|webp|tiff?|bmp|avif|jp2|j2k)$/i;
 const VOLUME = /\.(nii|nii\.gz|hdr|hdr\.gz|mha|mhd|nrrd|nhdr|mgh|mgz)$/i;
 const IN_BROWSERS = ['JPEG', 'PNG', 'GIF', 'WebP', 'WEBP', 'BMP', 'AVIF'];
 const CT_WINDOWS = { Brain: [40, 80], Lung: [-600, 1500], Bone: [400, 1800], Abdomen: [50, 400] };
@@ -266,7 +266,7 @@ async function openFolder() {
 }
 
 const isDicom = (entry) => entry.media_type === 'application/dicom';
-const isShowable = (entry) => isDicom(entry) || FRAME.test(entry.media_type) || VOLUME.test(entry.name);
+const isShowable = (entry) => entry.type === 'file' && (isDicom(entry) || FRAME.test(entry.name) || VOLUME.test(entry.name));
 const frameUrl = (entry) => (isDicom(entry) ? `${entry.href}?slice=axial:0&depth=16` : `${entry.href}?thumb=2048`);
 const askJson = async (url) => (await ask(url, new AbortController().signal)).json();
 
@@ -321,6 +321,7 @@ class Pane {
   resize() {
     this.canvas.width = Math.round(this.canvas.clientWidth * devicePixelRatio);
     this.canvas.height = Math.round(this.canvas.clientHeight * devicePixelRatio);
+    this.draw(); // at once: its new size has made it empty
     update();
   }
 
@@ -516,6 +517,7 @@ function update(came) {
     for (const pane of visible) pane.draw();
     const urls = visible.map((pane) => pane.url).filter(Boolean);
     const isReady = urls.every((url) => pictures.kept.has(url) || pictures.failed.has(url));
+    main.toggleAttribute('data-ready', visible.every((pane) => pane.shown?.url === pane.url));
     pictures.want(isReady ? [...urls, ...ahead(visible)] : urls, urls);
     report();
   });
@@ -780,16 +782,17 @@ function report() {
   const over = hover?.pane.voxel(hover.x, hover.y);
   const pane = over ? hover.pane : active ?? panes[0];
   const at = over || state.at;
-  readout.textContent = notice || describeVoxel(pane, at);
+  readout.textContent = notice || describeVoxel(pane, at, over);
   clearTimeout(told);
   told = setTimeout(() => {
-    if (!notice) live.textContent = `${pane.canvas.getAttribute('aria-label')}. ${describeVoxel(panes[0] && active, state.at)}`;
+    if (!notice) live.textContent = `${pane.canvas.getAttribute('aria-label')}. ${describeVoxel(active, state.at)}`;
     keepInUrl();
   }, 500);
   showControls();
 }
 
-function describeVoxel(pane, at) {
+function describeVoxel(pane, at, isPointed) {
+  if (!isPointed && scene.planes.length < 2) return scene.isPicture || scene.isStack ? '' : `frame ${state.at[2] + 1} of ${scene.shape[2]}`;
   if (scene.isStack) at = [...at.slice(0, 2), 0];
   const parts = [scene.isPicture || scene.isStack ? at.slice(0, 2).join(', ') : `voxel ${at.join(', ')}`];
   if (scene.affine) {
@@ -803,7 +806,8 @@ function describeVoxel(pane, at) {
 }
 
 function button(text, label, listener, attributes = {}) {
-  return make('button', { text, class: 'button', type: 'button', 'aria-label': label, title: label, on: { click: listener }, ...attributes });
+  const name = /[a-z]/.test(text) ? {} : { 'aria-label': label }; // words are their own name
+  return make('button', { text, class: 'button', type: 'button', title: label, on: { click: listener }, ...name, ...attributes });
 }
 
 function group(label, ...children) {
@@ -831,7 +835,7 @@ function makeTools() {
     scene.planes.length > 1 ? choices('layout', 'Planes', layouts, setLayout) : '',
     choices('tool', 'Tool', toolsOfScene().map((tool) => [tool, tool[0].toUpperCase() + tool.slice(1), TOOLS[tool]]), setTool),
     hasWindow ? group('Window', make('span', { text: 'Window', 'aria-hidden': 'true' }), number('Level: the value in the middle', 'center'), number('Width: the values from black to white', 'width'), makePresets()) : '',
-    group('Size', button('Fit', 'Fit', () => setZoom(0)), button('1:1', 'One voxel a pixel', () => setZoom(1)), button('−', 'Smaller', () => zoomAt(active, 0.8)), button('+', 'Larger', () => zoomAt(active, 1.25)), button('Reset', 'Reset the view', reset)),
+    group('Size', button('Fit', 'Fit', () => setZoom(0)), button('1:1', '1:1: one voxel a pixel', () => setZoom(1)), button('−', 'Smaller', () => zoomAt(active, 0.8)), button('+', 'Larger', () => zoomAt(active, 1.25)), button('Reset', 'Reset the view', reset)),
     group('Links', button('Copy link', 'Copy the link to this view', () => copy(viewUrl(), 'The link to this view')), button('Copy picture URL', 'Copy the URL of this slice as a picture, for a model or a page', () => copy(pictureUrl(), 'The URL of the picture'))),
     group('More', button('Info', 'What the file says of itself', () => toggle(dialogs.info)), button('?', 'Keys', () => toggle(dialogs.help)), 'threeD' in main.dataset ? make('a', { text: '3D', class: 'button', href: '?3d', title: 'Open in 3D' }) : ''),
   );
@@ -998,7 +1002,7 @@ async function neighbour(key) {
   for (let cursor = `f0.${name}`; ; ) {
     const page = await askJson(`${url}?format=json&limit=200&${key}=${encodeURIComponent(cursor)}`);
     const entries = key === 'before' ? page.entries.reverse() : page.entries;
-    const found = entries.find((entry) => entry.type === 'file' && isShowable(entry));
+    const found = entries.find(isShowable);
     const last = entries.at(-1);
     if (found || !last || last.type !== 'file') return found;
     cursor = `f0.${last.url}`;
@@ -1022,9 +1026,12 @@ function listVolumes(volumes) {
 
 // --- The start
 
-/** Ask for the first slices of a volume at once with the facts: one pass of the server for all. */
+/** Ask for the first pictures at once with the facts: one pass of the server for all. */
 function askEarly() {
   const { at, t, layout } = readFragment();
+  if (hint === 'picture') pictures.load(`${fileUrl}?thumb=2048`);
+  if (hint === 'dicom') pictures.load(sliceUrl(fileUrl, 'axial', at ? at[2] : 0));
+  if (hint !== 'volume') return;
   state.t = t;
   const planes = PLANES[layout] ? [layout] : Object.keys(PLANES);
   for (const plane of planes) pictures.load(sliceUrl(fileUrl, plane, at ? at[PLANES[plane][2]] : 'mid'));
@@ -1032,7 +1039,7 @@ function askEarly() {
 
 async function open() {
   if (hint === 'folder') return openFolder();
-  if (hint === 'volume') askEarly();
+  askEarly();
   const info = await askJson(`${fileUrl}?info`);
   if (info.kind === 'picture') return openPicture(info, fileUrl);
   for (const plane of Object.keys(PLANES)) {

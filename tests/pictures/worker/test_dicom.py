@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -23,9 +24,12 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate_extended
 from pydicom.uid import (
+    HTJ2K,
     MPEG2MPML,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEGLosslessSV1,
     RLELossless,
@@ -66,6 +70,16 @@ OTHERS = (".txt", ".json", ".dump", ".icc", ".gz", "README")
 # SimpleITK gives these otherwise: colours of 16 and 32 bits unreduced, doses without their scale,
 # MONOCHROME1 turned round, masks as 255; and it does not read them all.
 NOT_BY_ITK = ("rtdose", "liver", "bit", "badVR", "77654033/CR")
+
+
+# 32 x 24 pixels of 16 bits, 50 * (row + column), as OpenJPH writes them without loss.
+RAMP_AS_HTJ2K = (
+    "/0//UQApQAAAAAAgAAAAGAAAAAAAAAAAAAAAIAAAABgAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB"
+    "/1wAEyCIkJCQkJCQkJCQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAALUAAf+TwAAmL/kFB3QA"
+    "wAASwAATACICh3QAsP4Ch3QAwAATQAATAJAhAgJ0APf9AAI0AMAAFTAABVjGxsagYjGCdgDGjRs3/sAxgb62AMAAFZAA"
+    "BaJgMBgMBueKenECdwDgYDAYDAaD+ghAe/YhAey6AMAALUgABb6iKIqiKIqiKIr5/gp6enp6cIJ7AGJRFEVRFEVRFEVR"
+    "FP9xgEIHv2EIHv2EIHv2EIHsswH/2Q=="
+)
 
 
 def all_files() -> Iterator[Path]:
@@ -239,6 +253,16 @@ class FrameTests(SynchronousTestCase):
             error = np.abs(values(written(dataset), "slice=axial:0") - expected).max()
             exact = np.ptp(expected) < 65536
             self.assertLessEqual(error, 0 if exact else np.ptp(expected) / 65535, kind)
+
+    def test_high_throughput(self) -> None:
+        """High-throughput JPEG 2000 gives its values."""
+        for syntax in (HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K):
+            dataset = several(1, 24, 32)
+            dataset.PixelData = pydicom.encaps.encapsulate([base64.b64decode(RAMP_AS_HTJ2K)])
+            dataset["PixelData"].is_undefined_length = True
+            dataset.PixelRepresentation = 0
+            expected = np.add.outer(np.arange(24), np.arange(32)) * 50 - 1024.0
+            self.assertTrue((values(written(dataset, syntax), "slice=axial") == expected).all())
 
     def test_masks(self) -> None:
         """A segmentation of one bit a pixel is a mask: PNG, and no grey between."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
 import zlib
 from typing import Any
 
 from PIL import Image
+from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
+from twisted.trial.unittest import TestCase
 
 from imgd.errors import ImgdError
+from imgd.files.disk import Root, open_file
+from imgd.host.health_monitor import HealthMonitor
 from imgd.pictures.pool import PicturePool
 from imgd.pictures.worker import samples
-from tests.pictures.pool_case import PoolCase
+from tests.fakes import write
 from tests.pictures.worker.decoded import MAX_PIXELS, body, saved, view
 from tests.pictures.worker.test_decoding import png
 from tests.pictures.worker.test_dicom import FILES
@@ -28,16 +33,28 @@ DICOM = (
 QUERIES = ("thumb", "slice=axial:0&depth=16", "slice=axial:0&size=256", "info")
 
 
-class SandboxedFormatTests(PoolCase):
+class SandboxedFormatTests(TestCase):
+    timeout = 120
+
     def setUp(self) -> None:
-        super().setUp()
-        self.workers: PicturePool = self.pool(max_pixels=MAX_PIXELS, timeout=60.0)
+        self.folder = os.path.realpath(self.mktemp())
+        clock: Any = reactor
+        self.workers = PicturePool(
+            clock,
+            workers=1,
+            max_pixels=MAX_PIXELS,
+            timeout=60.0,
+            health_monitor=HealthMonitor(clock.seconds),
+        )
+        self.addCleanup(self.workers.stop)
 
     @inlineCallbacks
     def shown(self, data: bytes, query: str) -> Any:
         """What the worker makes of a file of this content."""
         name = hashlib.sha256(data).hexdigest()
-        file = self.file(data, name)
+        write(os.path.join(self.folder, name), data)
+        file = open_file(Root(self.folder), (name,))
+        self.addCleanup(file.close)
         picture = yield self.workers.make(name.encode(), [file], view(query))
         return picture.body
 
@@ -60,8 +77,8 @@ class SandboxedFormatTests(PoolCase):
 
     @inlineCallbacks
     def test_bombs(self) -> Any:
-        """Bombs below the limit of pixels are shown, or refused for their memory; the worker that
-        met them goes on.
+        """Bombs below the limit of pixels are shown, or refused for their memory; and then the next
+        picture is made.
         """
         row = bytes(7000 * 4 + 1)
         bombs = [
