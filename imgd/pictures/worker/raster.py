@@ -16,7 +16,7 @@ from PIL import AvifImagePlugin, Image
 from imgd.pictures.views import View, ViewKind
 from imgd.pictures.worker import colours, frames, windows
 from imgd.pictures.worker.encoding import JPEG, JSON, jpeg
-from imgd.pictures.worker.formats import format_name, picture_format
+from imgd.pictures.worker.formats import HEAD_SIZE, format_name, picture_format
 from imgd.pictures.worker.reduction import orientation, shown, turned
 from imgd.pictures.worker.source import Made, NotAPicture, PictureError, SourceFile, Sources
 
@@ -48,7 +48,7 @@ class RasterFile:
     def __init__(self, source: SourceFile, max_pixels: int) -> None:
         self._source = source
         self._max_pixels = max_pixels
-        self._format = picture_format(source.read(0, 1024)) or ""
+        self._format = picture_format(source.read(0, HEAD_SIZE)) or ""
 
     def make(self, view: View) -> Made:
         """Raises PictureError."""
