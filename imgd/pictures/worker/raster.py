@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, Final
 
 import msgspec
@@ -168,6 +169,8 @@ def _range(values: NDArray[Any]) -> dict[str, Any]:
 
 
 def warm() -> None:
-    """Load every plugin, and what each loads when it first decodes."""
+    """Load the plugins of these formats, and no other's."""
+    for name in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Png", "Tiff", "WebP"):
+        import_module(f"PIL.{name}ImagePlugin")
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # in a sandbox no thread can be started
-    Image.init()
+    Image.preinit()
