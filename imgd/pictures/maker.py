@@ -30,7 +30,6 @@ from imgd.pictures.picture_source import (
     PictureSource,
     half_missing,
     picture_key,
-    spellings,
 )
 from imgd.pictures.views import View, ViewKind
 from imgd.pictures.waiting import Picture
@@ -119,15 +118,15 @@ class Pictures:
         finally:
             answer.close()
         files: list[LocatedFile] = []
-        for name in companions.names:
-            file = await self._open_first(root, names[:-1], spellings(name))
+        for alternatives in companions.alternatives():
+            file = await self._open_first(root, names[:-1], alternatives)
             if file is None:
-                return files, name
+                return files, " or ".join(alternatives)
             files.append(file)
         return files, None
 
     async def _open_first(
-        self, root: Root, folder: tuple[str, ...], names: tuple[str, ...]
+        self, root: Root, folder: tuple[str, ...], names: Sequence[str]
     ) -> LocatedFile | None:
         """The first of these that is in the folder."""
         for name in names:

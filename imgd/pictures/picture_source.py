@@ -22,9 +22,16 @@ _real_path_of: Final = real_path.choose()
 
 
 class Companions(msgspec.Struct):
-    """The worker's answer to ``ViewKind.COMPANION``: names in the same folder."""
+    """The worker's answer to ``ViewKind.COMPANION``: names in the same folder, of all the files
+    that hold the voxels, or of headers, one of which is needed.
+    """
 
     names: Annotated[list[Annotated[str, msgspec.Meta(max_length=255)]], _FEW]
+    are_headers: bool = False
+
+    def alternatives(self) -> list[list[str]]:
+        """The files that are needed: of each, the names that it may have."""
+        return [self.names] if self.are_headers and self.names else [[name] for name in self.names]
 
     @classmethod
     def parse(cls, body: bytes) -> Companions:
@@ -34,14 +41,6 @@ class Companions(msgspec.Struct):
             raise UnsupportedMediaType(
                 "Not a picture that can be shown: its header is broken."
             ) from None
-
-
-def spellings(companion: str) -> tuple[str, ...]:
-    """The names that another half of a volume may have: voxels do not tell which header is theirs,
-    one of MetaImage or of NRRD.
-    """
-    stem, dot, suffix = companion.rpartition(".")
-    return (companion, f"{stem}{dot}nhdr") if suffix == "mhd" else (companion,)
 
 
 def half_missing(name: str) -> UnsupportedMediaType:
