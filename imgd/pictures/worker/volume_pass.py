@@ -19,7 +19,7 @@ from imgd.pictures.worker.volume_pictures import made
 # leaf through it: a pass costs far more than they do.
 _NEIGHBOURS: Final = 8  # on each side
 _MOST_NEIGHBOURS: Final = 48  # of all slices of a pass
-_NEIGHBOUR_BYTES: Final = 24 << 20  # of voxels held for them
+_NEIGHBOUR_BYTES: Final = 12 << 20  # of voxels held for them
 
 
 def views_of(display: Display, views: Sequence[View], max_pixels: int) -> Iterator[Made]:
