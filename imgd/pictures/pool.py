@@ -14,13 +14,13 @@ from imgd.errors import Unavailable
 from imgd.host.health_monitor import HealthMonitor
 from imgd.logs import Logger
 from imgd.pictures.views import View
-from imgd.pictures.waiting import Files, JobQueue, Picture, ViewJob
+from imgd.pictures.waiting import SLICES, Files, JobQueue, Picture, ViewJob
 from imgd.pictures.worker_process import COMMAND
 from imgd.pictures.worker_slot import CANNOT, PoolFacts, WorkerSlot
 
 MAX_WAITING: Final = 64  # views for each worker
 FIRST_DELAY: Final = 1.0  # seconds before another start, doubled each time
-LAST_DELAY: Final = 30.0
+MAX_DOUBLINGS: Final = 5  # to half a minute
 BROKEN: Final = 2  # starts that failed in a row
 # Processes for each worker that there may be while some were killed and do not end, because a disk
 # holds them up.
@@ -82,6 +82,8 @@ class PicturePool:
             waiter = self._queue.wait(source_key, files, view, client, now)
         except Unavailable as error:
             return fail(error)
+        if view.kind in SLICES:
+            self._gather()
         self._advance()
         return waiter
 
@@ -128,11 +130,8 @@ class PicturePool:
         while (slot := self._idle_slot()) and (job := self._queue.take(self._may_begin)):
             self._slots.sort(key=lambda other: other is slot)
             slot.begin(job, is_volume=self._is_volume(job))
-        if self._idle_slot() is None and self._queue.next(self._may_begin) is not None:
-            self._start_missing()
-        is_armed = self._gathering is not None and self._gathering.active()
-        if not is_armed and self._queue.next(self._is_gathering) is not None:
-            self._gathering = self._reactor.callLater(GATHERING, self._advance)
+        if self._may_start() and self._queue.next(self._may_begin) is not None:
+            self._start()
 
     def _idle_slot(self) -> WorkerSlot | None:
         """The one that was used last: others may have been idle long enough to end."""
@@ -147,6 +146,17 @@ class PicturePool:
         volumes = sum(slot.job is not None and slot.is_volume for slot in self._slots)
         return not self._is_volume(job) or volumes < max(1, self._workers - 1)
 
+    def _gather(self) -> None:
+        """Go on once a job for slices has waited long enough."""
+        if self._gathering is None:
+            self._gathering = self._reactor.callLater(GATHERING, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._advance()
+        if self._queue.next(self._is_gathering) is not None:
+            self._gather()
+
     def _is_gathering(self, job: ViewJob) -> bool:
         return job.cuts and self._reactor.seconds() < job.since + GATHERING
 
@@ -159,14 +169,13 @@ class PicturePool:
     def _is_broken(self) -> bool:
         return self._failed_starts >= BROKEN
 
-    def _start_missing(self) -> None:
-        """One at a time: the next is started when this one is ready, if there is still work."""
+    def _may_start(self) -> bool:
+        """One starts at a time: the next when this one is ready, if there is still work."""
+        if self._retry is not None or len(self._slots) >= self._workers * MAX_HELD_UP:
+            return False
         there = [slot for slot in self._slots if not slot.is_leaving]
-        is_full = len(there) >= self._workers
-        is_held_up = len(self._slots) >= self._workers * MAX_HELD_UP
-        is_starting = any(not slot.is_ready for slot in there) or self._retry is not None
-        if not (is_starting or is_full or is_held_up):
-            self._start()
+        is_one_free = any(slot.is_idle or not slot.is_ready for slot in there)
+        return not is_one_free and len(there) < self._workers
 
     def _start(self) -> None:
         self._retry = None
@@ -176,9 +185,10 @@ class PicturePool:
             self._start_failed(str(error))
 
     def _start_failed(self, reason: str) -> None:
-        delay = min(LAST_DELAY, FIRST_DELAY * 2**self._failed_starts)
+        doublings = min(self._failed_starts, MAX_DOUBLINGS)
         self._failed_starts += 1
-        self._retry = self._reactor.callLater(delay, self._start)
+        if self._retry is None:
+            self._retry = self._reactor.callLater(FIRST_DELAY * 2**doublings, self._start)
         if self._is_broken:
             self._health_monitor.report(health.PICTURES, detail=reason, lasts=True)
             self._queue.fail(Unavailable(CANNOT))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, NamedTuple
 
 from twisted.internet.defer import Deferred
 
@@ -15,7 +15,9 @@ from imgd.pictures.views import View, ViewKind
 
 Files = Sequence[OpenFile]
 
-BUSY = "Too many pictures are waiting. Try again in a moment."
+SLICES: Final = frozenset((ViewKind.SLICE, ViewKind.MOSAIC))
+MAX_VIEWS: Final = 256  # of one job, which is sent to a worker in one piece
+BUSY: Final = "Too many pictures are waiting. Try again in a moment."
 
 
 class Picture(NamedTuple):
@@ -28,17 +30,23 @@ class Picture(NamedTuple):
 
 class ViewJob:
     """Views of one version of a file, each with all who wait for it and the files that they hold
-    open while they do.
+    open while they do. ``left`` is called when nobody waits for a view any more.
     """
 
-    def __init__(self, source_key: bytes, client: str, since: float) -> None:
-        self.source_key, self.client, self.since = source_key, client, since
+    def __init__(
+        self,
+        source_key: bytes,
+        client: str,
+        since: float,
+        left: Callable[[ViewJob], None] = lambda job: None,
+    ) -> None:
+        self.source_key, self.client, self.since, self.left = source_key, client, since, left
         self._waiters: dict[View, dict[Deferred[Picture], Files]] = {}
 
     @property
-    def views(self) -> list[View]:
+    def views(self) -> Collection[View]:
         """The views that somebody waits for."""
-        return list(self._waiters)
+        return self._waiters.keys()
 
     @property
     def files(self) -> Files:
@@ -48,7 +56,7 @@ class ViewJob:
     @property
     def cuts(self) -> bool:
         """Whether it is about slices, of which several are asked for at once as a rule."""
-        return any(view.kind in (ViewKind.SLICE, ViewKind.MOSAIC) for view in self._waiters)
+        return any(view.kind in SLICES for view in self._waiters)
 
     def wait(self, view: View, files: Files) -> Deferred[Picture]:
         """The view, once it was made. Cancelling it leaves the job."""
@@ -70,13 +78,14 @@ class ViewJob:
 
     def fail(self, error: ImgdError) -> int:
         """Tell all who still wait. Returns for how many views that is."""
-        return sum(self.answer(view, error) for view in self.views)
+        return sum(self.answer(view, error) for view in list(self.views))
 
     def _leave(self, view: View, waiter: Deferred[Picture]) -> None:
         waiters = self._waiters.get(view, {})
         waiters.pop(waiter, None)
-        if not waiters:
-            self._waiters.pop(view, None)
+        if view in self._waiters and not waiters:
+            del self._waiters[view]
+            self.left(self)
 
 
 class JobQueue:
@@ -84,71 +93,72 @@ class JobQueue:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._jobs: dict[bytes, ViewJob] = {}  # by source_key, in the order in which they came
-        self._turns: dict[str, None] = {}  # clients, whose turn was longest ago first
+        self._jobs: dict[bytes, ViewJob] = {}
+        # The same by client: whose turn was longest ago first, and of one, who came first.
+        self._turns: dict[str, dict[bytes, ViewJob]] = {}
+        self._views: Counter[str] = Counter()  # that wait, by client
 
     def __len__(self) -> int:
-        return sum(len(job.views) for job in self._jobs.values())
+        return self._views.total()
 
     def wait(
         self, source_key: bytes, files: Files, view: View, client: str, now: float
     ) -> Deferred[Picture]:
         """The view, once it was made; Unavailable if there is no room."""
-        client = client_of(client)
-        job = self._jobs.get(source_key)
+        client, job = client_of(client), self._jobs.get(source_key)
         is_new = job is None or view not in job.views
+        if is_new and job is not None and len(job.views) >= MAX_VIEWS:
+            raise Unavailable(BUSY)
         if is_new and len(self) >= self._most:
             self._make_room(client)
             job = self._jobs.get(source_key)
-        if job is None or not job.views:
-            self._jobs.pop(source_key, None)
-            job = self._jobs[source_key] = ViewJob(source_key, client, now)
-            self._turns.setdefault(client)
+        if job is None:
+            job = self._jobs[source_key] = ViewJob(source_key, client, now, self._left)
+            self._turns.setdefault(client, {})[source_key] = job
+        self._views[job.client] += is_new
         return job.wait(view, files)
 
     def take(self, may_begin: Callable[[ViewJob], bool]) -> ViewJob | None:
         """The next job that may begin, of the client whose turn it is; it waits no more."""
         job = self.next(may_begin)
         if job is not None:
-            del self._jobs[job.source_key]
-            self._turns.pop(job.client, None)
-            if any(other.client == job.client for other in self._jobs.values()):
-                self._turns[job.client] = None
+            self._remove(job)
+            if job.client in self._turns:
+                self._turns[job.client] = self._turns.pop(job.client)
         return job
 
     def next(self, may_begin: Callable[[ViewJob], bool]) -> ViewJob | None:
         """What ``take`` would take."""
-        self._drop_left()
-        ready = [job for job in self._jobs.values() if may_begin(job)]
-        turns = {client: turn for turn, client in enumerate(self._turns)}
-        return min(ready, key=lambda job: turns[job.client], default=None)
+        jobs = (job for jobs in self._turns.values() for job in jobs.values())
+        return next(filter(may_begin, jobs), None)
 
     def fail(self, error: ImgdError) -> None:
         """Tell all who wait."""
-        jobs, self._jobs, self._turns = self._jobs, {}, {}
-        for job in jobs.values():
+        while self._jobs:  # who is told may leave other jobs
+            job = next(iter(self._jobs.values()))
+            self._remove(job)
             job.fail(error)
 
     def _make_room(self, client: str) -> None:
         """End the newest job of the client that has most, if it has more than this one."""
-        self._drop_left()
-        counts = Counter[str]()
-        for job in self._jobs.values():
-            counts[job.client] += len(job.views)
-        if len(self) < self._most:
-            return
-        [(largest, count)] = counts.most_common(1)
-        if count <= counts[client] + 1:
+        [(largest, count)] = self._views.most_common(1)
+        if count <= self._views[client] + 1:
             raise Unavailable(BUSY)
-        newest = next(job for job in self._newest_first() if job.client == largest)
+        newest = next(reversed(self._turns[largest].values()))
+        self._remove(newest)
         newest.fail(Unavailable(BUSY))
-        self._drop_left()
 
-    def _newest_first(self) -> Iterator[ViewJob]:
-        return reversed(self._jobs.values())
+    def _left(self, job: ViewJob) -> None:
+        """Nobody waits for a view any more; if it was the last of its job, the job is dropped."""
+        self._views[job.client] -= 1
+        if not job.views:
+            self._remove(job)
 
-    def _drop_left(self) -> None:
-        """Forget jobs that nobody waits for any more."""
-        self._jobs = {key: job for key, job in self._jobs.items() if job.views}
-        clients = {job.client for job in self._jobs.values()}
-        self._turns = {client: None for client in self._turns if client in clients}
+    def _remove(self, job: ViewJob) -> None:
+        job.left = lambda job: None
+        del self._jobs[job.source_key]
+        jobs = self._turns[job.client]
+        del jobs[job.source_key]
+        self._views[job.client] -= len(job.views)
+        if not jobs:
+            del self._turns[job.client], self._views[job.client]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -46,6 +47,8 @@ class WorkerProcess:
         self._complaint = b""
         self._fault = ""
         self._is_over = False
+        if not os.access(command[0], os.X_OK):  # else Twisted would leave its pipes open
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
         ours, theirs = socket.socketpair()
         with ours, theirs:
             ours.setblocking(False)

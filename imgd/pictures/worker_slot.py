@@ -19,6 +19,7 @@ from imgd.pictures.worker_process import WorkerProcess
 MAX_PICTURES: Final = 500  # of one worker: libraries leak
 MAX_MEMORY: Final = 300_000_000  # bytes that a worker may hold between jobs
 MAX_EXTRAS: Final = 256  # of one job: views that nobody asked for
+MAX_BYTES: Final = 1 << 28  # of all pictures of one job
 MAX_VOLUMES: Final = 1024  # sources that are known to be volumes
 CANNOT: Final = "Pictures cannot be made now."
 MAX_DETAIL: Final = 300  # characters
@@ -88,7 +89,8 @@ class WorkerSlot:
         self.is_leaving = False  # it was killed
         self.is_volume = False  # its job is about one
         self._asked: set[View] = set()  # and not answered yet
-        self._extras = self._pictures = 0
+        self._extras = self._pictures = self._bytes = 0
+        self._has_bug = False  # its decoder failed by an error in imgd
         self._name = ""  # of the file that the job is about, for the log
         self._call: IDelayedCall | None = None
         self._worker = WorkerProcess(reactor, self, facts.command)
@@ -101,11 +103,12 @@ class WorkerSlot:
     def begin(self, job: ViewJob, *, is_volume: bool) -> None:
         """Let it do a job; it must be idle."""
         self.job, self.is_volume = job, is_volume
-        self._asked, self._extras = set(job.views), 0
+        self._asked, self._extras, self._bytes = set(job.views), 0, 0
+        self._has_bug = False
         self._allow_time(job)
-        names = [file.name for file in job.files]
+        names = [_as_text(file.name) for file in job.files]
         self._name = names[0]
-        message = Job(job.views, names, self._facts.max_pixels)
+        message = Job(list(job.views), names, self._facts.max_pixels)
         if not self._worker.send(message, [file.fd for file in job.files]):
             self.is_leaving, self.job = True, None
             self._facts.failed += job.fail(Unavailable(CANNOT))
@@ -122,8 +125,12 @@ class WorkerSlot:
         if isinstance(message, Ready) and not self.is_ready:
             self.is_ready = True
             self._after(IDLE, self.kill)
-            self._pool.ready(message.lacks)
-        elif self.job is not None:
+            self._pool.ready(message.lacks[:MAX_DETAIL])
+        elif self.job is None:
+            if not self.is_leaving:
+                self.log.warn("A picture worker ended: it spoke unasked")
+            self.kill()
+        else:
             self._heard_of(self.job, message, body)
 
     def _heard_of(self, job: ViewJob, message: FromWorker, body: bytes) -> None:
@@ -133,10 +140,14 @@ class WorkerSlot:
             case Progress(is_volume=True):
                 self._is_a_volume(job)
             case Bug():
-                place = message.place[:MAX_DETAIL]
-                self.log.error("A picture failed by an error in imgd: {place}", place=place)
+                self._log_bug(message.place[:MAX_DETAIL])
             case Done():
                 self._done(job, message.memory)
+
+    def _log_bug(self, place: str) -> None:
+        if not self._has_bug:
+            self._has_bug = True
+            self.log.error("A picture failed by an error in imgd: {place}", place=place)
 
     def ended(self, reason: str) -> None:
         self._after(None)
@@ -179,6 +190,10 @@ class WorkerSlot:
             self._allow_time(job)
 
     def _answered(self, job: ViewJob, answer: Answer, body: bytes) -> None:
+        self._bytes += len(body)
+        if self._bytes > MAX_BYTES:
+            self.kill("it sent too much")
+            return
         result = _result(answer, body)
         is_picture = isinstance(result, Picture)
         if answer.view in self._asked:
@@ -206,6 +221,11 @@ class WorkerSlot:
         else:
             self._after(IDLE, self.kill)
         self._pool.free()
+
+
+def _as_text(name: str) -> str:
+    """A name without bytes that are no UTF-8 (PEP 383), which JSON cannot hold."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _result(answer: Answer, body: bytes) -> Picture | ImgdError:

@@ -11,7 +11,8 @@ from imgd.core.plan import Representation, plan, unchanged
 from imgd.files.disk import Root
 from imgd.pictures import views
 from imgd.pictures.cache import PictureFile
-from imgd.pictures.maker import Pictures, PictureSource
+from imgd.pictures.maker import Pictures
+from imgd.pictures.picture_source import PictureSource
 from imgd.pictures.views import View, ViewKind
 from imgd.web.file_cache import Place
 from imgd.web.request import Request

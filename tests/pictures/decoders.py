@@ -11,7 +11,7 @@ import select
 import sys
 from collections.abc import Iterator
 
-from imgd.pictures.messages import Progress
+from imgd.pictures.messages import MAX_BODY, Progress
 from imgd.pictures.views import Plane, View, ViewKind
 from imgd.pictures.worker.encoding import JSON, PNG
 from imgd.pictures.worker.jobs import Decode, run
@@ -66,6 +66,13 @@ def strange(sources: Sources) -> Iterator[Made | Progress]:
         yield Made.of(View(ViewKind.SLICE, index=index), PNG, b"unasked")
 
 
+def flood(sources: Sources) -> Iterator[Made | Progress]:
+    """More than any worker sends."""
+    yield Progress(is_volume=True)
+    for index in range(10):
+        yield Made.of(View(ViewKind.SLICE, index=index), PNG, bytes(MAX_BODY))
+
+
 def first_of_all(sources: Sources) -> Iterator[Made]:
     """The first job is done, the second never."""
     if _held:
@@ -97,7 +104,7 @@ def hog(sources: Sources) -> Iterator[Made]:
 
 _held: list[bytes] = []
 
-_NAMED = (echo, counting, by_content, strange, first_of_all, surroundings, hog)
+_NAMED = (echo, counting, by_content, strange, flood, first_of_all, surroundings, hog)
 DECODERS: dict[str, Decode] = {decode.__name__: decode for decode in _NAMED}
 
 if __name__ == "__main__":

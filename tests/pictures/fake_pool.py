@@ -28,7 +28,8 @@ class FakePool:
     """Answers at once, or, while ``held``, when ``answer`` is called.
 
     ``body`` is what every picture holds, by default the first bytes of its files and its view;
-    ``error`` is raised in its place, ``companions`` are those of every file.
+    ``error`` is raised in its place, ``companions`` are those of every file, and headers if
+    ``are_headers``.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class FakePool:
         self.media_type = "image/jpeg"
         self.error: ImgdError | None = None
         self.companions: list[str] = []
+        self.are_headers = False
         self.cancelled = 0
         self.while_made: Callable[[], object] = lambda: None
 
@@ -57,7 +59,7 @@ class FakePool:
 
     def picture(self, files: Sequence[OpenFile], view: View) -> Picture:
         if view.kind is ViewKind.COMPANION:
-            body = msgspec.json.encode({"names": self.companions})
+            body = msgspec.json.encode({"names": self.companions, "are_headers": self.are_headers})
             return Picture(view, "application/json", body)
         starts = b" ".join(file.read(0, 20) for file in files)
         body = starts + b" " + view.key() if self.body is None else self.body

@@ -13,7 +13,9 @@ from imgd.errors import ImgdError, NotFound, Unavailable, UnsupportedMediaType
 from imgd.files.disk import Root
 from imgd.pictures import maker
 from imgd.pictures.cache import PictureCache
-from imgd.pictures.maker import FAILURE_LIFE, MAX_EXTRAS, Failures, Pictures, PictureSource
+from imgd.pictures.failures import LIFE
+from imgd.pictures.maker import MAX_EXTRAS, Pictures
+from imgd.pictures.picture_source import PictureSource
 from imgd.pictures.views import View, ViewKind
 from imgd.pictures.waiting import Picture
 from tests.fakes import Blocking, write
@@ -148,7 +150,7 @@ class FailureTests(PicturesCase):
         self.assertEqual(len(self.pool.views), 1)
         self.pool.error = None
         self.get(view=SLICE)
-        self.clock.advance(FAILURE_LIFE - 1)
+        self.clock.advance(LIFE - 1)
         self.fail_to_get()
         self.clock.advance(1)
         self.get()
@@ -168,14 +170,6 @@ class FailureTests(PicturesCase):
             self.assertEqual(self.fail_to_get().status, status)
         self.pool.error = None
         self.get()
-
-    def test_bounded(self) -> None:
-        """Of many failures the oldest are forgotten."""
-        failures = Failures(self.clock.seconds)
-        for number in range(maker.MAX_FAILURES + 1):
-            failures.add(str(number), BROKEN)
-        failures.check("0")
-        self.assertRaises(ImgdError, failures.check, "1")
 
 
 class CompanionTests(PicturesCase):
@@ -215,22 +209,36 @@ class CompanionTests(PicturesCase):
         """A file whose data is not here, not served, or elsewhere, is a 415 that names it."""
         self.file(".hidden.img")
         write(os.path.join(self.folder, "outside.img"))
-        for name in (
-            "none.img",
-            ".hidden.img",
-            "../outside.img",
-            "/etc/hostname",
-            "a/b",
-            "",
-            "x\0",
-        ):
+        outside = ("../outside.img", "/etc/hostname", "a/b")
+        for name in ("none.img", ".hidden.img", *outside, "", "x\0"):
             self.file("b.hdr", name.encode() + b" header")
             self.pool.companions = [name]
-            error = self.fail_to_get("b.hdr")
-            self.assertIsInstance(error, UnsupportedMediaType)
-            self.assertEqual(
-                error.detail, f"Not a picture that can be shown: its data, {name}, is not here."
-            )
+            for _ in range(2):  # the second is remembered
+                self.pool.error = BROKEN
+                error = self.fail_to_get("b.hdr")
+                self.assertIsInstance(error, UnsupportedMediaType)
+                why = f"Not a picture that can be shown: its data, {name}, is not here."
+                self.assertEqual(error.detail, why)
+
+    def test_picture_by_itself(self) -> None:
+        """A file that is a picture without another half is shown, whatever its suffix says."""
+        self.pool.companions = ["b.hdr"]
+        os.unlink(os.path.join(self.root.path, "b.hdr"))
+        self.assertTrue(self.get("b.img").startswith(b"voxels "))
+        self.pool.error = ImgdError.of(422, "It takes too much memory.")
+        self.assertEqual(self.fail_to_get("b.img", SLICE).status, 422)
+
+    def test_headers(self) -> None:
+        """Of headers that a file may have, the first that is here is taken; one must be."""
+        self.pool.companions, self.pool.are_headers = ["b.mhd", "b.hdr", "none.hdr"], True
+        self.assertTrue(self.get("b.img").startswith(b"voxels header "))
+        self.pool.companions = ["b.mhd", "b.nhdr"]
+        self.file("b.img", b"other voxels")
+        self.pool.error = BROKEN
+        error = self.fail_to_get("b.img")
+        self.assertIsInstance(error, UnsupportedMediaType)
+        why = "its header, b.mhd or b.nhdr, is not here."
+        self.assertEqual(error.detail, f"Not a picture that can be shown: {why}")
 
     def test_changed_while_read(self) -> None:
         """It is a 503 if the other file changes while it is read."""

@@ -11,8 +11,8 @@ from twisted.internet.defer import CancelledError, inlineCallbacks
 
 from imgd.pictures.pool import MAX_WAITING
 from imgd.pictures.views import Plane, View, ViewKind
-from imgd.pictures.waiting import BUSY, Picture
-from imgd.pictures.worker_slot import CANNOT
+from imgd.pictures.waiting import BUSY, MAX_VIEWS, Picture
+from imgd.pictures.worker_slot import CANNOT, MAX_BYTES
 from tests.pictures.pool_case import LARGE, THUMB, PoolCase
 
 
@@ -87,6 +87,29 @@ class MakeTests(PoolCase):
         self.assertEqual({picture.view.kind for _, picture in unasked}, {ViewKind.SLICE})
 
     @inlineCallbacks
+    def test_too_much(self) -> Any:
+        """A worker that sends more than the pictures of a job can be is killed."""
+        pool, unasked = self.pool("flood"), []
+        pool.on_extra = lambda *extra: unasked.append(len(extra[1].body))
+        self.assertEqual((yield self.refusal(self.ask(pool, b"data")))[0], 422)
+        self.assertEqual(sum(unasked), MAX_BYTES)
+        self.assertIn("ended over data.bin: it sent too much", self.lines[0])
+
+    @inlineCallbacks
+    def test_unasked(self) -> Any:
+        """A worker that says anything without a job is killed."""
+        program = """if True:
+            import select, socket
+            from imgd.pictures.messages import Done, Ready, frame
+            socket.socket(fileno=0).sendall(frame(Ready()) + frame(Done(1)) * 9)
+            select.poll().poll()
+            """
+        pool = self.pool(command=(sys.executable, "-c", program))
+        yield self.refusal(self.ask(pool, b"data"))
+        yield self.until(lambda: bool(self.lines))
+        self.assertIn("A picture worker ended: it spoke unasked", self.lines[0])
+
+    @inlineCallbacks
     def test_refused(self) -> Any:
         """Why there is no picture comes from the decoder; the pool knows nothing of images."""
         pool = self.pool("by_content")
@@ -116,6 +139,21 @@ class MakeTests(PoolCase):
         status, detail = yield self.refusal(self.ask(pool, b"memory"))
         self.assertEqual((status, detail), (422, "It takes too much memory."))
         self.assertEqual((yield self.body(self.ask(pool, b"data"))), "data")
+
+    @inlineCallbacks
+    def test_names(self) -> Any:
+        """A name may be any bytes; the largest job is sent whole."""
+        pool = self.pool("counting", workers=8)
+        name = os.fsdecode(b"\xff\xfe.nii")
+        file = self.file(b"data", name)
+        pictures = [
+            pool.make(b"key", [file], View(ViewKind.SLICE, window=f"{index}.5,1e+300", index=index))
+            for index in range(MAX_VIEWS)
+        ]
+        self.clock.advance(1)
+        for picture in pictures:
+            body = yield self.body(picture)
+            self.assertEqual(body.split()[0], str(MAX_VIEWS))
 
 
 class WaitTests(PoolCase):
@@ -299,6 +337,20 @@ class BrokenTests(PoolCase):
         self.clock.advance(2)
         yield self.until(lambda: "pictures" not in self.health)
         self.assertEqual((yield self.body(self.ask(pool, b"data"))), "data")
+
+    @inlineCallbacks
+    def test_broken_for_a_day(self) -> Any:
+        """It is tried every half a minute, for however long, and nothing is left open."""
+        pool = self.pool(command=("/no/such/program",))
+        asked = self.ask(pool, b"data")
+        self.clock.advance(1)
+        self.assertEqual((yield self.refusal(asked)), (503, CANNOT))
+        before = os.listdir("/dev/fd")
+        for _ in range(2 * 24 * 60 * 2):
+            self.clock.advance(16)
+        self.assertEqual(os.listdir("/dev/fd"), before)
+        self.assertEqual(len(self.lines), 1)
+        self.assertIn("No such file or directory", self.lines[0])
 
     @inlineCallbacks
     def test_hangs_at_start(self) -> Any:

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.errors import ImgdError, Unavailable
 from imgd.pictures.views import View, ViewKind
-from imgd.pictures.waiting import BUSY, JobQueue, Picture, ViewJob
+from imgd.pictures.waiting import BUSY, MAX_VIEWS, JobQueue, Picture, ViewJob
 
 THUMB, LARGE = View(ViewKind.THUMB, size=256), View(ViewKind.THUMB, size=512)
 ANN, BOB = "192.0.2.1", "192.0.2.2"
@@ -60,7 +60,7 @@ class TurnTests(QueueCase):
         self.assertEqual(len(self.queue), 2)
         job = self.queue.take(lambda job: True)
         assert job is not None
-        self.assertEqual(job.views, [THUMB, LARGE])
+        self.assertEqual(list(job.views), [THUMB, LARGE])
         picture = Picture(THUMB, "image/png", b"1")
         self.assertTrue(job.answer(THUMB, picture))
         self.assertEqual([w.called for w in waiting], [True, True, False])
@@ -89,7 +89,7 @@ class LeaveTests(QueueCase):
         self.leave(left)
         job = self.queue.take(lambda job: True)
         assert job is not None
-        self.assertEqual((job.views, job.files), ([THUMB], [f"file of {BOB}"]))
+        self.assertEqual((list(job.views), job.files), ([THUMB], [f"file of {BOB}"]))
 
     def test_asked_again(self) -> None:
         """Who comes after all have left has a job of their own, at the end."""
@@ -120,6 +120,16 @@ class RoomTests(QueueCase):
         self.ask("d")
         self.assertEqual(self.taken(), ["a", "b", "c", "d"])
 
+    def test_one_job(self) -> None:
+        """Only so many views of one file wait, however many may wait in all."""
+        self.queue = JobQueue(1000)
+        for index in range(MAX_VIEWS):
+            self.ask("a", view=View(ViewKind.SLICE, index=index))
+        with self.assertRaisesRegex(Unavailable, BUSY):
+            self.ask("a")
+        self.ask("b")
+        self.assertEqual(self.taken(), ["a", "b"])
+
     def test_room_for_others(self) -> None:
         """A client that fills the queue makes room for another: its newest gives way."""
         waiting = [self.ask(key) for key in "abcd"]
@@ -140,6 +150,14 @@ class RoomTests(QueueCase):
         self.failureResultOf(waiter, CancelledError)
         self.ask("e")
         self.assertEqual(self.taken(), ["a", "b", "c", "e"])
+
+    def test_fail_together(self) -> None:
+        """Who is told that all fail may leave another job at once."""
+        first, second = self.ask("a"), self.ask("b")
+        first.addErrback(lambda _: second.cancel())
+        self.queue.fail(Unavailable("no"))
+        self.failureResultOf(second, CancelledError)
+        self.assertEqual(len(self.queue), 0)
 
     def test_all_fail(self) -> None:
         """All who wait are told if nothing is made any more; later ones may wait."""

@@ -247,7 +247,9 @@ class ErrorTests(PictureCase):
             self.ask(target, method, headers)
         self.pool.companions = ["none.img"]
         self.document("b.hdr", b"another header")
-        self.assertEqual(self.ask("/b.hdr?thumb").status, 415)
+        self.pool.error = ImgdError.of(415, "It is no picture by itself.")
+        self.assertIn("none.img", self.ask("/b.hdr?thumb").json["detail"])
+        self.pool.error = None
         self.pool.body = LARGE
         for method in ("GET", "HEAD", "GET"):
             self.ask("/a.jpg?slice=axial", method)

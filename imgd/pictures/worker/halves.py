@@ -15,13 +15,13 @@ from imgd.pictures.worker.volume import head_of
 
 _HEAD: Final = 1 << 20  # bytes, as many as the longest header
 _HEADERS: Final = (".hdr", ".mhd", ".nhdr")
-# Of a file whose content says nothing, the header that it has in most folders.
-_HEADER_OF: Final = {
-    ".img": ".hdr",
-    ".img.gz": ".hdr.gz",
-    ".raw": ".mhd",
-    ".zraw": ".mhd",
-    ".raw.gz": ".nhdr",
+# Those that a file may have whose own content says nothing, the more frequent first.
+_HEADERS_OF: Final = {
+    ".img": (".hdr",),
+    ".img.gz": (".hdr.gz",),
+    ".raw": (".mhd", ".nhdr"),
+    ".zraw": (".mhd",),
+    ".raw.gz": (".nhdr",),
 }
 
 
@@ -33,16 +33,17 @@ def are_asked_for(sources: Sources) -> bool:
 
 
 def names(file: SourceFile) -> bytes:
-    """JSON with the names of the other files that a volume needs, in the same folder."""
+    """JSON with the names of the other file that a volume needs, in the same folder: of its data,
+    or those that its header may have (``are_headers``).
+    """
     head = head_of(file, _HEAD)
     if _is_header(head):
         data = _data_name(file, head)
         return msgspec.json.encode({"names": [data] if data else []})
     stem, suffix = _split(file.name)
-    header = _HEADER_OF.get(suffix.lower())
-    if header is None:
-        return msgspec.json.encode({"names": []})
-    return msgspec.json.encode({"names": [stem + (header.upper() if suffix.isupper() else header)]})
+    headers = _HEADERS_OF.get(suffix.lower(), ())
+    found = [stem + (header.upper() if suffix.isupper() else header) for header in headers]
+    return msgspec.json.encode({"names": found, "are_headers": True})
 
 
 def header_and_data(sources: Sources) -> tuple[SourceFile, SourceFile]:

@@ -8,6 +8,7 @@ from typing import Final
 from imgd.pictures.worker.source import NotAPicture
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+_PATTERN: Final = re.compile(r"%[0-9]*[dux]", re.ASCII)
 _MOST: Final = 64  # numbers in one field
 
 
@@ -31,12 +32,13 @@ def whole_number(text: str, field: str) -> int:
     return int(text)
 
 
-def base_name(text: str) -> str:
-    """The name of a file in the same folder; NotAPicture for one elsewhere.
+def is_pattern(name: str) -> bool:
+    """Whether it is one of C for the names of many files."""
+    return bool(_PATTERN.search(name))
 
-    Names that end in a folder's own are those that writers make of absolute paths: only "./NAME"
-    and "NAME" are in this folder for sure.
-    """
+
+def base_name(text: str) -> str:
+    """The name of a file in the same folder; NotAPicture for one elsewhere."""
     name = text.removeprefix("./")
     if (
         not name

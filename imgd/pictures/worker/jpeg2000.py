@@ -13,7 +13,7 @@ _TILE: Final = b"\xff\x90"  # the first tile: the main header is over
 
 
 def reduce(image: Image.Image, least: tuple[int, int]) -> None:
-    """Decode a picture of this format no larger than needed to measure ``least`` pixels.
+    """Decode a picture of this format no larger than it needs to be to measure ``least`` pixels.
 
     Pictures of other formats stay as they are.
     """

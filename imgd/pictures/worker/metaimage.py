@@ -8,7 +8,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from imgd.pictures.worker.header_text import base_name, numbers, whole_number, whole_numbers
+from imgd.pictures.worker.header_text import (
+    base_name,
+    is_pattern,
+    numbers,
+    whole_number,
+    whole_numbers,
+)
 from imgd.pictures.worker.source import NotAPicture, SourceFile
 from imgd.pictures.worker.streams import Compression, is_gzip
 from imgd.pictures.worker.volume import (
@@ -65,7 +71,7 @@ def data_name(head: bytes) -> str:
     name = _header(head).first("ElementDataFile")
     if name.upper() == "LOCAL":
         return ""
-    if name.startswith("LIST") or "%" in name:
+    if name.startswith("LIST") or is_pattern(name):
         raise NotAPicture("its voxels are in many files.")
     return base_name(name)
 
@@ -110,7 +116,7 @@ def _header(head: bytes) -> _MetaHeader:
     end = 0
     while line := _LINE.match(head, end):
         end = line.end()
-        fields[line[1].decode("ascii")] = line[2].decode("latin-1").strip()
+        fields[line[1].decode("ascii")] = line[2].decode("utf-8", "replace").strip()
         if "ElementDataFile" in fields:
             return _MetaHeader(fields, end)
     raise NotAPicture("its header does not end with ElementDataFile.")

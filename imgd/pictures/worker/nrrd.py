@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from imgd.pictures.worker.header_text import base_name, whole_number, whole_numbers
+from imgd.pictures.worker.header_text import base_name, is_pattern, whole_number, whole_numbers
 from imgd.pictures.worker.nrrd_axes import axes_of
 from imgd.pictures.worker.source import NotAPicture, SourceFile
 from imgd.pictures.worker.streams import Compression, is_gzip
@@ -57,7 +57,7 @@ def data_name(head: bytes) -> str:
     """The file in the same folder that holds the voxels, "" if they follow the header."""
     fields = _header(head).fields
     name = fields.get("data file", fields.get("datafile", ""))
-    if name.startswith("LIST") or "%" in name:
+    if name.startswith("LIST") or is_pattern(name):
         raise NotAPicture("its voxels are in many files.")
     return base_name(name) if name else ""
 
@@ -88,7 +88,7 @@ def _header(head: bytes) -> _NrrdHeader:
     end = re.search(rb"\r?\n\r?\n", head)
     if end is None and len(head) >= MOST_HEADER:
         raise NotAPicture("its header is too long.")
-    text = (head[: end.start()] if end else head).decode("latin-1")
+    text = (head[: end.start()] if end else head).decode("utf-8", "replace")
     fields: dict[str, str] = {}
     for line in text.splitlines()[1:]:
         name, colon, value = line.partition(": ")
