@@ -14,9 +14,9 @@ from imgd.errors import Unavailable
 from imgd.host.health_monitor import HealthMonitor
 from imgd.logs import Logger
 from imgd.pictures.views import View
-from imgd.pictures.waiting import SLICES, Files, JobQueue, Picture, ViewJob
+from imgd.pictures.waiting import CANNOT, SLICES, Files, JobQueue, Picture, ViewJob
 from imgd.pictures.worker_process import COMMAND
-from imgd.pictures.worker_slot import CANNOT, PoolFacts, WorkerSlot
+from imgd.pictures.worker_slot import PoolFacts, WorkerSlot
 
 MAX_WAITING: Final = 64  # views for each worker
 FIRST_DELAY: Final = 1.0  # seconds before another start, doubled each time
@@ -134,7 +134,8 @@ class PicturePool:
             return
         while (slot := self._idle_slot()) and (job := self._queue.take(self._may_begin)):
             self._slots.sort(key=lambda other: other is slot)
-            slot.begin(job, is_volume=self._is_volume(job))
+            if not slot.begin(job, is_volume=self._is_volume(job)):
+                self._queue.put_back(job)
         if self._may_start() and self._queue.next(self._may_begin) is not None:
             self._start()
 

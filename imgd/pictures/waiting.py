@@ -17,6 +17,7 @@ Files = Sequence[OpenFile]
 
 SLICES: Final = frozenset((ViewKind.SLICE, ViewKind.MOSAIC))
 MAX_VIEWS: Final = 256  # of one job, which is sent to a worker in one piece
+CANNOT: Final = "Pictures cannot be made now."
 BUSY: Final = "Too many pictures are waiting. Try again in a moment."
 
 
@@ -41,6 +42,7 @@ class ViewJob:
         left: Callable[[ViewJob], None] = lambda job: None,
     ) -> None:
         self.source_key, self.client, self.since, self.left = source_key, client, since, left
+        self.was_put_back = False  # it could not be begun
         self._waiters: dict[View, dict[Deferred[Picture], Files]] = {}
 
     @property
@@ -126,6 +128,16 @@ class JobQueue:
             if job.client in self._turns:
                 self._turns[job.client] = self._turns.pop(job.client)
         return job
+
+    def put_back(self, job: ViewJob) -> None:
+        """Let a job that was taken just now wait again, first of its client; once for each job."""
+        if job.was_put_back:
+            job.fail(Unavailable(CANNOT))
+            return
+        job.was_put_back, job.left = True, self._left
+        self._jobs[job.source_key] = job
+        self._turns[job.client] = {job.source_key: job, **self._turns.get(job.client, {})}
+        self._views[job.client] += len(job.views)
 
     def next(self, may_begin: Callable[[ViewJob], bool]) -> ViewJob | None:
         """What ``take`` would take."""

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
-from imgd.errors import ImgdError, Unavailable
+from imgd.errors import ImgdError
 from imgd.logs import Logger
 from imgd.pictures.messages import Answer, Bug, Done, FromWorker, Job, Progress, Ready
 from imgd.pictures.views import View, ViewKind
@@ -21,7 +21,6 @@ MAX_MEMORY: Final = 300_000_000  # bytes that a worker may hold between jobs
 MAX_EXTRAS: Final = 256  # of one job: views that nobody asked for
 MAX_BYTES: Final = 1 << 28  # of all pictures of one job
 MAX_VOLUMES: Final = 1024  # sources that are known to be volumes
-CANNOT: Final = "Pictures cannot be made now."
 MAX_DETAIL: Final = 300  # characters
 VOLUME_FACTOR: Final = 6  # how much longer a volume may take
 IDLE: Final = 600.0  # seconds after which a worker that has nothing to do ends
@@ -100,8 +99,8 @@ class WorkerSlot:
     def is_idle(self) -> bool:
         return self.is_ready and self.job is None and not self.is_leaving
 
-    def begin(self, job: ViewJob, *, is_volume: bool) -> None:
-        """Let it do a job; it must be idle."""
+    def begin(self, job: ViewJob, *, is_volume: bool) -> bool:
+        """Let it do a job; it must be idle. False if it is no more: the job was not begun."""
         self.job, self.is_volume = job, is_volume
         self._asked, self._extras, self._bytes = set(job.views), 0, 0
         self._has_bug = False
@@ -111,7 +110,8 @@ class WorkerSlot:
         message = Job(list(job.views), names, self._facts.max_pixels)
         if not self._worker.send(message, [file.fd for file in job.files]):
             self.is_leaving, self.job = True, None
-            self._facts.failed += job.fail(Unavailable(CANNOT))
+            self._after(None)
+        return self.job is not None
 
     def kill(self, reason: str = "") -> None:
         """End it, whatever it does."""

@@ -12,8 +12,8 @@ from twisted.internet.defer import CancelledError, inlineCallbacks
 from benchmarks.pictures.servers import family
 from imgd.pictures.pool import MAX_WAITING
 from imgd.pictures.views import Plane, View, ViewKind
-from imgd.pictures.waiting import BUSY, MAX_VIEWS, Picture
-from imgd.pictures.worker_slot import CANNOT, MAX_BYTES
+from imgd.pictures.waiting import BUSY, CANNOT, MAX_VIEWS, Picture
+from imgd.pictures.worker_slot import MAX_BYTES
 from tests.pictures.pool_case import LARGE, THUMB, PoolCase
 
 
@@ -249,6 +249,28 @@ class WorkerTests(PoolCase):
         yield self.until(lambda: bool(self.lines))
         self.assertIn("A picture worker ended: signal 9", self.lines[0])
         self.assertNotEqual((yield self.body(self.ask(pool, b"b"))).split()[1], pid)
+
+    @inlineCallbacks
+    def test_killed_unnoticed(self) -> Any:
+        """Nor does anybody notice who asks before the daemon does."""
+        pool = self.pool("counting")
+        _, pid = (yield self.body(self.ask(pool, b"a"))).split()
+        yield self.settled(pool)
+        os.kill(int(pid), signal.SIGKILL)
+        os.waitid(os.P_PID, int(pid), os.WEXITED | os.WNOWAIT)
+        asked = [self.ask(pool, b"b"), self.ask(pool, b"c")]
+        for picture in asked:
+            self.assertNotEqual((yield self.body(picture)).split()[1], pid)
+
+    @inlineCallbacks
+    def test_closed_file(self) -> Any:
+        """A job whose file was closed too early ends; it does not go round for ever."""
+        pool = self.pool("counting")
+        file = self.file(b"data")
+        asked = pool.make(b"key", [file], THUMB)
+        file.close()
+        self.assertEqual((yield self.refusal(asked)), (503, CANNOT))
+        yield self.body(self.ask(pool, b"next"))
 
     @inlineCallbacks
     def test_too_long(self) -> Any:

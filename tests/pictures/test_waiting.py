@@ -54,6 +54,28 @@ class TurnTests(QueueCase):
         self.assertIsNone(self.queue.take(lambda job: False))
         self.assertEqual(self.taken(), ["a"])
 
+    def test_put_back(self) -> None:
+        """A job that could not be begun is the next of its client, once."""
+        waiting = [self.ask(key) for key in "abc"]
+        for left in (3, 2):
+            job = self.queue.take(lambda job: True)
+            assert job is not None
+            self.assertEqual(job.source_key, b"a")
+            self.queue.put_back(job)
+            self.assertEqual(len(self.queue), left)
+        self.failureResultOf(waiting[0], Unavailable)
+        self.assertEqual(self.taken(), ["b", "c"])
+
+    def test_put_back_and_left(self) -> None:
+        """It can be left as before."""
+        waiter = self.ask("a")
+        job = self.queue.take(lambda job: True)
+        assert job is not None
+        self.queue.put_back(job)
+        waiter.cancel()
+        self.failureResultOf(waiter, CancelledError)
+        self.assertEqual((len(self.queue), self.taken()), (0, []))
+
     def test_merged(self) -> None:
         """Views of one file are one job, whoever asks; the same view is one view."""
         waiting = [self.ask("a", ANN), self.ask("a", BOB), self.ask("a", BOB, LARGE)]
