@@ -15,7 +15,7 @@ from typing import Any
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.chromium import Chromium
-from tests.daemons import PATIENCE, Daemon, shared_daemon
+from tests.daemons import PATIENCE, Daemon, curl_json, shared_daemon
 
 HERE = [n for n in ("numpy", "PIL", "isal", "pydicom", "nibabel") if importlib.util.find_spec(n)]
 SHAPE = (24, 30, 20)
@@ -464,6 +464,13 @@ class OtherTests(ViewerCase):
         self.assertEqual(sum(level > 100 for row in levels for level in row), 1200)
         self.assertEqual(self.browser.complaints(), [])
 
+    def test_to_the_stack(self) -> None:
+        """From one picture a click leads to the stack of its folder, at this picture."""
+        self.view("frames/f2.png")
+        self.until("document.querySelector('header nav a[href*=file]')")
+        self.browser.click("header nav a[href*=file]")
+        self.until_label("Stack 2 of 3", "f2.png")
+
     def test_stack(self) -> None:
         """A folder's pictures are a stack, in natural order, without what is none."""
         self.view("frames/")
@@ -481,6 +488,25 @@ class OtherTests(ViewerCase):
         self.assertIn("a.nii.gz", self.browser.texts(".problem-box a"))
         self.view("empty/", "document.querySelector('.problem-box')")
         self.assertIn("no picture", self.browser.texts(".problem-box")[0])
+
+    def test_signed(self) -> None:
+        """A link to the page of one file shows it, and asks for nothing that the link does not
+        cover.
+        """
+        link = curl_json(
+            *("-H", f"Authorization: Bearer {self.daemon.token}", "--cacert", str(self.daemon.ca)),
+            *("-H", "Content-Type: application/json", "-d", '{"path": "/-/view/a.nii.gz"}'),
+            f"{self.daemon.url}links",
+        )["url"]
+        self.assertRegex(link, r"/-/s/[^/]+/-/view/a\.nii\.gz$")
+        self.browser.open(link)
+        self.until(SHOWN)
+        self.browser.evaluate(_QUIET)
+        prefix = link.removesuffix("/-/view/a.nii.gz")
+        urls = "performance.getEntriesByType('resource').map(e => e.name)"
+        names = self.browser.evaluate(urls)
+        self.assertEqual([name for name in names if not name.startswith(f"{prefix}/")], [])
+        self.assertEqual(self.browser.complaints(), [])
 
     def test_errors(self) -> None:
         """What cannot be shown is said in the server's own sentence, with a way to the file."""

@@ -160,7 +160,8 @@ class Volumes(Measurement):
         before = calm(pid)
         idle = peak(family(pid)[1:], "VmHWM")
         name, begun = self.inputs.renewed("ct.nii.gz"), time.monotonic()
-        paths = [f"{name}?slice={plane}" for plane in ("axial", "coronal", "sagittal")]
+        planes = ("axial", "coronal", "sagittal")
+        paths = [f"{name}?slice={plane}&depth=16" for plane in planes]
         with ThreadPoolExecutor(3) as threads:
             list(threads.map(lambda path: fetch(server, path), paths))
         self.wall.add(IMGD, (time.monotonic() - begun) * 1000)

@@ -121,7 +121,7 @@ class Pictures:
         for alternatives in companions.alternatives():
             file = await self._open_first(root, names[:-1], alternatives)
             if file is None:
-                return files, alternatives[0]
+                return files, " or ".join(alternatives)
             files.append(file)
         return files, None
 

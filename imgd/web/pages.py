@@ -38,6 +38,7 @@ CSP: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
+_SCRIPT: Final = "text/javascript; charset=utf-8"
 _TYPES: Final = {
     "style.css": "text/css; charset=utf-8",
     "favicon.svg": "image/svg+xml",
@@ -46,12 +47,22 @@ _TYPES: Final = {
     "icons.svg": "image/svg+xml",
     "openapi.yaml": "application/yaml",  # RFC 9512
     "viewer.css": "text/css; charset=utf-8",
-    "viewer.js": "text/javascript; charset=utf-8",
-    "volume3d.js": "text/javascript; charset=utf-8",
+    "viewer.js": _SCRIPT,
+    "viewer_controls.js": _SCRIPT,
+    "viewer_fetch.js": _SCRIPT,
+    "viewer_input.js": _SCRIPT,
+    "viewer_panes.js": _SCRIPT,
+    "viewer_scenes.js": _SCRIPT,
+    "viewer_view.js": _SCRIPT,
+    "volume3d.js": _SCRIPT,
 }
 _CONTENTS: Final = {name: get_data(__name__, f"assets/{name}") or b"" for name in _TYPES}
 #: Part of the assets' URLs, so that no cache serves an older style to a newer page.
 EDITION: Final = sha256(b"".join(_CONTENTS.values())).hexdigest()[:8]
+# So do assets that name others: the style its icons, a module those that it imports.
+for _name, _kind in _TYPES.items():
+    if _kind == _SCRIPT:
+        _CONTENTS[_name] = _CONTENTS[_name].replace(b".js';", b".js?%b';" % EDITION.encode())
 _CONTENTS["style.css"] = _CONTENTS["style.css"].replace(b'.svg")', b'.svg?%b")' % EDITION.encode())
 #: What is served below ``/-/``: name to media type and content.
 ASSETS: Final[Mapping[str, tuple[str, bytes]]] = MappingProxyType(

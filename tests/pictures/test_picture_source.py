@@ -13,7 +13,6 @@ from imgd.pictures.picture_source import (
     LocatedFile,
     PictureSource,
     half_missing,
-    spellings,
 )
 from imgd.pictures.views import View, ViewKind
 from tests.fakes import write
@@ -86,10 +85,11 @@ class CompanionTests(SynchronousTestCase):
         for body in (b"", b"[]", b'{"names": 5}', b'{"names": [5]}', b"\xff", many, long):
             self.assertRaises(UnsupportedMediaType, Companions.parse, body)
 
-    def test_spellings(self) -> None:
-        """Voxels may have a header of MetaImage or of NRRD, all else has one name."""
-        self.assertEqual(spellings("a.mhd"), ("a.mhd", "a.nhdr"))
-        self.assertEqual(spellings("a.img"), ("a.img",))
+    def test_alternatives(self) -> None:
+        """Every file of voxels is needed; of headers, one is."""
+        self.assertEqual(Companions(["a", "b"]).alternatives(), [["a"], ["b"]])
+        self.assertEqual(Companions(["a", "b"], are_headers=True).alternatives(), [["a", "b"]])
+        self.assertEqual(Companions([], are_headers=True).alternatives(), [])
 
     def test_half_missing(self) -> None:
         """The sentence says which half it is."""

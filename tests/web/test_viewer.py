@@ -139,10 +139,19 @@ class PageTests(ViewerCase):
         self.assertEqual(memory_site.ask("/-/view/nothing").status, 404)
 
     def test_assets(self) -> None:
-        """The script is text/javascript, and named with the edition."""
+        """The script is text/javascript; it, and what it imports, is named with the edition."""
         self.assertIn(f"viewer.js?{pages.EDITION}".encode(), self.view("/a.nii").body)
         kind = self.memory_site.ask("/-/viewer.js").headers["content-type"]
         self.assertEqual(kind, "text/javascript; charset=utf-8")
+        imported = set(pages.ASSETS) & {"viewer.js"}
+        for name in pages.ASSETS:
+            if name.endswith(".js"):
+                text = self.memory_site.ask(f"/-/{name}").body.decode()
+                found = re.findall(r" from '\./([a-z0-9_]+\.js)(.*)';", text)
+                self.assertEqual({query for _, query in found} - {f"?{pages.EDITION}"}, set())
+                imported |= {other for other, _ in found}
+        scripts = {name for name in pages.ASSETS if name.endswith(".js")}
+        self.assertEqual(scripts - imported, {"volume3d.js"})
 
 
 class PrivateTests(ViewerCase):
