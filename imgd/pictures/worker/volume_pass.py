@@ -37,7 +37,8 @@ def views_of(display: Display, views: Sequence[View], max_pixels: int) -> Iterat
             yield Made.failed(view, error)
     known = {_numbered(display, view) for view in views}
     for group in _groups(display, asked):
-        yield from _one_pass(display, group, known, max_pixels)
+        for picture in _one_pass(display, group, known, max_pixels):
+            yield from (picture, *_by_number(display, picture, views))
 
 
 def _groups(display: Display, asked: Sequence[_Pending]) -> Iterator[list[_Pending]]:
@@ -66,8 +67,7 @@ def _one_pass(
             later.append(pending)
             if pending.view in left:
                 left.discard(pending.view)
-                picture = later.pop().made(display, max_pixels)
-                yield from (picture, *_by_number(display, picture, asked))
+                yield later.pop().made(display, max_pixels)
             while later and not left:
                 yield later.pop().made(display, max_pixels)
     except PictureError:
@@ -75,12 +75,12 @@ def _one_pass(
             raise
 
 
-def _by_number(display: Display, picture: Made, asked: Sequence[_Pending]) -> Iterator[Made]:
+def _by_number(display: Display, picture: Made, views: Sequence[View]) -> Iterator[Made]:
     """The same picture of a middle slice for those who ask for it by its number."""
     view = picture.answer.view
     if picture.answer.status == 200 and view.kind is ViewKind.SLICE and view.index is None:
         numbered = _numbered(display, view)
-        if all(pending.view != numbered for pending in asked):
+        if numbered not in views:
             yield Made.of(numbered, picture.answer.media_type, picture.body)
 
 
