@@ -212,6 +212,15 @@ class FrameTests(SynchronousTestCase):
                 self.assertTrue((values(data, f"slice=axial:{number}") == frame).all())
             self.assertTrue((values(data, "slice=axial") == expected[2]).all())
 
+    def test_without_preamble(self) -> None:
+        """Files of old programs, without a preamble or without the group behind it, are shown."""
+        for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+            whole = written(ct(), syntax)
+            expected = values(whole, "slice=axial")
+            meta = 144 + int.from_bytes(whole[140:144], "little")
+            for data in (whole[132:], whole[meta:]):
+                self.assertTrue((values(data, "slice=axial") == expected).all(), syntax)
+
     def test_outside(self) -> None:
         """What is not there is refused with the range."""
         data = written(several(5))
