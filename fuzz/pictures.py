@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 
 import atheris
+from pydicom.uid import JPEGLSLossless
 
 from fuzz.harness import must, run
 
@@ -41,4 +42,6 @@ def one_input(data: bytes) -> None:
 
 if __name__ == "__main__":
     warm()
-    run(one_input, (*samples.pictures(), *samples.dicom_files()))
+    # Not JPEG-LS: 600 bytes keep CharLS busy for seconds, which is for the pool's clock to end.
+    dicom_files = (data for data in samples.dicom_files() if JPEGLSLossless.encode() not in data)
+    run(one_input, (*samples.pictures(), *dicom_files))

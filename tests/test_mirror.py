@@ -24,6 +24,7 @@ TESTED_IN = {
     "pictures/worker/nrrd_axes": "pictures/worker/nrrd",
     "pictures/worker/volume": "pictures/worker/volumes",
     "pictures/worker/volume_facts": "pictures/worker/nifti",
+    "pictures/worker/codestreams": "pictures/worker/sandboxed_formats",
     "pictures/worker/colours": "pictures/worker/raster",
     "pictures/worker/dicom_frames": "pictures/worker/dicom",
     "pictures/worker/dicom_header": "pictures/worker/dicom",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from itertools import chain
-from typing import Final
+from typing import IO, Final
 
 from imgd.pictures.messages import Job, Progress
 from imgd.pictures.views import View, ViewKind
@@ -42,12 +43,18 @@ def warm() -> None:
         View(ViewKind.INFO),
     ]
     for data in chain(samples.pictures(), samples.dicom_files()):
-        with tempfile.TemporaryFile() as file:
+        with _temporary_file() as file:
             file.write(data)
             file.flush()
             source = SourceFile(file.fileno(), "", len(data))
             for _ in decode(Sources(source, {}, Job(views, [""], MAX_WARM_PIXELS))):
                 pass
+
+
+def _temporary_file() -> IO[bytes]:
+    """In memory if the system has that: a hardened service may have no folder to write to."""
+    memfd_create = getattr(os, "memfd_create", None)
+    return open(memfd_create("imgd"), "w+b") if memfd_create else tempfile.TemporaryFile()
 
 
 def _decode(sources: Sources) -> Iterator[Made | Progress]:

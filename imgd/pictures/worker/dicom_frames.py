@@ -6,10 +6,12 @@ from typing import Any, BinaryIO, Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID, JPEGExtended12Bit, RLELossless
 
+from imgd.pictures.worker import codestreams
 from imgd.pictures.worker.dicom_grey import with_modality_table
 from imgd.pictures.worker.dicom_header import Header, uid_name
 from imgd.pictures.worker.dicom_values import raw, whole
@@ -69,7 +71,27 @@ def _decoded(header: Header, index: int) -> tuple[NDArray[Any], dict[str, Any]]:
     if not header.syntax.is_encapsulated and _end(options, index) > header.size - header.offset:
         raise NotAPicture("its DICOM data is cut short.")
     header.pixels.seek(header.offset)
-    values, facts = decoder.as_array(cast(BinaryIO, header.pixels), index=index, **options)
+    pixels = cast(BinaryIO, header.pixels)
+    if header.syntax.is_encapsulated:
+        return _decompressed(decoder, pixels, index, options)
+    values, facts = decoder.as_array(pixels, index=index, **options)
+    return values, dict(facts)
+
+
+def _decompressed(
+    decoder: Decoder, pixels: BinaryIO, index: int, options: dict[str, Any]
+) -> tuple[NDArray[Any], dict[str, Any]]:
+    """A frame in fragments. One that claims another size for itself is broken: some hundred bytes
+    could keep a decoder busy for seconds.
+    """
+    offsets = options.pop("extended_offsets", None)
+    count = options["number_of_frames"]
+    frame = get_frame(pixels, index, extended_offsets=offsets, number_of_frames=count)
+    claimed = codestreams.size(frame)
+    if claimed is not None and claimed != (options["rows"], options["columns"]):
+        raise NotAPicture("its frame has another size than its DICOM header says.")
+    options["number_of_frames"] = 1
+    values, facts = decoder.as_array(encapsulate([frame]), index=0, **options)
     return values, dict(facts)
 
 

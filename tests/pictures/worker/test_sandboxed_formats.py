@@ -87,6 +87,7 @@ class SandboxedFormatTests(TestCase):
                 yield self.shown(lie, "thumb")
             except ImgdError as error:
                 self.assertEqual(error.status, 415, error.detail)
+                self.assertRegex(error.detail, "another size|broken")
             else:
                 self.fail(f"It was shown: {lie[:999]!r}")
 
