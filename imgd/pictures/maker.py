@@ -32,6 +32,7 @@ from imgd.pictures.picture_source import (
     picture_key,
 )
 from imgd.pictures.views import View, ViewKind
+from imgd.pictures.waiters import Waiters
 from imgd.pictures.waiting import Picture
 
 MAX_RECENT: Final = 256  # files whose other pictures are kept if the pool makes them unasked
@@ -80,7 +81,8 @@ class Pictures:
         self.why_off = why_off
         self._failures = Failures(seconds)
         self._recent: OrderedDict[bytes, tuple[str, tuple[tuple[str, Any], ...]]] = OrderedDict()
-        self._extras = 0
+        self._waiters = Waiters()
+        self._extras: dict[str, Picture] = {}  # on their way to the disk
         if pool is not None:
             pool.on_extra = self._keep_extra
 
@@ -170,7 +172,9 @@ class Pictures:
         self._note_recent(source)
         error: ImgdError | None = None
         try:
-            made = await self._pool.make(source.key, source.files, view, client)
+            made = self._extras.get(key) or await self._waiters.wait(
+                key, self._pool.make(source.key, source.files, view, client)
+            )
         except ImgdError as reason:
             error = reason
         if not await self._ask(source.directory, source.is_unchanged, key=source):
@@ -196,22 +200,20 @@ class Pictures:
 
     def _keep_extra(self, source_key: bytes, made: Picture) -> None:
         """Keep a picture that the pool made unasked, if its file is the same until now."""
-        recent = self._recent.get(source_key)
-        if recent is None or self._extras >= MAX_EXTRAS:
-            return
-        self._extras += 1
-        directory, places = recent
         key = picture_key(source_key, made.view)
+        self._waiters.answer(key, made)
+        recent = self._recent.get(source_key)
+        if recent is None or key in self._extras or len(self._extras) >= MAX_EXTRAS:
+            return
+        self._extras[key] = made
+        directory, places = recent
 
         def keep(is_same: bool) -> Deferred[None] | None:
             return self._cache.put(key, made.media_type, made.body) if is_same else None
 
         work = self._ask(directory, _are_in_place, places, key=key)
         work.addCallbacks(keep, lambda _: None)  # a disk that does not answer
-        work.addBoth(self._end_extra)
-
-    def _end_extra(self, _result: object) -> None:
-        self._extras -= 1
+        work.addBoth(lambda _: self._extras.pop(key))
 
 
 def _are_in_place(places: tuple[tuple[str, versions.FileVersion], ...]) -> bool:

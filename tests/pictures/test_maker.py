@@ -280,11 +280,37 @@ class ExtraTests(PicturesCase):
         """If the disk does not keep up, others are dropped."""
         self.get()
         self.blocking.held = True
-        for _ in range(MAX_EXTRAS + 10):
-            self.extra()
+        for index in range(MAX_EXTRAS + 10):
+            view = View(ViewKind.SLICE, index=index)
+            self.pool.on_extra(self.pool.asked[0].source_key, Picture(view, "image/png", b"extra"))
         self.assertEqual(self.blocking.waiting, MAX_EXTRAS)
-        self.blocking.release()
         self.blocking.fail(Unavailable("A disk does not answer."))
         self.blocking.held = False
         self.blocking.release()
         self.extra()
+        self.assertEqual(self.get(view=SLICE), b"extra")
+
+    def test_waited_for(self) -> None:
+        """Who waits for a picture that is made for the sake of another gets it at once."""
+        self.pool.held = True
+        first, second = self.begin(), self.begin(view=SLICE)
+        self.extra()
+        self.assertEqual(self.successResultOf(second), b"extra")
+        self.assertEqual(self.pool.cancelled, 1)
+        self.assertNoResult(first)
+        first.cancel()
+        self.failureResultOf(first)
+
+    def test_on_its_way(self) -> None:
+        """A picture that is on its way to the disk is not made again."""
+        self.get()
+        self.blocking.held = True
+        self.extra()
+        asked = self.begin(view=SLICE)
+        while self.blocking.waiting > 1:
+            self.blocking._waiting.append(self.blocking._waiting.pop(0))  # the extra's turn is late
+            self.blocking.step()
+        self.blocking.held = False
+        self.blocking.release()
+        self.assertEqual(self.successResultOf(asked), b"extra")
+        self.assertEqual(self.pool.views, [THUMB])
