@@ -485,6 +485,19 @@ class OtherTests(ViewerCase):
         self.view("empty/", "document.querySelector('.problem-box')")
         self.assertIn("no picture", self.browser.texts(".problem-box")[0])
 
+    def test_hostile_name(self) -> None:
+        """A name with markup is text, and a character that turns the direction of text is seen."""
+        folder = self.root / "hostile"
+        folder.mkdir()
+        self.addCleanup(shutil.rmtree, folder)
+        for name in ("<b onload=x>.png", "\u202egnp.exe.png"):
+            shutil.copy(self.root / "frames" / "f1.png", folder / name)
+        self.view("hostile/")
+        self.until_label("<b onload=x>.png")
+        self.press("End")
+        self.until_label("\\u{202e}gnp.exe.png")
+        self.assertEqual(self.browser.complaints(), [])
+
     def test_signed(self) -> None:
         """A link to the page of one file shows it, and asks for nothing that the link does not
         cover.
