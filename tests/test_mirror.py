@@ -32,7 +32,6 @@ TESTED_IN = {
     "pictures/worker/frames": "pictures/worker/raster",
     "pictures/worker/reduction": "pictures/worker/raster",
     "pictures/worker/samples": "pictures/worker/decoding",
-    "pictures/worker/source": "pictures/worker/decoding",
     "service": "daemon",
     "settings/spec": "settings/table",
     "web/memory_admission": "web/file_cache",

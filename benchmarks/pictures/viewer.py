@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
+import time
 from pathlib import Path
 from unittest import SkipTest
 
@@ -15,6 +16,7 @@ from benchmarks.pictures.servers import imgd
 from tests.chromium import Chromium
 
 SLICES = 10  # key presses of which each counts
+LOOK = 2.0  # seconds that a person looks before the first of them
 PLANES = 3
 # Notes when each canvas of the page was painted with the picture that it shall show.
 NOTE = """
@@ -71,6 +73,7 @@ class Viewer(Measurement):
                 browser.call("Page.addScriptToEvaluateOnNewDocument", source=NOTE)
                 browser.open(server.https.replace("127.0.0.1", "localhost") + "-/view/ct.nii.gz")
                 self.first.add(IMGD, browser.evaluate(painted(PLANES)))
+                time.sleep(LOOK)
                 times = [browser.evaluate(painted(1, "ArrowUp")) for _ in range(SLICES)]
                 self.next.add(IMGD, statistics.median(times))
             finally:

@@ -54,6 +54,8 @@ class Maker(Protocol):
         self, source_key: bytes, files: Sequence[OpenFile], view: View, client: str
     ) -> Deferred[Picture]: ...
 
+    def prepare(self) -> None: ...
+
 
 class Pictures:
     """Makes pictures by ``pool``, and keeps them in ``cache``.
@@ -157,6 +159,11 @@ class Pictures:
             if error.status == UnsupportedMediaType.status and source.missing is not None:
                 raise half_missing(source.missing) from error
             raise
+
+    def prepare(self) -> None:
+        """A page is sent whose pictures will be asked for: what makes them starts meanwhile."""
+        if self._pool is not None:
+            self._pool.prepare()
 
     async def _make(self, source: PictureSource, view: View, key: str, client: str) -> PictureFile:
         assert self._pool is not None

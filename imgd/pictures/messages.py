@@ -23,10 +23,6 @@ class Job(msgspec.Struct):
     names: list[str]
     max_pixels: int
 
-    def __post_init__(self) -> None:
-        # A name may have bytes that are no UTF-8, which JSON cannot hold. It decides nothing.
-        self.names = [name.encode("utf-8", "replace").decode("utf-8") for name in self.names]
-
 
 class Answer(msgspec.Struct, omit_defaults=True, tag="answer"):
     """A view that was made, or why it was not.

@@ -123,6 +123,11 @@ class PicturePool:
         """Those under way."""
         return [slot.job for slot in self._slots if slot.job is not None]
 
+    def prepare(self) -> None:
+        """Start a worker if there is none: a picture will be asked for in a moment."""
+        if self._stopping is None and not self._slots and self._may_start():
+            self._start()
+
     def _advance(self) -> None:
         """Give jobs to idle workers; if none is idle, start another that is missing."""
         if self._stopping is not None:

@@ -70,6 +70,7 @@ class Viewer(Endpoint):
             return
         if not self._pictures.are_offered:
             raise ImgdError.of(501, self._pictures.why_off)
+        self._pictures.prepare()
         self._send_page(request, shown.base, names, is_folder=url_path.is_folder)
 
     def _root(self, shown: Route) -> Root:

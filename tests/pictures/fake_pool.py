@@ -41,8 +41,11 @@ class FakePool:
         self.error: ImgdError | None = None
         self.companions: list[str] = []
         self.are_headers = False
-        self.cancelled = 0
+        self.cancelled = self.prepared = 0
         self.while_made: Callable[[], object] = lambda: None
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def make(
         self, source_key: bytes, files: Sequence[OpenFile], view: View, client: str

@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, inlineCallbacks
 
+from benchmarks.pictures.servers import family
 from imgd.pictures.pool import MAX_WAITING
 from imgd.pictures.views import Plane, View, ViewKind
 from imgd.pictures.waiting import BUSY, MAX_VIEWS, Picture
@@ -26,6 +27,23 @@ class MakeTests(PoolCase):
         """A worker makes a view of a file that it was handed open."""
         picture = yield self.ask(self.pool("echo"), b"data")
         self.assertEqual(picture, Picture(THUMB, "image/png", b"data"))
+
+    @inlineCallbacks
+    def test_prepared(self) -> Any:
+        """A worker can be started before there is work; it is the one that does it, and ends if
+        there is none.
+        """
+        others = set(family(os.getpid()))
+        pool = self.pool("counting", workers=2)
+        pool.prepare()
+        pool.prepare()
+        [worker] = set(family(os.getpid())) - others
+        picture = yield self.ask(pool, b"data")
+        self.assertEqual(picture.body, b"1 %d" % worker)
+        pool.prepare()
+        self.assertEqual(set(family(os.getpid())) - others, {worker})
+        self.clock.advance(1000)
+        yield self.until(lambda: worker not in family(os.getpid()))
 
     @inlineCallbacks
     def test_imgd(self) -> Any:

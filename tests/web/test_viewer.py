@@ -20,7 +20,8 @@ _URL = re.compile(r'(?:href|src|data-file|data-folder)="([^"#?]*)')
 class ViewerCase(SiteCase):
     def setUp(self) -> None:
         super().setUp()
-        self.memory_site = MemorySite(self.folder, picture_pool=FakePool())
+        self.pool = FakePool()
+        self.memory_site = MemorySite(self.folder, picture_pool=self.pool)
         for path in ("a.nii", "b.png", "deep/c.dcm", "deep/x y#1?.nii.gz"):
             write(os.path.join(self.memory_site.documents, path))
 
@@ -51,6 +52,13 @@ class PageTests(ViewerCase):
             answer = self.view(path)
             self.assertEqual(answer.status, status, path)
             self.assertEqual(answer.headers["content-type"], "text/html; charset=utf-8", path)
+
+    def test_prepared(self) -> None:
+        """The page has what makes pictures start; a page that is not there has not."""
+        self.view("/nothing")
+        self.assertEqual(self.pool.prepared, 0)
+        self.view("/a.nii")
+        self.assertEqual(self.pool.prepared, 1)
 
     def test_other_spellings(self) -> None:
         """The path has one spelling; no other leads to a page, also of a private daemon."""
