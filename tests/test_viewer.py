@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -590,3 +591,21 @@ class NiiVueTests(ViewerCase):
         self.assertGreater(sum(canvas.histogram()[40:]), 10_000)
         refused = [line for line in self.browser.complaints() if "Content Security" in line]
         self.assertEqual(refused, [])
+
+    def test_too_large(self) -> None:
+        """A file of over 1 GB is not read into the browser: the page says so."""
+        if not niivue_option():
+            raise SkipTest("no @niivue/niivue here")
+        import nibabel
+
+        header = nibabel.Nifti1Header()
+        header.set_data_dtype("int16")
+        header.set_data_shape((1100, 1000, 500))
+        header["vox_offset"], header["magic"] = 352, b"n+1"
+        path = self.root / "large.nii"
+        path.write_bytes(header.binaryblock + bytes(4))
+        self.addCleanup(path.unlink)
+        os.truncate(path, 352 + 2 * 1100 * 1000 * 500)
+        self.view("large.nii?3d", "document.getElementById('main').dataset.state === 'failed'")
+        (message,) = self.browser.texts(".message")
+        self.assertIn("The file has 1.1 GB", message)
