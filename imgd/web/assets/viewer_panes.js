@@ -255,7 +255,7 @@ export function update(came) {
     const urls = seen.map((pane) => pane.url).filter(Boolean);
     const isReady = urls.every((url) => pictures.kept.has(url) || pictures.failed.has(url));
     main.toggleAttribute('data-ready', seen.every((pane) => pane.shown?.url === pane.url));
-    pictures.want(isReady ? [...urls, ...ahead(seen)] : urls, urls);
+    pictures.want([...urls, ...ahead(seen)], urls, isReady);
     report();
   });
 }
