@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -485,6 +486,19 @@ class OtherTests(ViewerCase):
         self.view("empty/", "document.querySelector('.problem-box')")
         self.assertIn("no picture", self.browser.texts(".problem-box")[0])
 
+    def test_hostile_name(self) -> None:
+        """A name with markup is text, and a character that turns the direction of text is seen."""
+        folder = self.root / "hostile"
+        folder.mkdir()
+        self.addCleanup(shutil.rmtree, folder)
+        for name in ("<b onload=x>.png", "\u202egnp.exe.png"):
+            shutil.copy(self.root / "frames" / "f1.png", folder / name)
+        self.view("hostile/")
+        self.until_label("<b onload=x>.png")
+        self.press("End")
+        self.until_label("\\u{202e}gnp.exe.png")
+        self.assertEqual(self.browser.complaints(), [])
+
     def test_signed(self) -> None:
         """A link to the page of one file shows it, and asks for nothing that the link does not
         cover.
@@ -577,3 +591,21 @@ class NiiVueTests(ViewerCase):
         self.assertGreater(sum(canvas.histogram()[40:]), 10_000)
         refused = [line for line in self.browser.complaints() if "Content Security" in line]
         self.assertEqual(refused, [])
+
+    def test_too_large(self) -> None:
+        """A file of over 1 GB is not read into the browser: the page says so."""
+        if not niivue_option():
+            raise SkipTest("no @niivue/niivue here")
+        import nibabel
+
+        header = nibabel.Nifti1Header()
+        header.set_data_dtype("int16")
+        header.set_data_shape((1100, 1000, 500))
+        header["vox_offset"], header["magic"] = 352, b"n+1"
+        path = self.root / "large.nii"
+        path.write_bytes(header.binaryblock + bytes(4))
+        self.addCleanup(path.unlink)
+        os.truncate(path, 352 + 2 * 1100 * 1000 * 500)
+        self.view("large.nii?3d", "document.getElementById('main').dataset.state === 'failed'")
+        (message,) = self.browser.texts(".message")
+        self.assertIn("The file has 1.1 GB", message)

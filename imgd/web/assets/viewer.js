@@ -3,7 +3,7 @@
 
 import {
   clamp, file, fileUrl, folder, hint, IS_SMALL, isNumber, main, make, name, panes, PLANES, round,
-  state, view,
+  state, view, visible,
 } from './viewer_view.js';
 import { askJson, describe, pictures } from './viewer_fetch.js';
 import { isShowable, openFolder, openPicture, openVolume, sliceUrl } from './viewer_scenes.js';
@@ -87,8 +87,8 @@ async function addNeighbours() {
   const [before, after] = await Promise.all(['before', 'after'].map((key) => neighbour(key).catch(() => null)));
   const nav = make('nav', { class: 'group', 'aria-label': 'Files of the folder' });
   if (stack) nav.append(link('Stack', `./#file=${name}`, 'Leaf through the files of the folder'));
-  if (before) nav.append(link('Previous', `./${before.url}`, before.name, 'prev'));
-  if (after) nav.append(link('Next', `./${after.url}`, after.name, 'next'));
+  if (before) nav.append(link('Previous', `./${before.url}`, visible(before.name), 'prev'));
+  if (after) nav.append(link('Next', `./${after.url}`, visible(after.name), 'next'));
   document.querySelector('header').append(nav); // all at once, so that none moves
 }
 
@@ -115,7 +115,7 @@ function fail(text) {
 /** A folder without frames: what else of it can be shown. */
 function listVolumes(volumes) {
   if (!volumes.length) return fail('This folder holds no picture, DICOM file or volume that can be shown.');
-  const links = volumes.map((entry) => make('li', {}, make('a', { href: `./${entry.url}`, text: entry.name })));
+  const links = volumes.map((entry) => make('li', {}, make('a', { href: `./${entry.url}`, text: visible(entry.name) })));
   main.replaceChildren(make('div', { class: 'problem-box' }, make('p', { text: 'This folder holds volumes, each of which is a stack by itself:' }), make('ul', {}, ...links)));
 }
 

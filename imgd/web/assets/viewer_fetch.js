@@ -123,16 +123,22 @@ class Pictures {
     return picture;
   }
 
-  /** Load what is wanted, most urgent first; end requests for what is wanted no more. */
-  want(urls, visible) {
+  /**
+   * Load what is wanted, most urgent first, and what is not `visible` only if the page `isReady`; end
+   * requests for what is wanted no more, and others if what is visible needs their place.
+   */
+  want(urls, visible, isReady) {
     // What failed is asked for again once it was out of sight.
     for (const url of this.failed.keys()) if (!urls.includes(url)) this.failed.delete(url);
-    const missing = urls.filter((url) => !this.kept.has(url) && !this.loading.has(url) && !this.failed.has(url));
-    const stale = [...this.loading].filter(([url]) => !urls.includes(url));
-    for (const [, request] of stale) {
-      const isNeeded = missing.some((url) => visible.includes(url)) && this.loading.size >= MAX_REQUESTS;
-      if (isNeeded || performance.now() - request.since > STALE_AFTER) request.abort();
-      else setTimeout(update, STALE_AFTER);
+    const isMissing = (url) => !this.kept.has(url) && !this.loading.has(url) && !this.failed.has(url);
+    const missing = (isReady ? urls : visible).filter(isMissing);
+    const urgent = visible.filter(isMissing).length;
+    for (const [url, request] of [...this.loading].reverse()) {
+      if (visible.includes(url)) continue;
+      const isStale = !urls.includes(url);
+      const isOld = performance.now() - request.since > STALE_AFTER;
+      if ((isStale && isOld) || this.loading.size + urgent > MAX_REQUESTS) request.abort();
+      else if (isStale) setTimeout(update, STALE_AFTER);
     }
     for (const url of missing) if (this.loading.size < MAX_REQUESTS) this.load(url);
   }

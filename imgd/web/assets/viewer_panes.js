@@ -1,6 +1,6 @@
 // The planes on the page, and what is drawn on them.
 
-import { clamp, isolate, main, make, panes, PLANES, state, view } from './viewer_view.js';
+import { clamp, main, make, panes, PLANES, state, view, visible } from './viewer_view.js';
 import { describe, pictures } from './viewer_fetch.js';
 import { isDicom } from './viewer_scenes.js';
 import { listen } from './viewer_input.js';
@@ -189,7 +189,7 @@ export class Pane {
 
   describe() {
     const position = `${this.index + 1} of ${this.count}`;
-    const file = view.scene.isStack ? ` · ${isolate(view.scene.files[this.index].name)}` : '';
+    const file = view.scene.isStack ? ` · \u2068${visible(view.scene.files[this.index].name)}\u2069` : '';
     this.label.textContent = view.scene.isPicture ? '' : `${this.title} ${position}${file}`;
     this.slider.value = this.index;
     this.slider.setAttribute('aria-valuetext', position);
@@ -244,18 +244,18 @@ export function update(came) {
   isDue = true;
   requestAnimationFrame(() => {
     isDue = false;
-    const visible = panes.filter((pane) => pane.isVisible);
-    for (const pane of visible) pane.take();
+    const seen = panes.filter((pane) => pane.isVisible);
+    for (const pane of seen) pane.take();
     if (view.scene.isChanged) {
       view.scene.isChanged = false;
       panes[0].setLetters();
       dialogs.info?.replaceWith(makeInfo());
     }
-    for (const pane of visible) pane.draw();
-    const urls = visible.map((pane) => pane.url).filter(Boolean);
+    for (const pane of seen) pane.draw();
+    const urls = seen.map((pane) => pane.url).filter(Boolean);
     const isReady = urls.every((url) => pictures.kept.has(url) || pictures.failed.has(url));
-    main.toggleAttribute('data-ready', visible.every((pane) => pane.shown?.url === pane.url));
-    pictures.want(isReady ? [...urls, ...ahead(visible)] : urls, urls);
+    main.toggleAttribute('data-ready', seen.every((pane) => pane.shown?.url === pane.url));
+    pictures.want([...urls, ...ahead(seen)], urls, isReady);
     report();
   });
 }
@@ -263,9 +263,9 @@ export function update(came) {
 /** The slices that are likely to be asked for next: those beside each that is seen, which the server
  * makes in one pass, then more in the direction of leafing.
  */
-function ahead(visible) {
+function ahead(seen) {
   const { active } = view;
-  const ordered = [...visible].sort((a, b) => (b === active) - (a === active));
+  const ordered = [...seen].sort((a, b) => (b === active) - (a === active));
   const steps = ordered.flatMap((pane) => [[pane, pane.direction], [pane, -pane.direction]]);
   for (let step = 2; step <= PREFETCHED && active; step++) steps.push([active, step * active.direction]);
   return steps.flatMap(([pane, step]) => {

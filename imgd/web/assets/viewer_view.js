@@ -14,7 +14,9 @@ export const PLANES = { axial: [0, 1, 2], coronal: [0, 2, 1], sagittal: [1, 2, 0
 export const fileUrl = new URL(file, location.href).href;
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 export const round = (value) => Number(value.toPrecision(6));
-export const isolate = (name) => `\u2068${name}\u2069`; // its direction is its own
+/** A name in which nothing is unseen, nor changes the direction of text. */
+export const visible = (name) =>
+  name.replace(/[\p{Cc}\p{Cf}]/gu, (sign) => `\\u{${sign.codePointAt(0).toString(16)}}`);
 export const isNumber = (value) => Number.isFinite(value);
 
 /** An element: `properties` are set, `on` listens, what is left are its attributes. */
