@@ -58,7 +58,7 @@ def viewer_path() -> str:
     """Below which path the list opens what can be shown; "" if imgd makes no pictures."""
     daemon, _ = shared_browser()
     front = curl("--cacert", str(daemon.ca), f"{daemon.url}?view=gallery")
-    return "" if b"This server makes no thumbnails." in front else "-/view/"
+    return "" if b"There are no thumbnails here." in front else "-/view/"
 
 
 class BrowserTests(SynchronousTestCase):

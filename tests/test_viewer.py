@@ -34,11 +34,7 @@ new Promise(done => {
     look();
 })
 """
-SHOWN = """
-document.querySelector('.pane:not([hidden])')
-&& !document.querySelector('.pane:not([hidden]).busy')
-&& !document.querySelector('.pane:not([hidden]).failed')
-"""
+SHOWN = "document.querySelector('[data-ready]')"
 # Answers once no request was sent for half a second.
 _QUIET = """
 new Promise(done => {
@@ -530,6 +526,7 @@ class OtherTests(ViewerCase):
         path.unlink()
         self.press("Home")
         self.until("document.querySelector('.axial.failed .message').innerText === 'Not found'")
+        self.browser.evaluate(_QUIET)  # what the browser says of it is said now
 
     def test_policy(self) -> None:
         """Neither markup of strings nor code of strings is possible on the page."""

@@ -95,7 +95,7 @@ class LayoutTests(GalleryCase):
 
     def test_without_pictures(self) -> None:
         """If imgd makes no pictures, no folder opens as a gallery by itself; one that is asked for
-        shows icons, leads to the files, and says why. The list leads to the files.
+        shows icons, leads to the files, and says so. The list leads to the files.
         """
         site = MemorySite(os.path.realpath(self.mktemp()))
         for name in ("a.png", "b.png"):
@@ -105,7 +105,7 @@ class LayoutTests(GalleryCase):
         self.assertTrue(is_gallery(page))
         self.assertFalse(page.all("img"))
         self.assertLessEqual({"a.png", "b.png"}, set(page.hrefs()))
-        self.assertIn("This server makes no thumbnails.", page.text())
+        self.assertIn("There are no thumbnails here.", page.text())
         page = Reader(site.ask("/?view=list", headers=BROWSER).body)
         self.assertEqual(page.hrefs().count("a.png"), 2)
         self.assertFalse([href for href in page.hrefs() if "-/view" in href])
@@ -133,7 +133,7 @@ class TileTests(GalleryCase):
         )
         self.assertIn("a.png", [text for tag, text in page.texts if tag == "bdi"])
         self.assertIn("PNG · 4 B", page.text())
-        self.assertNotIn("makes no thumbnails", page.text())
+        self.assertNotIn("no thumbnails", page.text())
 
     def test_all_entries(self) -> None:
         """Folders, files and what can be shown are tiles, in the order of the list; each has the
@@ -337,3 +337,8 @@ class PrivateTests(GalleryCase):
         self.assertFalse(is_gallery(page))
         self.assertFalse(page.all("img"))
         self.assertFalse([href for href in page.hrefs() if "-/view" in href])
+        path = self.link("/frames/?view=gallery", prefix=False)
+        page = self.page(f"{path}?view=gallery")
+        self.assertTrue(is_gallery(page))
+        self.assertFalse(page.all("img"))
+        self.assertIn("There are no thumbnails here.", page.text())

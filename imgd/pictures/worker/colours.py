@@ -58,8 +58,10 @@ def spread_labels(image: Image.Image) -> Image.Image:
 
 
 def shown(image: Image.Image, window: str) -> Image.Image:
-    """Mode L, RGB or (if anything is transparent) RGBA. ``window`` is for grey of over 8 bits."""
-    if is_deep(image):
+    """Mode L, RGB or (if anything is transparent) RGBA. ``window`` is for grey, and "" of 8 bits is
+    as it is.
+    """
+    if is_deep(image) or (window and image.mode == "L"):
         return _windowed(image, window)
     image = _in_srgb(image)
     if image.mode in _WITH_ALPHA or "transparency" in image.info:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -103,20 +102,14 @@ def _dtype(fields: dict[str, str]) -> np.dtype[np.generic]:
         raise NotAPicture("its voxels are of a type that is not shown.")
     endian = fields.get("endian", "").lower()
     if code[1] != "1" and endian not in ("little", "big"):
-        if endian or _encoding(fields) != "ascii":
-            raise NotAPicture("its header does not say the order of bytes.")
-        endian = sys.byteorder
+        raise NotAPicture("its header does not say the order of bytes.")
     return np.dtype(code).newbyteorder(">" if endian == "big" else "<")
-
-
-def _encoding(fields: dict[str, str]) -> str:
-    return fields.get("encoding", "").lower()
 
 
 def _data(
     file: SourceFile, head: bytes, header: _NrrdHeader, data_file: SourceFile | None, claim: int
 ) -> Data:
-    compression = _ENCODINGS.get(_encoding(header.fields))
+    compression = _ENCODINGS.get(header.fields.get("encoding", "").lower())
     if compression is None:
         raise NotAPicture("its encoding is neither raw nor gzip.")
     if header.number("line skip"):

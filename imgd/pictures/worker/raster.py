@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ from PIL import AvifImagePlugin, Image
 from imgd.pictures.views import View, ViewKind
 from imgd.pictures.worker import colours, frames, windows
 from imgd.pictures.worker.encoding import JPEG, JSON, jpeg
-from imgd.pictures.worker.formats import format_name, picture_format
+from imgd.pictures.worker.formats import HEAD_SIZE, format_name, picture_format
 from imgd.pictures.worker.reduction import orientation, shown, turned
 from imgd.pictures.worker.source import Made, NotAPicture, PictureError, SourceFile, Sources
 
@@ -48,7 +49,7 @@ class RasterFile:
     def __init__(self, source: SourceFile, max_pixels: int) -> None:
         self._source = source
         self._max_pixels = max_pixels
-        self._format = picture_format(source.read(0, 1024)) or ""
+        self._format = picture_format(source.read(0, HEAD_SIZE)) or ""
 
     def make(self, view: View) -> Made:
         """Raises PictureError."""
@@ -168,6 +169,8 @@ def _range(values: NDArray[Any]) -> dict[str, Any]:
 
 
 def warm() -> None:
-    """Load every plugin, and what each loads when it first decodes."""
+    """Load the plugins of these formats, and no other's."""
+    for name in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Png", "Tiff", "WebP"):
+        import_module(f"PIL.{name}ImagePlugin")
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # in a sandbox no thread can be started
-    Image.init()
+    Image.preinit()

@@ -56,7 +56,7 @@ def shown(image: Image.Image, size: tuple[int, int] | None, window: str) -> Show
     if is_label_map:
         image = _fitted(image, size, Image.Resampling.NEAREST)
         image = colours.spread_labels(image)
-        window = window or "min-max"
+        window = window or ("min-max" if colours.is_deep(image) else "")
     else:
         if size:
             jpeg2000.reduce(image, _least(image.size, size))

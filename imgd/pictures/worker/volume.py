@@ -87,8 +87,6 @@ def checked(volume: Volume) -> Volume:
     if volume.byte_length > _MOST_BYTES:
         raise NotAPicture("its header claims more voxels than there can be.")
     file, start, offset, compression = volume.data
-    if start < 0 or offset < 0:
-        raise NotAPicture("its header says that the voxels begin before the file.")
     there = max(0, file.size - start)
     most = there * _DEFLATE_RATIO if compression else there
     if offset + volume.byte_length > most:

@@ -79,18 +79,17 @@ export async function copy(text, what) {
   }
 }
 
-/** Links to the files before and after this one, in the order of the listing. */
+/** Links to the files before and after this one, in the order of the listing, and to them all. */
 async function addNeighbours() {
   if (!('hasFolder' in main.dataset)) return;
+  const link = (text, href, title, rel) => make('a', { class: 'button', text, href, title, ...(rel ? { rel } : {}) });
+  const stack = view.scene?.isPicture || view.scene?.shape[2] === 1;
+  const [before, after] = await Promise.all(['before', 'after'].map((key) => neighbour(key).catch(() => null)));
   const nav = make('nav', { class: 'group', 'aria-label': 'Files of the folder' });
-  document.querySelector('header').append(nav);
-  if (view.scene?.isPicture || view.scene?.shape[2] === 1) {
-    nav.append(make('a', { class: 'button', text: 'Stack', href: `./#file=${name}`, title: 'Leaf through the files of the folder' }));
-  }
-  for (const [key, rel, text] of [['before', 'prev', 'Previous'], ['after', 'next', 'Next']]) {
-    const entry = await neighbour(key).catch(() => null);
-    if (entry) nav.append(make('a', { class: 'button', rel, text, href: `./${entry.url}`, title: entry.name }));
-  }
+  if (stack) nav.append(link('Stack', `./#file=${name}`, 'Leaf through the files of the folder'));
+  if (before) nav.append(link('Previous', `./${before.url}`, before.name, 'prev'));
+  if (after) nav.append(link('Next', `./${after.url}`, after.name, 'next'));
+  document.querySelector('header').append(nav); // all at once, so that none moves
 }
 
 async function neighbour(key) {

@@ -134,10 +134,7 @@ class Pictures {
       if (isNeeded || performance.now() - request.since > STALE_AFTER) request.abort();
       else setTimeout(update, STALE_AFTER);
     }
-    for (const url of missing) {
-      const limit = visible.includes(url) ? MAX_REQUESTS : MAX_REQUESTS - 3;
-      if (this.loading.size < limit) this.load(url);
-    }
+    for (const url of missing) if (this.loading.size < MAX_REQUESTS) this.load(url);
   }
 
   load(url) {

@@ -260,20 +260,19 @@ export function update(came) {
   });
 }
 
-/** The slices that are likely to be asked for next: most of them in the direction of leafing. */
+/** The slices that are likely to be asked for next: those beside each that is seen, which the server
+ * makes in one pass, then more in the direction of leafing.
+ */
 function ahead(visible) {
-  const urls = [];
-  const panesNow = visible.includes(view.active) ? [view.active, ...visible.filter((pane) => pane !== view.active)] : visible;
-  for (const pane of panesNow) {
-    const steps = [...Array(pane === view.active ? PREFETCHED : 1).keys()].map((i) => (i + 1) * pane.direction);
-    for (const step of [...steps, -pane.direction]) {
-      const index = pane.index + step;
-      if (index >= 0 && index < pane.count) {
-        const url = view.scene.url(pane.plane, index);
-        (pane.asked ??= new Map()).set(url, index);
-        urls.push(url);
-      }
-    }
-  }
-  return urls;
+  const { active } = view;
+  const ordered = [...visible].sort((a, b) => (b === active) - (a === active));
+  const steps = ordered.flatMap((pane) => [[pane, pane.direction], [pane, -pane.direction]]);
+  for (let step = 2; step <= PREFETCHED && active; step++) steps.push([active, step * active.direction]);
+  return steps.flatMap(([pane, step]) => {
+    const index = pane.index + step;
+    if (index < 0 || index >= pane.count) return [];
+    const url = view.scene.url(pane.plane, index);
+    (pane.asked ??= new Map()).set(url, index);
+    return [url];
+  });
 }

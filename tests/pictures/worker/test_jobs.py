@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from threading import Thread
 
@@ -24,8 +26,24 @@ from imgd.pictures.views import View, ViewKind
 from imgd.pictures.worker import jobs
 from imgd.pictures.worker.encoding import JSON
 from imgd.pictures.worker.source import Made, NotAPicture, Sources
+from tests.daemons import CHECKOUT, PATIENCE
 
 THUMB, INFO = View(ViewKind.THUMB, size=256), View(ViewKind.INFO)
+
+
+class ImportTests(SynchronousTestCase):
+    def test_imports(self) -> None:
+        """A worker loads nothing of Twisted and none of the daemon's other rooms: it starts fast,
+        is small, and holds less that an attacker could use.
+        """
+        program = "import sys, imgd.pictures.worker.__main__; print(*sys.modules)"
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, timeout=PATIENCE
+        )
+        loaded = done.stdout.decode().split()
+        self.assertIn("imgd.pictures.worker.jobs", loaded, done.stderr)
+        rooms = {name.split(".")[1] for name in loaded if name.startswith("imgd.")}
+        self.assertEqual((rooms, "twisted" in loaded), ({"errors", "pictures"}, False))
 
 
 class ConversationTests(SynchronousTestCase):
@@ -73,13 +91,12 @@ class ConversationTests(SynchronousTestCase):
         """Those of a job are closed with it, whatever came of it."""
 
         def decode(sources: Sources) -> Iterator[Made]:
-            fds.append(sources.file.fd)
             raise NotAPicture("no.")
 
-        fds: list[int] = []
-        self.converse(decode, times=40)
-        self.assertEqual(len(fds), 40)
-        self.assertLess(len(set(fds)), 3)
+        before = os.listdir("/dev/fd")
+        said = self.converse(decode, times=40)
+        self.assertEqual(len(said), 80)
+        self.assertEqual(os.listdir("/dev/fd"), before)
 
     def test_unanswered(self) -> None:
         """Each view is answered, if the decoder fails before it or forgets it."""

@@ -172,6 +172,7 @@ class MetaImageTests(ItkCase):
             ([("NDims = 3", "NDims = 99")], "DimSize"),
             ([("1 0 0 0 1 0 0 0 1", "1 0 0 0")], "TransformMatrix"),
             ([("1 0 0 0 1 0 0 0 1", "a b")], "TransformMatrix"),
+            ([("ElementType", "ElementNumberOfChannels = 0\nElementType")], "0 voxels long"),
             ([("BinaryData = True", "BinaryData = False")], "as text"),
             ([("LOCAL", "LIST")], "many files"),
             ([("LOCAL", "a%03d.raw")], "many files"),

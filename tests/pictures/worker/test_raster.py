@@ -231,6 +231,14 @@ class PageTests(SynchronousTestCase):
         self.assertEqual(small.shape, (213, 256))
         self.assertTrue(np.isin(small, original).all())
 
+    def test_window(self) -> None:
+        """A window of the request is that of grey of 8 bits, too."""
+        ramp = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
+        grey = pixels(saved(Image.fromarray(ramp), "PNG"), "slice=axial&window=100,100")
+        self.assertEqual([int(value) for value in grey[0, [50, 100, 150, 200]]], [0, 128, 255, 255])
+        plain = pixels(saved(Image.fromarray(ramp), "PNG"), "slice=axial")
+        self.assertTrue((plain == ramp).all())
+
     def test_mosaic(self) -> None:
         """A mosaic shows the pages evenly apart, the first and the last among them."""
         whole = pixels(self.stack(), "mosaic=3x1&size=256")

@@ -7,9 +7,13 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
+import pydicom
 from PIL import Image
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import JPEG2000, UID, JPEGBaseline8Bit, JPEGLSLossless
 from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import TestCase
@@ -22,7 +26,7 @@ from imgd.pictures.worker import samples
 from tests.fakes import write
 from tests.pictures.worker.decoded import MAX_PIXELS, body, saved, view
 from tests.pictures.worker.test_decoding import png
-from tests.pictures.worker.test_dicom import FILES
+from tests.pictures.worker.test_dicom import FILES, several, written
 
 # Each by another decoder.
 DICOM = (
@@ -76,6 +80,17 @@ class SandboxedFormatTests(TestCase):
                 self.assertEqual(sandboxed, body(data, query), name)
 
     @inlineCallbacks
+    def test_lies(self) -> Any:
+        """Frames that claim other sizes than their header, or a header without end, are broken."""
+        for lie in lies():
+            try:
+                yield self.shown(lie, "thumb")
+            except ImgdError as error:
+                self.assertEqual(error.status, 415, error.detail)
+            else:
+                self.fail(f"It was shown: {lie[:999]!r}")
+
+    @inlineCallbacks
     def test_bombs(self) -> Any:
         """Bombs below the limit of pixels are shown, or refused for their memory; and then the next
         picture is made.
@@ -97,6 +112,41 @@ class SandboxedFormatTests(TestCase):
                 self.assertEqual(max(Image.open(io.BytesIO(small)).size), 256)
             good = yield self.shown(saved(Image.effect_noise((99, 99), 9), "PNG"), "thumb")
             self.assertTrue(good)
+
+
+def lies() -> Iterator[bytes]:
+    """DICOM files whose frames claim 65,000 by 65,000 pixels; one of 20,000 nested sequences."""
+    black = Image.new("L", (64, 64))
+    wide = struct.pack(">HH", 65000, 65000)
+    jpeg = bytearray(saved(black, "JPEG"))
+    _put(jpeg, jpeg.index(b"\xff\xc0") + 5, wide)
+    yield encapsulated(JPEGBaseline8Bit, bytes(jpeg))
+    jpeg2000 = bytearray(saved(black, "JPEG2000", no_jp2=True))
+    for place in (6, 22):  # of the picture, of a tile
+        _put(jpeg2000, jpeg2000.index(b"\xff\x51") + place, struct.pack(">II", 65000, 65000))
+    yield encapsulated(JPEG2000, bytes(jpeg2000))
+    dataset = pydicom.dcmread(FILES / "MR_small_jpeg_ls_lossless.dcm")
+    jpeg_ls = bytearray(next(generate_frames(dataset.PixelData, number_of_frames=1)))
+    _put(jpeg_ls, jpeg_ls.index(b"\xff\xf7") + 5, wide)
+    yield encapsulated(JPEGLSLossless, bytes(jpeg_ls))
+    whole = written(several(1))
+    rows = whole.index(b"\x28\0\x02\0US")
+    item = b"\x28\0\x02\x91SQ\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff"
+    yield whole[:rows] + item * 20_000 + whole[rows:]
+
+
+def encapsulated(syntax: UID, frame: bytes) -> bytes:
+    """A DICOM file of this compressed frame, which says that it is 10 by 10 pixels of 8 bits."""
+    dataset = several(1, 10, 10)
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    dataset.PixelData = encapsulate([frame])
+    dataset["PixelData"].is_undefined_length = True
+    return written(dataset, syntax)
+
+
+def _put(data: bytearray, place: int, value: bytes) -> None:
+    data[place : place + len(value)] = value
 
 
 def _squeezed(row: bytes, count: int) -> bytes:

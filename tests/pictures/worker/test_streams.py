@@ -83,7 +83,7 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual(uncompressed(self.file(content), 99), DATA[:99])
         self.assertEqual(uncompressed(self.file(content[:900]), 99), DATA[:99])
         self.assertEqual(uncompressed(self.file(gzip.compress(b"short")), 99), b"short")
-        self.assertEqual(uncompressed(self.file(b"\x1f\x8b\x08" + b"\xff" * 50), 99), b"")
+        self.assertEqual(uncompressed(self.file(content[:10] + b"\xff" * 50), 99), b"")
 
     def test_is_gzip(self) -> None:
         """Two bytes that happen to be gzip's are not enough."""

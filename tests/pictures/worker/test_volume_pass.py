@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -82,6 +84,22 @@ class NeighbourTests(DisplayCase):
         answers = made(path, view("slice=axial:3"), view("slice=axial:40"))
         statuses = {each.answer.view.index: each.answer.status for each in answers}
         self.assertEqual((statuses[3], statuses[40]), (200, 415))
+
+
+class MemoryTests(DisplayCase):
+    def test_passes(self) -> None:
+        """Views that together are too much for the memory are made in more than one pass."""
+        header = nibabel.Nifti1Image(np.zeros((1, 1, 1), "<f8"), np.eye(4)).header
+        header["dim"], header["vox_offset"] = [3, 16, 1024, 1536, 1, 1, 1, 1], 352
+        path = self.path.with_suffix("")
+        path.write_bytes(header.binaryblock)
+        os.truncate(path, 352 + 8 * 16 * 1024 * 1536)
+        queries = [f"slice=sagittal:{index}&depth=16" for index in range(16)]  # 12 MB each
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        statuses = [each.answer.status for each in made(path, *map(view, queries))]
+        self.assertEqual(statuses, [200] * 16)
+        self.assertLess(tracemalloc.get_traced_memory()[1], 190 << 20)
 
 
 class BombTests(DisplayCase):

@@ -1,29 +1,36 @@
 from __future__ import annotations
 
 import gzip
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import SimpleITK
-from twisted.trial.unittest import SynchronousTestCase
+from pydicom.data import get_testdata_file
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from imgd.pictures.messages import Job, Progress
 from imgd.pictures.worker import decoding, volumes
 from imgd.pictures.worker.source import Sources
 from tests import samples
-from tests.pictures.worker.asking import ask, one, source, view
+from tests.pictures.worker.asking import ask, one, shown, source, view
+from tests.pictures.worker.test_nifti import PLANES, canonical
 
 ARRAY = np.arange(3 * 4 * 5, dtype="<i2").reshape(3, 4, 5)
 
 
-class DetectionTests(SynchronousTestCase):
+class VolumeCase(SynchronousTestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
+
+class DetectionTests(VolumeCase):
     def test_formats(self) -> None:
         """Each format is known by its content, whatever the name, in gzip too."""
         image = SimpleITK.GetImageFromArray(ARRAY)
@@ -94,3 +101,46 @@ class DetectionTests(SynchronousTestCase):
         file = source(samples.volume("anatomical.nii"))
         self.assertIsNotNone(volumes.detect(file.read(0, 1024), file))
         self.assertIsNone(volumes.detect(b"nothing", file))
+
+
+class ConvertedTests(VolumeCase):
+    """What dcm2niix makes of series of DICOM."""
+
+    def convert(self, export: str) -> Path:
+        """A folder of volumes: NIfTI (n) or NRRD (y)."""
+        program = shutil.which("dcm2niix")
+        if program is None:
+            raise SkipTest("no dcm2niix here")
+        folder = self.folder / export
+        folder.mkdir()
+        series = Path(str(get_testdata_file("DICOMDIR", download=False))).parent
+        options = ["-e", export, "-z", "i", "-f", "%s_%u", "-o", str(folder), str(series)]
+        subprocess.run([program, *options], check=True, capture_output=True, timeout=60)
+        return folder
+
+    def test_nifti(self) -> None:
+        """Its NIfTI shows nibabel's values."""
+        volumes_seen = sorted(self.convert("n").glob("*.nii.gz"))
+        self.assertGreater(len(volumes_seen), 10)
+        for path in volumes_seen:
+            data = canonical(path)
+            for axis, plane in enumerate(PLANES):
+                index = data.shape[axis] // 2
+                values = one(path, f"slice={plane}:{index}&depth=16").values()
+                np.testing.assert_allclose(values, shown(data, plane, index), atol=0.01)
+
+    def test_nrrd(self) -> None:
+        """Its NRRD is shown as its NIfTI of the same series is, if that has no slope, for which
+        NRRD has no field.
+        """
+        nifti_folder, nrrd_folder = map(self.convert, ("n", "y"))
+        for path in sorted(nifti_folder.glob("*.nii.gz")):
+            image: Any = nibabel.load(path)
+            if (image.dataobj.slope, image.dataobj.inter) != (1, 0):
+                continue
+            header = nrrd_folder / path.name.replace(".nii.gz", ".nhdr")
+            queries = [f"slice={plane}&depth=16" for plane in PLANES]
+            replies = ask(header, *queries, beside=(header.with_suffix(".raw.gz"),))
+            for reply, expected in zip(replies, ask(path, *queries), strict=True):
+                self.assertEqual(reply.status, 200, reply.detail)
+                np.testing.assert_allclose(reply.values(), expected.values(), atol=0.01)
