@@ -160,8 +160,8 @@ class Volumes(Measurement):
         before = calm(pid)
         idle = peak(family(pid)[1:], "VmHWM")
         name, begun = self.inputs.renewed("ct.nii.gz"), time.monotonic()
-        planes = ("axial", "coronal", "sagittal")
-        paths = [f"{name}?slice={plane}&depth=16" for plane in planes]
+        sides = zip(("sagittal", "coronal", "axial"), self.inputs.sizes.volume, strict=True)
+        paths = [f"{name}?slice={plane}:{side // 2}&depth=16" for plane, side in sides]
         with ThreadPoolExecutor(3) as threads:
             list(threads.map(lambda path: fetch(server, path), paths))
         self.wall.add(IMGD, (time.monotonic() - begun) * 1000)

@@ -71,7 +71,11 @@ def shown(image: Image.Image, size: tuple[int, int] | None, window: str) -> Show
 def _least(own: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """What a picture must measure before it is made to fit ``size``."""
     scale = REDUCING_GAP * min(most / side for most, side in zip(size, own, strict=True))
-    return round(own[0] * scale), round(own[1] * scale)
+    return max(1, round(own[0] * scale)), max(1, round(own[1] * scale))
+
+
+def _exceeds(own: tuple[int, int], size: tuple[int, int]) -> bool:
+    return own[0] > size[0] or own[1] > size[1]
 
 
 def _fitted(
@@ -80,5 +84,9 @@ def _fitted(
     """The picture itself, made smaller."""
     if size:
         is_nearest = resampling is Image.Resampling.NEAREST
+        if not is_nearest and _exceeds(image.size, size):
+            # thumbnail() would ask for the square, and so decode twice as wide as is needed.
+            image.draft(None, _least(image.size, size))
+            image.load()
         image.thumbnail(size, resampling, None if is_nearest else REDUCING_GAP)
     return image
