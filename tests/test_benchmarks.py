@@ -139,6 +139,7 @@ class PictureCommandTests(SynchronousTestCase):
         command += ["--rounds", "1", "--work", str(work), "--json", str(work / "figures.json")]
         done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
         self.assertNotIn("failed", done.stderr)
+        self.assertTrue((work / "figures.json").exists(), done.stderr[-2000:])
         rows = json.loads((work / "figures.json").read_text("utf-8"))["rows"]
         self.assertEqual([row["row"] for row in rows if not row["figures"].get("imgd")], [])
         for row in rows:

@@ -106,6 +106,10 @@ class ContainerTests(SynchronousTestCase):
         self.assertEqual(status(), 1)
 
 
+# trial -j gives its workers the folders of every package by PYTHONPATH.
+OWN_PACKAGES = {"PYTHONPATH": str(CHECKOUT)}
+
+
 class BaseTests(DaemonCase):
     """imgd without the packages of its extra ``pictures``."""
 
@@ -125,8 +129,9 @@ class BaseTests(DaemonCase):
                 if path.name not in modules and not (packages / path.name).exists():
                     (packages / path.name).symlink_to(path)
         for module in modules:
-            missing = subprocess.run([python, "-c", f"import {module}"], stderr=subprocess.PIPE)
-            self.assertIn(b"ModuleNotFoundError", missing.stderr)
+            command = [str(python), "-c", f"import {module}"]
+            missing = subprocess.run(command, stderr=subprocess.PIPE, env=OWN_PACKAGES)
+            self.assertIn(b"ModuleNotFoundError", missing.stderr, module)
         return python
 
     def test_serves(self) -> None:
@@ -134,7 +139,7 @@ class BaseTests(DaemonCase):
         (self.folder / "output").mkdir()
         samples.picture(self.folder / "output" / "photo.png")
         twistd = (str(self.python()), "-c", "from twisted.scripts.twistd import run; run()")
-        daemon = self.daemon(program=twistd)
+        daemon = self.daemon(program=twistd, env=OWN_PACKAGES)
         photo = (self.folder / "output" / "photo.png").read_bytes()
         self.assertEqual(self.get(daemon, "/photo.png"), photo)
         self.assertIn(b"photo.png", self.get(daemon, "/?view=gallery", Accept="text/html"))
