@@ -120,14 +120,14 @@ class PictureTests(SynchronousTestCase):
         self.assertTrue((self.folder / "state" / "pictures").is_dir())
 
     def test_killed_worker(self) -> None:
-        """A worker that was killed is replaced, and files are served all the while. Who gave it a
-        job before its end was known is told.
+        """A worker that was killed is replaced, and files are served all the while. Whose picture
+        it was given before its end was known asks again.
         """
         self.get("photo.jpg?thumb")
         for pid in self.workers():
             os.kill(pid, signal.SIGKILL)
         self.assertEqual(self.get("photo.jpg")[0], 200)
-        self.assertIn(self.get("photo.jpg?thumb=1024")[0], (200, 422))
+        self.assertIn(self.get("photo.jpg?thumb=1024")[0], (200, 503))
         self.assertEqual(self.get("photo.jpg?thumb=512")[0], 200)
 
     def test_off(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
-from imgd.errors import ImgdError
+from imgd.errors import ImgdError, Unavailable
 from imgd.logs import Logger
 from imgd.pictures.messages import Answer, Bug, Done, FromWorker, Job, Progress, Ready
 from imgd.pictures.views import View, ViewKind
@@ -30,6 +31,9 @@ _STATUSES: Final = frozenset({400, 413, 415, 422})
 _BROKEN: Final = "Not a picture that can be shown: its data is broken."
 _LATE: Final = "It takes too long."
 _CRASHED: Final = "It takes too much memory, or its data breaks its decoder."
+_KILLED: Final = "The process that made it was killed: ask again."
+# By the system, which needed memory, or by a person: no fault of the picture, so that none is kept.
+_BY_OTHERS: Final = f"signal {int(signal.SIGKILL)}" if hasattr(signal, "SIGKILL") else ""
 
 
 class KnownVolumes:
@@ -154,7 +158,9 @@ class WorkerSlot:
         job, self.job = self.job, None
         if job is not None:
             self.is_leaving = True
-            self._give_up(job, _CRASHED, reason)
+            is_killed = reason == _BY_OTHERS
+            error = Unavailable(_KILLED) if is_killed else ImgdError.of(422, _CRASHED)
+            self._give_up(job, error, reason)
         self._pool.gone(self, reason)
 
     # The job
@@ -174,13 +180,13 @@ class WorkerSlot:
         reason = "it took too long"
         self.job = None
         self.kill(reason)
-        self._give_up(job, _LATE, reason)
+        self._give_up(job, ImgdError.of(422, _LATE), reason)
         self._pool.free()
 
-    def _give_up(self, job: ViewJob, detail: str, reason: str) -> None:
+    def _give_up(self, job: ViewJob, error: ImgdError, reason: str) -> None:
         name = self._name
         self.log.warn("A picture worker ended over {name}: {reason}", name=name, reason=reason)
-        self._facts.failed += job.fail(ImgdError.of(422, detail))
+        self._facts.failed += job.fail(error)
 
     def _is_a_volume(self, job: ViewJob) -> None:
         is_news = job.source_key not in self._facts.volumes

@@ -240,6 +240,19 @@ class WorkerTests(PoolCase):
         self.assertRegex(line, r"A picture worker ended over crash\.bin: signal \d+$")
 
     @inlineCallbacks
+    def test_killed_at_work(self) -> Any:
+        """A worker that others kill fails its job for now: it is no fault of the picture."""
+        pool = self.pool("counting")
+        _, pid = (yield self.body(self.ask(pool, b"a"))).split()
+        yield self.settled(pool)
+        asked = self.ask(pool, b"sleep")
+        os.kill(int(pid), signal.SIGKILL)
+        status, detail = yield self.refusal(asked)
+        self.assertEqual(status, 503)
+        self.assertEqual(detail, "The process that made it was killed: ask again.")
+        self.assertNotEqual((yield self.body(self.ask(pool, b"b"))).split()[1], pid)
+
+    @inlineCallbacks
     def test_killed(self) -> Any:
         """A worker that is killed while it is idle is replaced, and nobody notices."""
         pool = self.pool("counting")
