@@ -7,7 +7,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY imgd imgd
 COPY twisted twisted
 RUN python -m venv /opt/imgd
-RUN /opt/imgd/bin/pip install --no-cache-dir .
+RUN /opt/imgd/bin/pip install --no-cache-dir ".[pictures]"
 # So that twistd's list of plugins is stored, which the daemon's user may not write.
 RUN /opt/imgd/bin/twistd --help > /dev/null
 

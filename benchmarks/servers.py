@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 SERVER_CPU, LOAD_CPU = 0, 1
 FILES = 40_000  # descriptors: 5,000 connections and what the limits of a shell leave
 PEER_PACKAGES = ("aiohttp", "starlette", "uvicorn", "matplotlib")
+PICTURE_PACKAGES = ("copyparty", "thumbor", "nibabel")
 
 
 @dataclass
@@ -74,14 +75,15 @@ def free_ports() -> tuple[int, int]:
         return one.getsockname()[1], other.getsockname()[1]
 
 
-def peer_python(work: Path) -> str:
+def peer_python(work: Path, packages: Sequence[str] = PEER_PACKAGES, name: str = "env") -> str:
     """The interpreter of the peers' own environment, made by pip if it is missing."""
-    python = work / "env" / "bin" / "python"
-    if not (work / "env" / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(work / "env")], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", *PEER_PACKAGES]
+    environment = work / name
+    python = environment / "bin" / "python"
+    if not (environment / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", *packages]
         subprocess.run(install, check=True)
-        (work / "env" / "complete").touch()
+        (environment / "complete").touch()
     return str(python)
 
 
@@ -159,11 +161,12 @@ def _start(name: str, command: list[str], work: Path, http: int, https: int) -> 
     process = subprocess.Popen(pinned(command), stdout=log, stderr=log, cwd=work, env=environment)
     server = Server(name, process, f"http://127.0.0.1:{http}/", f"https://127.0.0.1:{https}/")
     for port in (http, https):
-        _await_port(server, port)
+        await_port(server, port)
     return server
 
 
-def _await_port(server: Server, port: int) -> None:
+def await_port(server: Server, port: int) -> None:
+    """Wait until a server listens; SystemExit if it does not within 20 seconds."""
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

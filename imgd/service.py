@@ -28,6 +28,7 @@ from imgd.core import health
 from imgd.core.access_rules import who_may_read
 from imgd.core.connections import Deadlines
 from imgd.core.forwarded import TrustedProxies
+from imgd.core.messages import PicturesReport
 from imgd.core.routes import RESERVED
 from imgd.core.urls import is_loopback
 from imgd.errors import StartError
@@ -50,6 +51,8 @@ from imgd.net.listen import SwitchableFactory, address_of, bind, close, number_o
 from imgd.net.listen_urls import ListenUrls
 from imgd.net.tls import SwappableContext, build_context
 from imgd.net.transports import warn_if_slow
+from imgd.pictures import maker
+from imgd.pictures.pool import PicturePool
 from imgd.settings import Settings
 from imgd.web.access import make_access
 from imgd.web.own_hosts import OwnHosts
@@ -100,6 +103,7 @@ class Daemon(Service):
         self._on_hangup: list[Callable[[], object]] = []
         self._manager: CollectionManager | None = None
         self._site: Site | None = None
+        self._picture_pool = self._make_picture_pool()
 
     @property
     def url(self) -> str:
@@ -173,6 +177,8 @@ class Daemon(Service):
         await gatherResults([close(port) for port in (*self._main_ports, *self._plain_ports)])
         if self._site is not None:
             await self._site.drain(self._settings.grace)
+        if self._picture_pool is not None:
+            await within(CLOSE_TIMEOUT, self._picture_pool.stop(), self._reactor)
         if self._manager is not None:
             closing = Deferred.fromCoroutine(self._manager.close())
             if not await within(CLOSE_TIMEOUT, closing, self._reactor):
@@ -210,6 +216,27 @@ class Daemon(Service):
             ask=self._runner.ask,
             run_store=self._state.run,
             configured_minutes=settings.timeout_minutes,
+        )
+
+    def _pictures_report(self) -> PicturesReport:
+        if self._picture_pool is not None:
+            return self._picture_pool.status()
+        return PicturesReport(off="--picture-workers 0" if maker.is_installed() else maker.PIP_LINE)
+
+    def _make_picture_pool(self) -> PicturePool | None:
+        """None if no pictures are made. No process is started before the first picture."""
+        settings = self._settings
+        workers = settings.picture_workers
+        if workers is None:
+            workers = max(1, (os.cpu_count() or 1) - 1)
+        if not workers or not maker.is_installed():
+            return None
+        return PicturePool(
+            self._reactor,
+            workers=workers,
+            max_pixels=settings.picture_pixels,
+            timeout=settings.picture_timeout,
+            health_monitor=self._health_monitor,
         )
 
     def _make_certificates(self) -> tuple[CertificateWatch, SwappableContext]:
@@ -263,11 +290,20 @@ class Daemon(Service):
             uptime=lambda: time.monotonic() - self._started,
             ca_pem=lambda: watch.ca_pem() if watch else None,
             has_ca=watch is not None and watch.files is not None,
+            pictures_report=self._pictures_report,
+            pictures=maker.make(
+                self._picture_pool,
+                self._state_dir,
+                settings.picture_cache * MEGABYTE,
+                self._runner.ask,
+                self._reactor.seconds,
+            ),
             memory_cache=settings.memory_cache * MEGABYTE,
             archive_limit=settings.archive_limit * MEGABYTE,
             private=settings.private,
             max_age=settings.max_age,
             links=links,
+            niivue=settings.niivue,
             proxies=proxies,
             indexes=indexes,
             health_monitor=self._health_monitor,

@@ -211,6 +211,12 @@ class Chromium:
         self.press("Enter")
         self._until_loaded()
 
+    def follow(self, key: str) -> None:
+        """Press a key that leads to another page, and wait for that page."""
+        self._events.clear()
+        self.press(key)
+        self._until_loaded()
+
     def press(self, key: str) -> None:
         """Press a key: Enter or Tab."""
         number, text = {"Enter": (13, {"text": "\r"}), "Tab": (9, {})}[key]

@@ -55,6 +55,7 @@ class Daemon:
     ``cwd``, or in ``folder``.
 
     The constructor returns once the log says that imgd is ready; ``lines`` is the log so far.
+    ``program`` is run in place of the twistd beside this interpreter.
     """
 
     def __init__(
@@ -64,13 +65,14 @@ class Daemon:
         env: Mapping[str, str] | None = None,
         port: Sequence[str] = ("--port", "0"),
         cwd: Path | None = None,
+        program: Sequence[str] = (),
     ) -> None:
         for made in (folder, cwd or folder):
             made.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.lines: list[str] = []
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        command = [twistd(), "-n", "--pidfile=", "imgd", *port]
+        command = [*(program or [twistd()]), "-n", "--pidfile=", "imgd", *port]
         self._process = subprocess.Popen(
             [*command, "--state-dir", str(folder / "state"), *options],
             cwd=cwd or folder,

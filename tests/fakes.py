@@ -28,6 +28,9 @@ from imgd.core.routes import RESERVED
 from imgd.files.dicom_files import DicomFiles
 from imgd.files.disk import Root
 from imgd.host.health_monitor import HealthMonitor
+from imgd.pictures import maker
+from imgd.pictures.cache import PictureCache
+from imgd.pictures.maker import Maker, Pictures
 from imgd.web.access import Access
 from imgd.web.own_hosts import OwnHosts
 from imgd.web.response_headers import HeaderPolicy
@@ -247,6 +250,8 @@ class MemorySite:
         has_ca: bool = True,
         dicom_files: DicomFiles | None = None,
         access: Mapping[str, Any] | None = None,
+        picture_pool: Maker | None = None,
+        picture_cache: int = 10_000_000,
         more: Mapping[str, Any] | None = None,
     ) -> None:
         self.state_dir = os.path.join(folder, "state")
@@ -282,6 +287,13 @@ class MemorySite:
         )
         self.urls = Urls("https://localhost:8888/", public_url, own_hosts)
         self.access_lines: list[str] = []
+        self.pictures = Pictures(
+            picture_pool,
+            PictureCache(os.path.join(self.state_dir, "pictures"), picture_cache, self.blocking),
+            self.blocking,
+            self.clock.seconds,
+            why_off=maker.NO_EXTRA if picture_pool is None else "",
+        )
         parts = Parts(
             document_root=Root(
                 os.path.realpath(self.documents),
@@ -303,6 +315,7 @@ class MemorySite:
             uptime=lambda: 12.5,
             ca_pem=lambda: CA_PEM if has_ca else None,
             has_ca=has_ca,
+            pictures=self.pictures,
             private=private,
             links=Links(wall=self.wall),
             health_monitor=HealthMonitor(self.clock.seconds),

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import cast
 
+from PIL import Image
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks.pictures.bombs import makers
+from benchmarks.pictures.report import Floor, markdown
+from benchmarks.pictures.report import Row as PictureRow
 from benchmarks.rows import NGINX, STOCK, Figure, Row, Target
 from benchmarks.servers import Server
 from benchmarks.table import Result
@@ -117,3 +124,84 @@ class TableTests(SynchronousTestCase):
             "| a directory of 1,000,000 files | |\n|---|---|\n| load, s | 5 (4 to 6) |", page
         )
         self.assertIn(" 2 runs, 1 s for each figure", page)
+
+
+class PictureCommandTests(SynchronousTestCase):
+    """``python -m benchmarks.pictures`` with small inputs."""
+
+    def test_runs(self) -> None:
+        """Each row of imgd's own gets a figure, in the table and as JSON."""
+        work = Path(self.mktemp()).resolve()
+        work.mkdir()
+        kinds = ("thumbnails", "volumes", "waiting", "bombs")
+        only = [word for kind in kinds for word in ("--only", kind)]
+        command = [sys.executable, "-m", "benchmarks.pictures", "--quick", "--without-peers", *only]
+        command += ["--rounds", "1", "--work", str(work), "--json", str(work / "figures.json")]
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+        self.assertNotIn("failed", done.stderr)
+        self.assertTrue((work / "figures.json").exists(), done.stderr[-2000:])
+        rows = json.loads((work / "figures.json").read_text("utf-8"))["rows"]
+        self.assertEqual([row["row"] for row in rows if not row["figures"].get("imgd")], [])
+        for row in rows:
+            self.assertIn(f"| {row['row']} | {row['unit']} | ", done.stdout)
+
+
+class PictureTableTests(SynchronousTestCase):
+    """``python -m benchmarks.pictures``: figures that are given become the table."""
+
+    def cells(self, row: PictureRow) -> list[str]:
+        line = markdown([row]).splitlines()[-1]
+        return [cell.strip() for cell in line.strip("|").split("|")]
+
+    def test_ratio(self) -> None:
+        """A floor beside another server is judged by medians, and says the ratio."""
+        row = PictureRow("cold", "ms", (Floor("thumbor", 1.3), Floor("copyparty", 0.5)))
+        for server, figures in (("imgd", (9, 10, 12)), ("thumbor", (8,)), ("copyparty", (19,))):
+            for figure in figures:
+                row.add(server, figure)
+        self.assertEqual(
+            self.cells(row),
+            [
+                *("cold", "ms", "10 (9 to 12)", "thumbor 8; copyparty 19"),
+                "at most 1.3 x thumbor; at most 0.5 x copyparty",
+                "1.25 x: ok; 0.53 x: **not held**",
+            ],
+        )
+        self.assertFalse(row.is_held)
+
+    def test_bound_and_rate(self) -> None:
+        """A bound may be fixed, or be more than a multiple; a rate is to be at least so high."""
+        for floor, is_held in (
+            (Floor(plus=10), True),
+            (Floor(plus=9.9), False),
+            (Floor("other", 2, 4), True),
+            (Floor("other", 2, 3.9), False),
+            (Floor("other", 3, is_rate=True), True),
+            (Floor("other", 3.5, is_rate=True), False),
+        ):
+            row = PictureRow("work", "ms", (floor,), {"imgd": [10], "other": [3]})
+            self.assertIs(row.is_held, is_held, floor)
+            self.assertIs(row.as_json()["floors"][0]["held"], is_held, floor)
+
+    def test_not_measured(self) -> None:
+        """Without the other's figure nothing is claimed."""
+        row = PictureRow("cold", "ms", (Floor("thumbor", 1.3),), {"imgd": [10]})
+        self.assertEqual(self.cells(row)[-1], "not measured")
+        self.assertIsNone(row.as_json()["floors"][0]["held"])
+        self.assertTrue(row.is_held)
+
+
+class BombTests(SynchronousTestCase):
+    def test_they_are_bombs(self) -> None:
+        """Each file is as small as it shall be, and claims what it shall claim."""
+        made = {name: make() for name, make in makers(0.1).items()}
+        self.assertEqual([name for name, body in made.items() if len(body) > 300_000], [])
+        for name, pixels in (("400-megapixels.png", 4e6), ("49-megapixels.webp", 49e4)):
+            with Image.open(BytesIO(made[name])) as image:
+                self.assertEqual(image.width * image.height, pixels)
+        image = Image.open(BytesIO(made["49-megapixels.png"]))
+        self.assertEqual(
+            (image.convert("RGBA").getextrema(), image.size), (((0, 0),) * 4, (700,) * 2)
+        )
+        unpacked = zlib.decompressobj(wbits=31).decompress(made["4-gigabytes.nii.gz"], 1 << 20)
+        self.assertEqual(unpacked[:4], b"\x5c\x01\0\0")

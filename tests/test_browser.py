@@ -53,6 +53,14 @@ def shared_browser() -> tuple[Daemon, Chromium]:
     return daemon, browser
 
 
+@cache
+def viewer_path() -> str:
+    """Below which path the list opens what can be shown; "" if imgd makes no pictures."""
+    daemon, _ = shared_browser()
+    front = curl("--cacert", str(daemon.ca), f"{daemon.url}?view=gallery")
+    return "" if b"There are no thumbnails here." in front else "-/view/"
+
+
 class BrowserTests(SynchronousTestCase):
     """Each test clicks through a real daemon's pages in a tab of its own, over verified HTTPS."""
 
@@ -77,8 +85,8 @@ class BrowserTests(SynchronousTestCase):
         """The page comes over a connection that Chromium calls secure; no script, style or picture
         on it fails.
         """
-        self.browser.open(self.daemon.url)
-        self.assertEqual(self.browser.url, self.daemon.url)
+        self.browser.open(f"{self.daemon.url}?view=list")
+        self.assertEqual(self.browser.url, f"{self.daemon.url}?view=list")
         self.assertTrue(self.browser.evaluate("isSecureContext"))
         self.assertEqual(self.browser.evaluate("document.title"), "Files \u2013 imgd")
         self.assertEqual(self.browser.complaints(), [])
@@ -147,11 +155,13 @@ class BrowserTests(SynchronousTestCase):
             self.browser.open(other.url)
 
     def test_to_a_file(self) -> None:
-        """Folder, sort, filter, picture, and back up by the breadcrumbs, all by clicking."""
+        """Folder, sort, filter, picture, and back up by the breadcrumbs, all by clicking, in the
+        list that was asked for.
+        """
         browser = self.browser
-        browser.open(self.daemon.url)
+        browser.open(f"{self.daemon.url}?view=list")
         self.click_name("patient 1")
-        self.assertEqual(browser.url, f"{self.daemon.url}patient%201/")
+        self.assertEqual(browser.url, f"{self.daemon.url}patient%201/?view=list")
         self.assertEqual(browser.texts("h1"), ["patient 1"])
         by_size = sorted(
             (self.root / "patient 1").iterdir(), key=lambda path: path.stat().st_size, reverse=True
@@ -164,7 +174,9 @@ class BrowserTests(SynchronousTestCase):
         browser.type_and_enter("input[name=filter]", "*.PNG")
         self.assertEqual(self.names(), ["slice.png"])
         self.click_name("slice.png")
-        self.assertEqual(browser.url, f"{self.daemon.url}patient%201/slice.png")
+        path = "patient%201/slice.png"
+        self.assertEqual(browser.url, self.daemon.url + viewer_path() + path)
+        browser.open(self.daemon.url + path)
         self.assertEqual(browser.evaluate(WIDTH), 320)
 
         browser.open(f"{self.daemon.url}patient%201/")
@@ -173,11 +185,13 @@ class BrowserTests(SynchronousTestCase):
 
     def test_photograph(self) -> None:
         """A photograph is shown at its full size; its row has name, kind and size."""
-        self.browser.open(self.daemon.url)
+        self.browser.open(f"{self.daemon.url}?view=list")
         row = self.browser.texts("tbody tr")[self.names().index("photo.jpg")]
         self.assertIn("JPEG", row)
         self.assertIn("kB", row)
         self.click_name("photo.jpg")
+        self.assertEqual(self.browser.url, f"{self.daemon.url}{viewer_path()}photo.jpg")
+        self.browser.open(f"{self.daemon.url}photo.jpg")
         self.assertEqual(self.browser.evaluate(WIDTH), 1024)
 
     def test_films(self) -> None:
@@ -211,14 +225,16 @@ class BrowserTests(SynchronousTestCase):
         for number, name in enumerate(pictures):
             picture = samples.picture(folder / "picture.png", size=(100 + number, 50))
             os.rename(picture, os.fsencode(folder) + b"/" + os.fsencode(name))
-        self.browser.open(f"{self.daemon.url}hostile/")
+        self.browser.open(f"{self.daemon.url}hostile/?view=list")
         self.assertEqual(len(self.names()), len(pictures))
         widths = []
         for row in range(len(pictures)):
-            self.browser.open(f"{self.daemon.url}hostile/")
+            self.browser.open(f"{self.daemon.url}hostile/?view=list")
             self.browser.click(f"tbody tr:nth-child({row + 2}) th a")
+            viewer = self.daemon.url + viewer_path()
+            self.assertTrue(self.browser.url.startswith(f"{viewer}hostile/"))
+            self.browser.open(self.daemon.url + self.browser.url.removeprefix(viewer))
             widths.append(self.browser.evaluate(WIDTH))
-            self.assertTrue(self.browser.url.startswith(f"{self.daemon.url}hostile/"))
         self.assertEqual(sorted(widths), [100 + number for number in range(len(pictures))])
 
     def test_pages(self) -> None:
@@ -227,7 +243,7 @@ class BrowserTests(SynchronousTestCase):
         folder.mkdir()
         for number in range(2500):
             (folder / f"slice_{number:04}.dcm").touch()
-        self.browser.open(f"{self.daemon.url}many/")
+        self.browser.open(f"{self.daemon.url}many/?view=list")
         names = self.names()
         self.assertEqual(len(names), 1000)
         for _ in range(2):
@@ -376,14 +392,14 @@ class VisitorTests(SynchronousTestCase):
         archive of it, and never shows in an address.
         """
         daemon, browser = self.daemon("--private"), self.browser
-        browser.open(f"{daemon.url}patient%201/?sort=size")
+        browser.open(f"{daemon.url}patient%201/?sort=size&view=list")
         self.assertEqual(browser.texts("h1"), ["Reading is private here"])
         browser.type_and_enter("input[name=token]", "not the token")
         self.assertEqual(browser.texts("[role=alert]"), ["That is not imgd's token."])
         self.assertEqual(browser.url, f"{daemon.url}-/token")
         browser.type_and_enter("input[name=token]", daemon.token)
         self.assertEqual(browser.texts("h1"), ["patient 1"])
-        self.assertRegex(browser.url, r"/-/s/[^/]+/patient%201/\?sort=size$")
+        self.assertRegex(browser.url, r"/-/s/[^/]+/patient%201/\?sort=size&view=list$")
         self.assertNotIn(daemon.token, browser.url)
         self.assertEqual(browser.evaluate("document.cookie"), "")
         self.assertEqual(browser.complaints(), [])

@@ -51,7 +51,10 @@ def python(*modules: str) -> tuple[str, ...]:
 
 CLIENTS = {
     "curl": Client(
-        ("curl", "jq"), "scan.nii.gz", ("scan.nii.gz", "photo.jpg", *FRAMES), ("header",)
+        ("curl", "jq"),
+        "scan.nii.gz",
+        ("scan.nii.gz", "photo.jpg", *FRAMES),
+        ("header", "small.jpg"),
     ),
     "wget": Client(("wget",), gets=("scan.nii.gz", "photo.jpg", *IN_A_FOLDER)),
     "aria2c": Client(("aria2c", "curl", "jq"), gets=("scan.nii.gz", *IN_A_FOLDER)),
@@ -241,7 +244,7 @@ def is_installed(need: str) -> bool:
     """Whether .ci/run or the extra ``dev`` installs it."""
     kind, _, name = need.rpartition(":")
     if kind == "python":
-        package = {"PIL": "pillow"}.get(name, name)
+        package = {"PIL": "pillow", "SimpleITK": "simpleitk"}.get(name, name)
         return f'"{package}>=' in (CHECKOUT / "pyproject.toml").read_text("utf-8")
     wanted = f" {name}@" if kind == "node" else f"command -v {name} "
     return wanted in (CHECKOUT / ".ci" / "run").read_text("utf-8")

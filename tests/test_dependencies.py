@@ -79,7 +79,7 @@ class DeclaredTests(SynchronousTestCase):
         """Tests and fuzzers import what the extra ``dev`` installs; benchmarks also import other
         servers, for which they make an environment.
         """
-        names = self.dependencies | self.extras["dev"]
+        names = self.dependencies | self.extras["dev"] | self.extras["pictures"]  # which dev names
         for folder in ("tests", "fuzz", "tools"):
             self.assertEqual(undeclared(folder, names), [])
         self.assertEqual(undeclared("benchmarks", names | declared(PEER_PACKAGES)), [])

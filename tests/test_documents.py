@@ -78,7 +78,8 @@ class LinkTests(SynchronousTestCase):
             new = {path.resolve() for path, _ in links(name, text(name))} - reached
             reached |= new
             waiting += [path for path in new if path.suffix == ".md"]
-        files = {CHECKOUT / name for name, _ in documents()} | set((CHECKOUT / "docs").iterdir())
+        others = {path for path in (CHECKOUT / "docs").rglob("*") if path.is_file()}
+        files = {CHECKOUT / name for name, _ in documents()} | others
         self.assertEqual({path.name for path in files - reached}, set())
 
 
@@ -89,7 +90,7 @@ class CommandTests(SynchronousTestCase):
         """The README's first block serves at port 8888; ``.ci/run`` runs its second."""
         first, second = blocks(text("README.md"), "sh")[:2]
         self.assertTrue(first.endswith("twistd -n imgd --port 8888\n"))
-        self.assertIn("pip install .", first)
+        self.assertIn('pip install ".[pictures]"', first)
         for word in (
             "ruff check",
             "ruff format --check",

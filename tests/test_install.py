@@ -7,15 +7,19 @@ import json
 import re
 import shlex
 import shutil
+import site
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
+from urllib.error import HTTPError
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from imgd.settings.table import TABLE
-from tests.daemons import CHECKOUT, PATIENCE, Daemon, environment
+from tests import samples
+from tests.daemons import CHECKOUT, PATIENCE, Daemon, DaemonCase, environment
 
 DOCKERFILE = (CHECKOUT / "Dockerfile").read_text("utf-8")
 DOCUMENTS = [CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md"), CHECKOUT / "Dockerfile"]
@@ -102,6 +106,53 @@ class ContainerTests(SynchronousTestCase):
         self.assertEqual(status(), 1)
 
 
+# trial -j gives its workers the folders of every package by PYTHONPATH.
+OWN_PACKAGES = {"PYTHONPATH": str(CHECKOUT)}
+
+
+class BaseTests(DaemonCase):
+    """imgd without the packages of its extra ``pictures``."""
+
+    def python(self) -> Path:
+        """The interpreter of an environment that has every package but those."""
+        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
+        extra = project["optional-dependencies"]["pictures"]
+        names = [re.split("[<>=]", requirement)[0] for requirement in extra]
+        imported = {"pillow": "PIL", "pylibjpeg-openjpeg": "openjpeg", "pyjpegls": "jpeg_ls"}
+        modules = {imported.get(name, name) for name in names}
+        command = [sys.executable, "-m", "venv", "--without-pip", str(self.folder / "venv")]
+        subprocess.run(command, check=True, timeout=PATIENCE)
+        python = self.folder / "venv" / "bin" / "python"
+        [packages] = (self.folder / "venv" / "lib").glob("python*/site-packages")
+        for installed in map(Path, site.getsitepackages()):
+            for path in installed.iterdir():
+                if path.name not in modules and not (packages / path.name).exists():
+                    (packages / path.name).symlink_to(path)
+        for module in modules:
+            command = [str(python), "-c", f"import {module}"]
+            missing = subprocess.run(command, stderr=subprocess.PIPE, env=OWN_PACKAGES)
+            self.assertIn(b"ModuleNotFoundError", missing.stderr, module)
+        return python
+
+    def test_serves(self) -> None:
+        """The daemon starts, serves files and lists folders, and says how pictures are had."""
+        (self.folder / "output").mkdir()
+        samples.picture(self.folder / "output" / "photo.png")
+        twistd = (str(self.python()), "-c", "from twisted.scripts.twistd import run; run()")
+        daemon = self.daemon(program=twistd, env=OWN_PACKAGES)
+        photo = (self.folder / "output" / "photo.png").read_bytes()
+        self.assertEqual(self.get(daemon, "/photo.png"), photo)
+        self.assertIn(b"photo.png", self.get(daemon, "/?view=gallery", Accept="text/html"))
+        with self.assertRaises(HTTPError) as refused:
+            self.get(daemon, "/photo.png?thumb")
+        self.assertEqual(refused.exception.code, 501)
+        self.assertIn(b"imgd[pictures]", refused.exception.read())
+        health = json.loads(self.get(daemon, "/health"))
+        self.assertEqual(health["status"], "healthy")
+        daemon.stop()
+        self.assertEqual([line for line in daemon.lines if "Traceback" in line], [])
+
+
 class UnitTests(SynchronousTestCase):
     def setUp(self) -> None:
         text = (CHECKOUT / "docs" / "configuration.md").read_text("utf-8")
@@ -127,6 +178,6 @@ class UnitTests(SynchronousTestCase):
         program, *_, root = shlex.split(settings["ExecStart"])
         venv = program.removesuffix("/bin/twistd")
         self.assertIn(f"python3 -m venv {venv}\n", self.commands)
-        self.assertIn(f"{venv}/bin/pip install .\n", self.commands)
+        self.assertIn(f'{venv}/bin/pip install ".[pictures]"\n', self.commands)
         self.assertRegex(self.commands, rf"useradd .* {settings['User']}\n")
         self.assertIn(f"mkdir -p {root}\n", self.commands)

@@ -25,9 +25,12 @@ MAY_KNOW: dict[str, set[str]] = {
     "net": BELOW | {"host", "certificates"},
     "files": BELOW | {"host"},
     "collections": BELOW | {"host", "files"},
+    "pictures": BELOW | {"host", "files"},
     "certificates": BELOW | {"host"},
-    "web": BELOW | {"host", "files", "collections", "net"},
-    "service": BELOW | {"host", "files", "collections", "certificates", "web", "net"},
+    "web": BELOW | {"host", "files", "collections", "net", "pictures"},
+    "service": BELOW
+    | {"host", "files", "collections", "certificates", "web", "net"}
+    | {"pictures"},
     "tap": BELOW | {"host", "collections", "web", "net", "service"},
     "client": BELOW | {"host"},
     "__main__": {"client"},
@@ -38,7 +41,8 @@ NOT_IN_CORE = {"os", "io", "pathlib", "socket", "time", "threading", "twisted"} 
 OPENING = {"open", "fdopen", "getContent", "setContent"} | {
     *("read_text", "read_bytes", "write_text", "write_bytes")
 }
-OPENS_FILES = {"host", "files", "collections", "certificates", "client"}  # manifests, of the client
+# The client writes manifests, pictures keep a cache.
+OPENS_FILES = {"host", "files", "collections", "certificates", "client", "pictures"}
 REACTOR = "twisted.internet.reactor"
 WITH_REACTOR = {"imgd.tap", "imgd.client.cli"}
 

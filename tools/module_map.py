@@ -10,7 +10,8 @@ from typing import Final
 
 # In the order of imports: each package knows only those above it (tests/test_layers.py).
 PACKAGES: Final = (
-    *("settings", "core", "host", "files", "collections", "certificates", "net", "web", "client"),
+    *("settings", "core", "host", "files", "collections", "pictures", "certificates", "net"),
+    *("web", "client"),
 )
 FIRST: Final = ("errors.py", "logs.py")
 LAST: Final = ("service.py", "tap.py")
@@ -31,12 +32,14 @@ def module_map(package: Path) -> str:
     return "\n".join(("```", *lines, "```"))
 
 
-def _package_lines(folder: Path) -> Iterator[str]:
+def _package_lines(folder: Path, indent: str = "  ") -> Iterator[str]:
     yield ""
-    yield _line("  ", f"{folder.name}/", folder / "__init__.py")
+    yield _line(indent, f"{folder.name}/", folder / "__init__.py")
     for path in sorted(folder.glob("*.py")):
         if path.name != "__init__.py":
-            yield _line("    ", path.name, path)
+            yield _line(f"{indent}  ", path.name, path)
+    for package in sorted(folder.glob("*/__init__.py")):
+        yield from _package_lines(package.parent, f"{indent}  ")
 
 
 def _line(indent: str, name: str, path: Path) -> str:

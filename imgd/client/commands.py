@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -16,7 +17,7 @@ from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, Retrier
 from imgd.client.options import CliOptions
 from imgd.core import messages
-from imgd.core.messages import CollectionInfo
+from imgd.core.messages import CollectionInfo, PicturesReport
 from imgd.logs import escape, escape_json
 
 
@@ -72,6 +73,9 @@ async def status(context: CliContext, server: Server, options: CliOptions) -> in
         context.print_raw(escape_json(messages.encode(loaded).decode("utf-8")))
     else:
         context.print(f"imgd {loaded.version} at {server.url}")
+        pictures = (await context.client(server).health()).pictures
+        if pictures is not UNSET:
+            context.print(_pictures(pictures))
         for line in _table(loaded.collections):
             context.print(line)
     return 0
@@ -100,6 +104,15 @@ async def link(context: CliContext, server: Server, options: CliOptions) -> int:
     context.print(made.url if base is None else link_on(base, made.url))
     context.log(f"good until {_readable(made.expires_at)}")
     return 0
+
+
+def _pictures(report: PicturesReport) -> str:
+    if report.off is not UNSET:
+        return f"Pictures: off ({report.off})"
+    return (
+        f"Pictures: {report.busy} of {report.workers} workers busy, {report.waiting:,} waiting, "
+        f"{report.made:,} made, {report.failed:,} failed"
+    )
 
 
 def _table(collections: Sequence[CollectionInfo]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""``Content-Disposition: attachment`` with a file's name, RFC 6266 and RFC 8187."""
+"""``Content-Disposition`` with a file's name, RFC 6266 and RFC 8187."""
 
 from __future__ import annotations
 
@@ -18,14 +18,24 @@ _DIRECTIONS: Final = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI",
 
 
 def attachment(name: str) -> Header:
-    """The header that makes a browser save a file under its name.
+    """The header that makes a browser save a file under its name."""
+    return _disposition("attachment", name)
+
+
+def inline(name: str) -> Header:
+    """The header that gives a browser a name for what it shows, if its user saves it."""
+    return _disposition("inline", name)
+
+
+def _disposition(kind: str, name: str) -> Header:
+    """Of this kind, with this name.
 
     Line ends and other controls become ``_``, as do marks that would show ``gpj.exe`` as
     ``exe.jpg`` (UAX #9). A name with other characters is given twice: in ASCII for old clients.
     """
     clean = "".join("_" if _misleads(c) else c for c in paths.display(name))
     plain = _NOT_PLAIN.sub("_", clean)
-    text = f'attachment; filename="{plain}"'
+    text = f'{kind}; filename="{plain}"'
     if plain != clean:
         text += f"; filename*=UTF-8''{quote(clean, safe=_ATTR_CHAR)}"
     return b"Content-Disposition", text.encode("ascii")

@@ -12,13 +12,16 @@ from typing import Any, Final
 from imgd.core import listing, natural_order
 from imgd.core.folder_entries import MAX_BLOCK, FolderEntries, sort_key
 from imgd.core.folder_entries import Look as Look
-from imgd.core.listing import Entry, Page, Query, Sort
+from imgd.core.listing import Entry, Layout, Page, Query, Sort
 from imgd.core.natural_order import CHUNK
 
 # Orders of filtered entries that are kept for each folder: at most so many, and of them all
 # together at most so many numbers for each entry of the folder.
 MAX_FILTERED: Final = 64
 MAX_NUMBERS: Final = 4
+SAMPLE: Final = 200  # entries: half a millisecond, however many there are
+# The golden ratio: its multiples fall into no step with names that alternate.
+_STEP: Final = (5**0.5 - 1) / 2
 
 Pause = Callable[[], None]
 
@@ -93,17 +96,25 @@ class FolderIndex:
             start=start,
             next=listing.cursor(entry_of(numbers[-1]), query.sort) if has_next else "",
             previous=listing.cursor(entry_of(numbers[0]), query.sort) if has_previous else "",
+            layout=query.layout or Layout.LIST,
         )
+
+    def sample(self) -> list[Entry]:
+        """All entries of a small folder; of a larger one, some from everywhere in it."""
+        count = len(self)
+        if count <= SAMPLE:
+            return self._entries.entries(range(count))
+        return self._entries.entries([int(count * (n * _STEP % 1)) for n in range(SAMPLE)])
 
     def _span(self, query: Query, order: array[int], folders: int) -> tuple[int, int]:
         """The positions at which the page starts and stops, in the order as it is shown."""
         cursor = listing.entry_at(query.before or query.after)
         if cursor is None:
-            return 0, min(query.limit, len(order))
+            return 0, min(query.page_size, len(order))
         position = self._find(cursor, query, order, folders)
         if query.before:
-            return max(0, position - query.limit), position
-        return position, min(position + query.limit, len(order))
+            return max(0, position - query.page_size), position
+        return position, min(position + query.page_size, len(order))
 
     def _find(self, cursor: Entry, query: Query, order: array[int], folders: int) -> int:
         """The position between the entries before the cursor and those after it."""

@@ -16,6 +16,7 @@ DESCRIPTORS: Final = "descriptors"  # none is left
 READS: Final = "reads"  # opening or reading a file failed
 ACCESS_LOG: Final = "access log"
 CONNECTIONS: Final = "connections"  # there are as many as there may be
+PICTURES: Final = "pictures"  # no worker can be started
 STANDSTILL: Final = "standstill"  # the process was held up
 
 # What anybody may know of each fault.
@@ -27,6 +28,7 @@ REASONS: Final = {
     READS: "The disk failed.",
     ACCESS_LOG: "The access log cannot be written.",
     CONNECTIONS: "There are as many connections as there may be.",
+    PICTURES: "Pictures cannot be made.",
     STANDSTILL: "imgd was held up for seconds.",
 }
 

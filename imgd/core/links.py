@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from imgd.core import paths
 from imgd.core.messages import MAX_MINUTES
-from imgd.core.routes import SIGNED_BASE, RouteKind, route
+from imgd.core.routes import SIGNED_BASE, RouteKind, route, split_view
 from imgd.errors import BadRequest, Forbidden, Gone
 
 KEY_SIZE: Final = 32  # bytes, as many as SHA-256 gives
@@ -45,7 +45,7 @@ class Scope(NamedTuple):
         names = segments[:-1] if segments[-1:] == ("",) else segments
         if not (path.startswith("/") and path.isprintable() and all(map(paths.is_servable, names))):
             raise BadRequest("Give the path of a file or folder as its URL has it: /images/a.nii.")
-        if route(raw).kind in (RouteKind.ASSETS, RouteKind.SIGNED):
+        if route(raw).kind in (RouteKind.ASSETS, RouteKind.SIGNED, RouteKind.VIEW):
             raise BadRequest("What is below /-/ needs no link.")
         return cls(names if is_prefix else segments, is_prefix)
 
@@ -56,15 +56,19 @@ class Scope(NamedTuple):
         return "/" + paths.encode(*self.segments) + end
 
 
-def sign(key: bytes, scope: Scope, expires: int) -> str:
-    """The path of a link; ``expires`` is in whole seconds since the epoch."""
+def sign(key: bytes, scope: Scope, expires: int, page: str = "") -> str:
+    """The path of a link; ``expires`` is in whole seconds since the epoch.
+
+    ``page`` is "", or ``/-/view`` for a link to the page that shows what is in scope.
+    """
     depth = f"-{len(scope.segments)}" if scope.is_prefix else ""
     signature = _signature(key, scope, expires).decode("ascii")
-    return f"{SIGNED_BASE}{expires}{depth}.{signature}{scope.path}"
+    return f"{SIGNED_BASE}{expires}{depth}.{signature}{page}{scope.path}"
 
 
 def verify(key: bytes, ticket: bytes, path: bytes, now: float) -> Scope:
-    """The scope of this link, if it is good for this path, which begins with ``/``.
+    """The scope of this link, if it is good for this path, which begins with ``/``. A link to a
+    file or folder is good for the page that shows it.
 
     No file is looked at. ``ticket`` is the segment before the path. Forbidden if it is not imgd's
     or for another path, and Gone if it was good and has expired; only who held a good link learns
@@ -74,7 +78,7 @@ def verify(key: bytes, ticket: bytes, path: bytes, now: float) -> Scope:
     if match is None or not path.startswith(b"/"):
         raise Forbidden(_WRONG)
     expires, depth = int(match[1]), match[2]
-    segments = _segments(path)
+    segments = _segments(split_view(path)[1])
     scope = Scope(segments, False) if depth is None else Scope(segments[: int(depth)], True)
     if not hmac.compare_digest(_signature(key, scope, expires), match[3]):
         raise Forbidden(_WRONG)

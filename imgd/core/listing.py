@@ -16,6 +16,7 @@ from imgd.errors import BadRequest
 
 PAGE_SIZE: Final = 1_000  # entries
 MAX_PAGE_SIZE: Final = 10_000  # entries: what one page may hold in memory
+GALLERY_PAGE_SIZE: Final = 200  # entries: as many pictures as a page may ask for at most
 MAX_FILTER: Final = 255  # characters: no file name is longer, and globs stay cheap to compile
 FOLDER: Final = "Folder"  # kind() of a folder
 
@@ -44,13 +45,21 @@ class Sort(StrEnum):
     KIND = "kind"
 
 
+class Layout(StrEnum):
+    """How a page shows a folder, by its name in a URL: rows with their facts, or pictures."""
+
+    LIST = "list"
+    GALLERY = "gallery"
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """One page of a listing: at most ``limit`` entries whose name matches ``contains``.
 
     ``after`` and ``before`` are cursors, "" for none: the page begins after the one or ends before
     the other. A cursor holds what its entry is sorted by, not its number, so that no entry is
-    skipped or repeated while files come and go; its own entry may be gone.
+    skipped or repeated while files come and go; its own entry may be gone. ``layout`` None leaves
+    it to what the folder holds.
     """
 
     sort: Sort = Sort.NAME
@@ -59,6 +68,13 @@ class Query:
     after: str = ""
     before: str = ""
     limit: int = PAGE_SIZE
+    layout: Layout | None = None
+
+    @property
+    def page_size(self) -> int:
+        """How many entries a page of this layout has at most."""
+        is_gallery = self.layout is Layout.GALLERY
+        return min(self.limit, GALLERY_PAGE_SIZE) if is_gallery else self.limit
 
 
 class Page(NamedTuple):
@@ -67,7 +83,8 @@ class Page(NamedTuple):
     Of the ``total`` entries of the folder, ``matching`` match the filter, of ``size`` bytes
     together; ``start`` of these come before the page. ``next`` and ``previous`` are the cursors for
     the pages after and before, "" if there is none. Of what a collection does
-    not serve, the folder holds ``skipped`` files and ``skipped_folders``.
+    not serve, the folder holds ``skipped`` files and ``skipped_folders``. ``layout`` is the one for
+    which the page was cut.
     """
 
     entries: list[Entry]
@@ -79,14 +96,16 @@ class Page(NamedTuple):
     previous: str
     skipped: int = 0
     skipped_folders: int = 0
+    layout: Layout = Layout.LIST
 
 
 #: What stands in the query of a listing, and asks for one instead of the status or an index.
-KEYS: Final = frozenset(("format", "sort", "order", "filter", "limit", "after", "before"))
+KEYS: Final = frozenset(("format", "sort", "order", "filter", "limit", "after", "before", "view"))
 
 
 def parse_query(args: Mapping[str, str]) -> Query:
-    """A URL's query as a Query: ``sort``, ``order``, ``filter``, ``after``, ``before``, ``limit``.
+    """A URL's query as a Query: ``sort``, ``order``, ``filter``, ``after``, ``before``, ``limit``,
+    ``view``.
 
     Other keys are ignored, as are empty values, which forms send. BadRequest names the key whose
     value is wrong.
@@ -101,6 +120,7 @@ def parse_query(args: Mapping[str, str]) -> Query:
         after=_checked_cursor(values, "after"),
         before=_checked_cursor(values, "before"),
         limit=parse_limit(values.get("limit", str(PAGE_SIZE))),
+        layout=Layout(_one_of(values, "view", *Layout)) if "view" in values else None,
     )
 
 
@@ -144,6 +164,7 @@ def query_string(query: Query, **extra: str) -> str:
         "limit": "" if query.limit == PAGE_SIZE else str(query.limit),
         "after": query.after,
         "before": query.before,
+        "view": query.layout or "",
         **extra,
     }
     return "&".join(f"{key}={_quoted(value)}" for key, value in values.items() if value)

@@ -101,6 +101,19 @@ class EncodedStatus(StatusInfo, kw_only=True):
     image_list: msgspec.Raw  # type: ignore[assignment]
 
 
+class PicturesReport(Struct, kw_only=True):
+    """What makes pictures: how many processes there may be, how many of them are busy, how many
+    pictures wait, and how many were made and failed since the start. ``off`` says why none is made.
+    """
+
+    off: str | UnsetType = UNSET
+    workers: int = 0
+    busy: int = 0
+    waiting: int = 0
+    made: int = 0
+    failed: int = 0
+
+
 class Health(Struct, kw_only=True):
     """``GET /health``: ``status`` is "healthy", or "degraded" with ``reasons``, a sentence each."""
 
@@ -109,6 +122,7 @@ class Health(Struct, kw_only=True):
     version: str
     uptime_seconds: float
     reasons: list[str] | UnsetType = UNSET
+    pictures: PicturesReport | UnsetType = UNSET
 
 
 class TimeoutInfo(Struct, kw_only=True):

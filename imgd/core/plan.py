@@ -58,15 +58,22 @@ class Representation:
 
     @classmethod
     def of(
-        cls, name: str, facts: FileFacts, now: float, max_age: int = 0, media_type: str = ""
+        cls,
+        name: str,
+        facts: FileFacts,
+        now: float,
+        max_age: int = 0,
+        media_type: str = "",
+        tag: bytes = b"",
     ) -> Representation:
         """The representation of a file.
 
         ``now`` in seconds since the epoch bounds Last-Modified. ``max_age`` is how many seconds a
         client may use it without asking again; 0 for a file that can be replaced at any time: it
-        asks each time, and gets a 304. ``media_type`` is by default that of its name.
+        asks each time, and gets a 304. ``media_type`` is by default that of its name, ``tag`` its
+        own.
         """
-        tag, modified = conditional.etag(facts), conditional.last_modified(facts, now)
+        tag, modified = tag or conditional.etag(facts), conditional.last_modified(facts, now)
         headers: list[Header] = [
             (b"ETag", tag),
             (b"Last-Modified", conditional.http_date(modified)),
@@ -101,6 +108,12 @@ def plan(rep: Representation, conditions: Mapping[bytes, bytes], now: float) -> 
     if not slices:
         return _refusal(416, rep, (b"Content-Range", b"bytes */%d" % rep.size))
     return _single(rep, slices[0]) if len(slices) == 1 else _multiple(rep, slices)
+
+
+def unchanged(rep: Representation) -> Plan:
+    """304 without the name of the content, if it has one (RFC 9110 section 15.4.5)."""
+    headers = tuple(header for header in rep.headers if header[0] != b"Content-Disposition")
+    return Plan(304, headers, ())
 
 
 def _refusal(status: int, rep: Representation, *more: Header) -> Plan:

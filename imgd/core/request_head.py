@@ -42,7 +42,10 @@ MAX_REMEMBERED_FIELDS: Final = 32
 _HTTP_1_1: Final = b"HTTP/1.1"
 # A target is what is visible in ASCII, but # (RFC 9112 section 3.2).
 _REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]++) (HTTP/[0-9]\.[0-9])")
-_PLAIN_LINE: Final = re.compile(rb"(GET|HEAD) (/[!\"$->@-~]*+) HTTP/1\.1")
+# A path, or a picture of the file there: what other queries ask is nothing that can be kept.
+_PLAIN_LINE: Final = re.compile(
+    rb"(GET|HEAD) (/[!\"$->@-~]*+(?:\?(?:thumb|slice|mosaic|info)[!\"$-~]*+)?) HTTP/1\.1"
+)
 _SECTION: Final = re.compile(rb"(?:" + FIELD + rb"\r\n)*+\r\n")
 _FRAMING: Final = (b"content-length", b"transfer-encoding", b"expect")
 _FRAMING_LINES: Final = re.compile(
@@ -85,8 +88,8 @@ class RequestHead(Struct, frozen=True, gc=False):
     """A head that was accepted.
 
     ``target`` is in origin-form, or ``*``. ``raw`` is the head as it came, with its empty line.
-    ``is_plain``: a GET or HEAD in HTTP/1.1 of a path without a query. ``url`` is an absolute target
-    as it came, whose authority counts and not Host (RFC 9112 section 3.2.2). ``version`` is
+    ``is_plain``: a GET or HEAD in HTTP/1.1 of a path or a picture. ``url`` is an absolute target as
+    it came, whose authority counts and not Host (RFC 9112 section 3.2.2). ``version`` is
     ``HTTP/1.1`` or ``HTTP/1.0``.
     """
 

@@ -34,6 +34,7 @@ class RouteKind(Enum):
     SIGNED = "/-/s/TICKET/PATH"
     FORM = "/-/token"
     INDEX = "/-/files/PATH"
+    VIEW = "/-/view/PATH"
     ASSETS = "/-/NAME"
     DOCUMENTS = "/PATH"
     UNKNOWN = "anything else"
@@ -67,7 +68,9 @@ class Route(NamedTuple):
 
 SIGNED_BASE: Final = "/-/s/"
 INDEX_BASE: Final = "/-/files/"  # the document root again, for programs
+VIEW_BASE: Final = "/-/view"  # before the path of a file or folder: the page that shows it
 _SIGNED_BASE: Final = SIGNED_BASE.encode("ascii")
+_VIEW_BASE: Final = VIEW_BASE.encode("ascii")
 _SIGNATURE: Final = re.compile(b"(" + _SIGNED_BASE + rb"[0-9-]{1,20}\.)[^/?]{1,100}")
 _FIRST_SEGMENTS: Final = {
     kind.value.split("/")[1]: kind
@@ -98,11 +101,17 @@ def route(path: bytes) -> Route:
             return Route(kind, below, CURRENT, files_base(CURRENT))
         case RouteKind.COLLECTIONS:
             return _route_collection(rest)
-    if is_signed(path):  # in this one spelling
+    return _route_one_spelling(path) or _route_api(kind, below)
+
+
+def _route_one_spelling(path: bytes) -> Route | None:
+    """What is meant by one spelling of a path alone; None for other paths."""
+    if is_signed(path):
         return Route(RouteKind.SIGNED, path[len(SIGNED_BASE) :])
     if path == b"/-/token":
         return Route(RouteKind.FORM)
-    return _route_api(kind, below)
+    page, shown = split_view(path)
+    return Route(RouteKind.VIEW, shown[1:]) if page else None
 
 
 def _route_api(kind: RouteKind, below: bytes | None) -> Route:
@@ -179,6 +188,15 @@ def is_open(path: bytes) -> bool:
     if path.startswith(b"/-/"):
         return route(path).kind in (RouteKind.ASSETS, RouteKind.SIGNED, RouteKind.FORM)
     return path == b"/health"
+
+
+def split_view(path: bytes) -> tuple[bytes, bytes]:
+    """``/-/view`` and the path that the viewer shows; b"" and the path itself if it is another.
+
+    In this one spelling, because the page leads from there to the file's own URL.
+    """
+    is_view = path.startswith(_VIEW_BASE + b"/")
+    return (_VIEW_BASE, path[len(_VIEW_BASE) :]) if is_view else (b"", path)
 
 
 def is_signed(path: bytes) -> bool:

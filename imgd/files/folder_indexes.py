@@ -6,11 +6,12 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from threading import Lock
 from typing import Final
 
+from imgd.core import shown_kinds
 from imgd.core.folder_index import FolderIndex, Look
 from imgd.core.listing import Page, Query, Sort
 from imgd.errors import NotFound
@@ -84,9 +85,12 @@ class FolderIndexes:
         progress: JobProgress,
         *,
         with_size: bool,
+        may_choose: bool = False,
     ) -> Page:
         """A page of a folder, its entries as they are now. NotFound, or Unavailable if the
         machine is at fault.
+
+        ``may_choose``: a query without a layout gets the one that suits the folder.
 
         The order of sizes and times may be some seconds old (``FACTS_AGE``), as may their sum.
         """
@@ -94,6 +98,8 @@ class FolderIndexes:
             raise NotFound
         path = os.path.realpath(root.join(names))
         kept = self._up_to_date((root, names), path, number, progress)
+        if may_choose and query.layout is None:
+            query = replace(query, layout=shown_kinds.layout_of(kept.index.sample()))
         with disk.reading(root, path) as look:
             if with_size or query.sort in (Sort.SIZE, Sort.MODIFIED):
                 self._refresh(kept, number, look, progress)

@@ -65,6 +65,12 @@ def version_of(fd: int) -> FileVersion:
     return FileVersion(st.st_ctime_ns, st.st_mtime_ns, st.st_size, st.st_ino, st.st_dev)
 
 
+def version_at(path: str) -> FileVersion:
+    """The version of what is at a path now; OSError."""
+    st = os.stat(path)
+    return FileVersion(st.st_ctime_ns, st.st_mtime_ns, st.st_size, st.st_ino, st.st_dev)
+
+
 def reopen(path: str, version: FileVersion) -> OpenFile | None:
     """Open a file that is the same (``PathValidator.is_same``) once more; None if it is not.
 

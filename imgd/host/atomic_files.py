@@ -19,11 +19,14 @@ def write_file(path: str, data: bytes, mode: int = 0o600) -> None:
     write_chunks(path, (data,), mode)
 
 
-def write_chunks(path: str, chunks: Iterable[bytes], mode: int = 0o600) -> None:
+def write_chunks(
+    path: str, chunks: Iterable[bytes], mode: int = 0o600, *, lasts: bool = True
+) -> None:
     """Put ``chunks`` at ``path`` in one step; a reader, or a crash, sees the old file or the new.
 
     The file has ``mode`` (less the umask) from its first byte. An ``OSError``, a full disk among
-    them, or an error in ``chunks`` leaves the old file as it was and no temporary one behind.
+    them, or an error in ``chunks`` leaves the old file as it was and no temporary one behind. If it
+    need not outlive a loss of power (not ``lasts``), nothing is waited for, and it may be cut then.
     """
     folder = os.path.dirname(os.path.abspath(path))
     temporary = os.path.join(folder, f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
@@ -32,12 +35,14 @@ def write_chunks(path: str, chunks: Iterable[bytes], mode: int = 0o600) -> None:
         with open(fd, "wb") as file:
             file.writelines(chunks)
             file.flush()
-            os.fsync(fd)
+            if lasts:
+                os.fsync(fd)
         os.replace(temporary, path)
     except BaseException:
         remove(temporary)
         raise
-    _sync_folder(folder)
+    if lasts:
+        _sync_folder(folder)
 
 
 def remove(path: str) -> None:

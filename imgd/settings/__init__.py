@@ -30,14 +30,15 @@ class Settings:
     ``images_dir_is_default``: nobody named the document root, so it is made if it is missing.
     ``timeout_minutes`` 0 is never. ``allow_roots`` are real paths, empty for anywhere that is not
     forbidden anyway. ``allow_hosts``, in lower case, are this machine's own names, the bound host
-    and the user's. ``public_url`` has no slash at its end. ``memory_cache`` and
-    ``archive_limit`` are in megabytes.
+    and the user's. ``public_url`` has no slash at its end. ``memory_cache``,
+    ``archive_limit`` and ``picture_cache`` are in megabytes.
     ``access_log`` may be ``-``, the log.
     ``private``: to read, the token or a signed link is needed; ``require_token``: to control, the
     token is. ``cors_origins`` is empty if none was named. Timeouts, ``grace`` and ``max_age`` are
-    seconds; limits of connections are None if they follow from the machine's. ``proxies`` are
-    networks. ``env_file`` is the file that the user named, ``settings_file`` the one that was read;
-    ``warnings`` are sentences about settings that have no effect. ``compat_b`` changes defaults.
+    seconds; limits of connections and of workers are None if they follow from the machine's.
+    ``proxies`` are networks. ``env_file`` is the file that the user named, ``settings_file`` the
+    one that was read; ``warnings`` are sentences about settings that have no effect. ``compat_b``
+    changes defaults.
     """
 
     compat_b: bool
@@ -63,6 +64,7 @@ class Settings:
     follow_symlinks: bool
     private: bool
     max_age: int
+    niivue: str | None
     header_timeout: int
     body_timeout: int
     handshake_timeout: int
@@ -75,6 +77,10 @@ class Settings:
     grace: int
     memory_cache: int
     archive_limit: int
+    picture_workers: int | None
+    picture_pixels: int
+    picture_timeout: int
+    picture_cache: int
     access_log: str | None
     env_file: str | None
     settings_file: str | None = field(compare=False)

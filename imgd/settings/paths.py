@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
+NIIVUE_BUNDLE: Final = "niivue.umd.js"
 STREAM: Final = "-"  # stands for a stream instead of a path
 
 
@@ -49,6 +50,16 @@ def file(path: str) -> str:
         raise ValueError("is a folder, not a file")
     _require_access(path, os.R_OK)
     return path
+
+
+def niivue_bundle(folder_path: str) -> str:
+    """The path of NiiVue's bundle in a folder, as npm unpacks its package."""
+    folder(folder_path)
+    for names in (("package", "dist"), ("dist",), ()):
+        path = os.path.join(folder_path, *names, NIIVUE_BUNDLE)
+        if os.path.isfile(path):
+            return file(path)
+    raise ValueError(f"holds no dist/{NIIVUE_BUNDLE}; `npm pack @niivue/niivue@0.69.0` has it")
 
 
 def log_file(path: str) -> str:

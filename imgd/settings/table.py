@@ -328,6 +328,36 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
             example="100GB",
         ),
     ),
+    "Pictures": (
+        _row(
+            "picture_workers",
+            "Processes that make pictures; 0 makes none. They are started when they are needed.",
+            values.workers,
+            default_text="cores less one, at least 1",
+            example="2",
+        ),
+        _row(
+            "picture_pixels",
+            "The most pixels of a file of which a picture is made.",
+            values.pixels,
+            50_000_000,
+        ),
+        _seconds("picture_timeout", 10, "that a picture may take; of a volume, six times as many."),
+        _row(
+            "picture_cache",
+            "Megabytes of pictures kept on disk, in the state folder; 0 none.",
+            values.megabytes,
+            512,
+        ),
+        _row(
+            "niivue",
+            "A folder with NiiVue as npm unpacks it: the viewer offers 3D.",
+            paths.niivue_bundle,
+            default_text="no 3D",
+            example="/opt/niivue",
+            is_path=True,
+        ),
+    ),
     "Logging": (
         _row(
             "access_log",

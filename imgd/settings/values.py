@@ -16,6 +16,8 @@ MAX_SECONDS: Final = 86_400  # a day
 MAX_AGE: Final = 31_536_000  # seconds: a year, which caches take for ever
 MAX_CONNECTIONS: Final = 1_000_000
 MAX_MEGABYTES: Final = 1_000_000
+MAX_WORKERS: Final = 256
+MAX_PIXELS: Final = 999_999_999
 MAX_SIZE: Final = 1_000_000_000  # megabytes
 TOKEN_LENGTH: Final = 16  # characters; of base64, they hold 96 bits
 
@@ -90,6 +92,19 @@ def connections(text: str) -> int:
 def megabytes(text: str) -> int:
     """A size in whole megabytes (of 1,000,000 bytes); 0 none."""
     return whole(text, MAX_MEGABYTES, "a number of megabytes")
+
+
+def workers(text: str) -> int:
+    """How many processes there may be; 0 none."""
+    return whole(text, MAX_WORKERS, "a number of processes")
+
+
+def pixels(text: str) -> int:
+    """How many pixels a picture may have, one at least."""
+    number = whole(text, MAX_PIXELS, "a number of pixels")
+    if not number:
+        raise ValueError(f"would refuse every picture; give a whole number from 1 to {MAX_PIXELS}")
+    return number
 
 
 def size(text: str) -> int:

@@ -72,9 +72,19 @@ class Channel(ConnectionState):
         super().connectionLost(reason)
 
     def readConnectionLost(self) -> None:
-        """The client closed its side: its requests are still answered, as nginx does it."""
+        """The client closed its side: its requests are still answered, as nginx does it, unless one
+        needs its client.
+        """
         self._has_ended = True
-        self._close_if_done()
+        if self.requests and self.requests[0].needs_client:
+            self.abort()
+        else:
+            self._close_if_done()
+
+    def require_client(self) -> None:
+        """Called when the request under way begins to need its client, who may have gone."""
+        if self._has_ended:
+            self.abort()
 
     def writeConnectionLost(self) -> None:
         """This side is closed: everything was sent (``_linger``)."""

@@ -9,6 +9,7 @@ from imgd.collections.manager import CollectionManager, LoadedCollection
 from imgd.core import messages, paths
 from imgd.core.catalog import CURRENT
 from imgd.errors import BadRequest, NotFound
+from imgd.pictures.maker import Pictures
 from imgd.web.access import Access
 from imgd.web.collection_pages import collection_page, collections_page
 from imgd.web.endpoint import respond_json, respond_page, vary_by_accept
@@ -29,28 +30,32 @@ class CollectionEndpoints:
         access: Access,
         folders: FolderListings,
         images: ImageLists,
+        maker: Pictures,
     ) -> None:
         self._manager = manager
         self._serializers = serializers
         self._access = access
         self._folders = folders
         self._images = images
+        self._maker = maker
 
     def current_files(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """``/images/PATH``: a file or folder of the collection that was loaded without a name."""
         loaded_collection = self._manager.get(CURRENT)
         if loaded_collection is None:
             raise BadRequest("No directory loaded")
-        files = Files(loaded_collection.root, self._folders, self._manager.ask)
         try:
-            answering = files.answer(request)
+            answering = self._files_of(loaded_collection).answer(request)
         except NotFound:
             raise _image_not_found(request) from None
         return None if answering is None else _in_old_words(answering, request)
 
     def files(self, request: Request) -> Coroutine[Any, Any, None] | None:
         """``/collections/NAME/files/PATH``."""
-        return Files(self._find(request).root, self._folders, self._manager.ask).answer(request)
+        return self._files_of(self._find(request)).answer(request)
+
+    def _files_of(self, loaded_collection: LoadedCollection) -> Files:
+        return Files(loaded_collection.root, self._folders, self._manager.ask, self._maker)
 
     def images(self, request: Request) -> Coroutine[Any, Any, None]:
         """``/collections/NAME/images``."""

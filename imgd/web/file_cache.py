@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from imgd.collections.manager import CollectionManager
 from imgd.core import paths
 from imgd.core.conditional import NANOSECONDS
-from imgd.core.plan import Plan, Representation, plan, serialize_headers
+from imgd.core.plan import Plan, Representation, plan, serialize_headers, unchanged
 from imgd.core.ranges import Slice
 from imgd.core.routes import Route, RouteKind, file_path, route
 from imgd.errors import NotFound, Unavailable
@@ -32,9 +32,19 @@ from imgd.web.send import AT_ONCE
 MAX_KEPT: Final = AT_ONCE
 
 
+class Place(NamedTuple):
+    """Where a file was found, and its version; ``collection`` is None in the document root."""
+
+    collection: str | None
+    root: Root
+    names: tuple[str, ...]
+    version: versions.FileVersion
+
+
 @dataclass(frozen=True, slots=True)
 class CachedFile:
-    """A file, ready to be answered with; ``collection`` is None in the document root.
+    """A file, ready to be answered with; ``collection`` is None in the document root. Or a picture
+    of the file, which is ``whole`` in memory: its ``key`` is the target as it came.
 
     ``whole``, ``head`` and ``unchanged`` are what follows the policy's headers in the answers to
     GET, HEAD and a condition that holds. ``whole`` is empty if the file is large, or its bytes are
@@ -88,7 +98,9 @@ class FileCache:
         self._admission = MemoryAdmission(run_unawaited, read, self._keep)
 
     def get(self, target: bytes, now: float) -> CachedFile | None:
-        """The file that a path without a query means now; None: ask the tree."""
+        """The file that a path means now, or the picture that is kept of a target with a query;
+        None: ask the tree.
+        """
         cached = self._entries.get(target)
         if cached is not None:
             if (
@@ -101,6 +113,33 @@ class FileCache:
                 return cached
             self._cache.drop(target)
         return self._find(target, now)
+
+    def keep_picture(
+        self, target: bytes, place: Place, representation: Representation, body: bytes, now: float
+    ) -> None:
+        """Answer with a small picture from now on, as long as its file is the same."""
+        collection, root, names, version = place
+        path = root.join(names)
+        is_rested = versions.is_settled(version, now)
+        if not (body and is_rested and self._is_same(path, os.path.dirname(path), version)):
+            return
+        head, not_modified = _heads(representation, now)
+        self._cache.put(
+            target,
+            CachedFile(
+                key=target,
+                collection=collection,
+                root=root,
+                path=path,
+                folder=os.path.dirname(path),
+                version=version,
+                representation=representation,
+                head=head,
+                unchanged=not_modified,
+                whole=head + body,
+                may_keep=False,
+            ),
+        )
 
     def whole(self, cached: CachedFile, now: float) -> bytes | None:
         """Headers and body of a small file of which nothing is kept; None if it has gone."""
@@ -142,6 +181,8 @@ class FileCache:
         return loaded_collection is not None and loaded_collection.root is root
 
     def _find(self, target: bytes, now: float) -> CachedFile | None:
+        if b"?" in target:
+            return None
         where = route(target)
         root = self._root_of(where)
         url_path = paths.parse(b"/" + where.below) if where.below and where.base else None
@@ -205,8 +246,7 @@ def _read_file(
     body = _read_body(file, answer) if is_small else b""
     if body is None:
         return None
-    head = serialize_headers(answer.headers) + b"\r\n"
-    unchanged = plan(representation, {b"if-none-match": representation.etag}, now)
+    head, not_modified = _heads(representation, now)
     return CachedFile(
         key=key,
         collection=collection,
@@ -216,10 +256,17 @@ def _read_file(
         version=version,
         representation=representation,
         head=head,
-        unchanged=serialize_headers(unchanged.headers) + b"\r\n",
+        unchanged=not_modified,
         whole=head + body if is_small else b"",
         may_keep=is_small,
     )
+
+
+def _heads(representation: Representation, now: float) -> tuple[bytes, bytes]:
+    """The headers of the answers 200 and 304, with the empty line."""
+    plans = (plan(representation, {}, now), unchanged(representation))
+    whole, not_modified = (serialize_headers(answer.headers) + b"\r\n" for answer in plans)
+    return whole, not_modified
 
 
 def _read_body(file: OpenFile, answer: Plan) -> bytes | None:

@@ -19,6 +19,9 @@ from imgd.errors import BadRequest, NotFound
 from imgd.files import disk
 from imgd.files.disk import NotAnImage, OpenFile, Root, Undecided
 from imgd.host.blocking import RunBlocking
+from imgd.pictures.maker import Pictures
+from imgd.pictures.views import MAY_ASK, View
+from imgd.web import pictures
 from imgd.web.endpoint import Endpoint, redirect
 from imgd.web.folder_listings import FolderListings
 from imgd.web.request import Request
@@ -28,7 +31,8 @@ from imgd.web.send import send
 class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children`
     """The files and folders of ``root``, below the request's ``route.base``.
 
-    ``ask`` runs a quick question about a file on a thread. ``send_instead`` is called for a file
+    ``ask`` runs a quick question about a file on a thread. ``maker`` makes pictures of files.
+    ``send_instead`` is called for a file
     that is missing: whether it answered.
     """
 
@@ -37,12 +41,14 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
         root: Root,
         folders: FolderListings,
         ask: RunBlocking,
+        maker: Pictures,
         send_instead: Callable[[Request], bool] = lambda _request: False,
     ) -> None:
         static.File.__init__(self, root.path)
         self._root = root
         self._folders = folders
         self._ask = ask
+        self._maker = maker
         self._send_instead = send_instead
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None] | None:
@@ -56,6 +62,9 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
             raise NotFound
         if url_path.is_folder:  # which is asked for on a thread: its disk may hang
             return self._folders.listing(request, self._root, base, url_path.names)
+        may_ask = MAY_ASK.search(request.uri)
+        if may_ask and (view := pictures.view_of(request)) is not None:
+            return self._send_picture(request, url_path.names, view)
         return self._send_or_redirect(request, url_path.names)
 
     def _send_or_redirect(
@@ -86,6 +95,19 @@ class Files(Endpoint, static.File):  # type: ignore[misc]  # both have `children
         except NotAnImage:
             raise _not_an_image(names) from None
         self._send(request, names, file)
+
+    async def _send_picture(self, request: Request, names: tuple[str, ...], view: View) -> None:
+        if self._root.serves(names[-1]) is False:
+            raise _not_an_image(names)
+        try:
+            await pictures.answer(request, self._maker, self._root, names, view)
+        except NotAnImage:
+            raise _not_an_image(names) from None
+        except NotFound:
+            path = self._root.path
+            if not await self._ask(path, disk.is_folder, self._root, names, key=(path, names)):
+                raise
+            redirect(request, paths.encode(names[-1]) + "/")
 
     def _send(self, request: Request, names: tuple[str, ...], file: OpenFile) -> None:
         representation = Representation.of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from msgspec import Raw
@@ -45,12 +46,14 @@ class FolderListings:
         archives: Archives,
         *,
         has_ca: bool = False,
+        has_pictures: bool = False,
     ) -> None:
         self._serializers = serializers
         self._run = run_blocking
         self._indexes = indexes
         self._waiting = waiting
         self._has_ca = has_ca
+        self._has_pictures = has_pictures
         self._archives = archives
         self._plain_indexes = PlainIndexes(run_blocking)
 
@@ -89,6 +92,8 @@ class FolderListings:
         path = base + "".join(f"{paths.encode(name)}/" for name in names)
         next_path = self._serializers.urls.next_path(request, path)
 
+        query = replace(query, layout=None)
+
         def serialize(page: Page) -> bytes:
             return messages.encode(listing_message(page, query, path, next_path))
 
@@ -98,6 +103,8 @@ class FolderListings:
         self, request: Request, root: Root, names: tuple[str, ...], query: Query, base: str
     ) -> bytes:
         is_front = base == "/" and not names
+        # A link to one page covers no picture of what is below it.
+        has_pictures = self._has_pictures and request.covers_below
         collections = []
         if is_front:
             collections = await self._serializers.collections(request, show_paths=False)
@@ -111,9 +118,13 @@ class FolderListings:
                 collections=collections,
                 has_ca=is_front and self._has_ca,
                 has_archives=self.has_archives,
+                has_pictures=has_pictures,
             )
 
-        return await self._serialize(root, names, query, serialize, with_size=True)
+        may_choose = has_pictures and is_browser(request)
+        return await self._serialize(
+            root, names, query, serialize, with_size=True, may_choose=may_choose
+        )
 
     async def _serialize(
         self,
@@ -123,11 +134,14 @@ class FolderListings:
         serialize: Serialize,
         *,
         with_size: bool,
+        may_choose: bool = False,
     ) -> bytes:
         number = self._indexes.next_number()
 
         def work(progress: JobProgress) -> bytes:
-            page = self._indexes.page(root, names, query, number, progress, with_size=with_size)
+            page = self._indexes.page(
+                *(root, names, query, number, progress), with_size=with_size, may_choose=may_choose
+            )
             return serialize(page)
 
         folder = "/".join((root.path, *names))
@@ -142,6 +156,13 @@ def wants_index(request: Request) -> bool:
         return True
     names_type = request.prefers(b"text/html") or request.prefers(b"application/json")
     return not names_type and listing.KEYS.isdisjoint(request.query())
+
+
+def is_browser(request: Request) -> bool:
+    """Whether a page is asked for by a browser that draws pictures: each names XHTML too, which
+    robots and text browsers do not.
+    """
+    return request.prefers(b"application/xhtml+xml")
 
 
 def wants_json(request: Request) -> bool:

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from hashlib import sha256
 from ssl import PEM_cert_to_DER_cert
-from typing import Final
+from typing import Any, Final
 
 from imgd.core import paths
 from imgd.errors import NotFound
-from imgd.web import pages
+from imgd.web import niivue, pages
 from imgd.web.endpoint import Reply, respond, respond_page
 from imgd.web.request import Request
 
 # What browsers and robots ask every server for. A file of that name in the document root is sent
 # instead: it may appear at any time, so that no cache may answer for it.
 _WELL_KNOWN: Final = ("favicon.ico", "robots.txt")
-# RFC 8246. The URL names the edition, so that what it means never changes.
-_FOREVER: Final = b"max-age=31536000, immutable"
 _FOR_AN_HOUR: Final = b"max-age=3600"
 
 
-def own_files(ca_pem: Callable[[], bytes | None]) -> Reply:
-    """``/-/NAME``: imgd's own files, the certificate of its CA, and a page about that.
+def own_files(ca_pem: Callable[[], bytes | None], bundle: niivue.NiiVue | None = None) -> Reply:
+    """``/-/NAME``: imgd's own files, the certificate of its CA, a page about that, and NiiVue.
 
     ``ca_pem`` gives the certificate, None if imgd made none.
     """
 
-    def answer(request: Request) -> None:
+    def answer(request: Request) -> Coroutine[Any, Any, None] | None:
         name = paths.decode(request.route.below or b"")
+        if name == niivue.PATH and bundle is not None:
+            return bundle.send(request)
         if name in pages.ASSETS:
             is_versioned = request.uri.partition(b"?")[2] == pages.EDITION.encode("ascii")
-            _send_asset(request, name, _FOREVER if is_versioned else _FOR_AN_HOUR)
+            _send_asset(request, name, niivue.FOREVER if is_versioned else _FOR_AN_HOUR)
         elif name in ("ca.pem", "trust") and (pem := ca_pem()) is not None:
             _send_certificate(request, pem) if name == "ca.pem" else _send_instructions(
                 request, pem
             )
         else:
             raise NotFound
+        return None
 
     return Reply(answer, deep=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from markupsafe import Markup
 
@@ -10,15 +10,22 @@ from imgd.core import listing, media, routes
 from imgd.core.listing import Entry, Page, Query, Sort
 from imgd.core.messages import CollectionInfo
 from imgd.core.sizes import human_size
+from imgd.web.entry_links import EntryLinks
 from imgd.web.escape import escape_html, escape_text
+
+_NO_VIEWER: Final = EntryLinks()
 
 
 class TableRow(NamedTuple):
-    """An entry of the folder. ``minute`` is ``modified`` for people."""
+    """An entry of the folder. ``target`` is what its name leads to, ``href`` the entry itself;
+    ``minute`` is ``modified`` for people.
+    """
 
     name: Markup
     plain: str
     href: str
+    target: str
+    is_viewed: bool
     icon: str
     kind: str
     size: str
@@ -28,13 +35,15 @@ class TableRow(NamedTuple):
     is_folder: bool
 
     @classmethod
-    def of(cls, entry: Entry) -> TableRow:
-        modified = listing.modified(entry)
+    def of(cls, entry: Entry, links: EntryLinks = _NO_VIEWER) -> TableRow:
+        modified, href, viewed = listing.modified(entry), listing.href(entry), links.viewed(entry)
         return cls(
             name=escape_html(entry.name),
             plain=escape_text(entry.name),
-            href=listing.href(entry),
-            icon=_icon(entry),
+            href=href,
+            target=viewed or (href + links.kept if entry.is_folder else href),
+            is_viewed=bool(viewed),
+            icon=icon(entry),
             kind=listing.kind(entry),
             size="" if entry.is_folder else human_size(entry.size),
             bytes=f"{entry.size:,} bytes",
@@ -125,7 +134,8 @@ def skipped_text(page: Page) -> str:
     return ", ".join(f"{n:,} {noun}{'s' * (n != 1)}" for n, noun in counts if n)
 
 
-def _icon(entry: Entry) -> str:
+def icon(entry: Entry) -> str:
+    """The name of the icon for an entry."""
     if entry.is_folder:
         return "folder"
     if listing.media_type(entry).startswith("image/"):

@@ -1,4 +1,4 @@
-"""The pages for people: a folder's listing, and what went wrong. Neither has a script."""
+"""The pages for people: a folder's listing, and what went wrong. Only the viewer has a script."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from urllib.parse import parse_qsl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from imgd.core import listing
-from imgd.core.listing import Page, Query, Sort
+from imgd.core.listing import Layout, Page, Query, Sort
 from imgd.core.messages import CollectionInfo
 from imgd.core.sizes import human_size
+from imgd.web.entry_links import EntryLinks
 from imgd.web.escape import escape_html, escape_text
+from imgd.web.gallery import Tile, json_query, layout_choices
 from imgd.web.page_parts import (
     Breadcrumb,
     CollectionCard,
@@ -36,6 +38,7 @@ CSP: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
+_SCRIPT: Final = "text/javascript; charset=utf-8"
 _TYPES: Final = {
     "style.css": "text/css; charset=utf-8",
     "favicon.svg": "image/svg+xml",
@@ -43,10 +46,23 @@ _TYPES: Final = {
     "robots.txt": "text/plain; charset=utf-8",
     "icons.svg": "image/svg+xml",
     "openapi.yaml": "application/yaml",  # RFC 9512
+    "viewer.css": "text/css; charset=utf-8",
+    "viewer.js": _SCRIPT,
+    "viewer_controls.js": _SCRIPT,
+    "viewer_fetch.js": _SCRIPT,
+    "viewer_input.js": _SCRIPT,
+    "viewer_panes.js": _SCRIPT,
+    "viewer_scenes.js": _SCRIPT,
+    "viewer_view.js": _SCRIPT,
+    "volume3d.js": _SCRIPT,
 }
 _CONTENTS: Final = {name: get_data(__name__, f"assets/{name}") or b"" for name in _TYPES}
 #: Part of the assets' URLs, so that no cache serves an older style to a newer page.
 EDITION: Final = sha256(b"".join(_CONTENTS.values())).hexdigest()[:8]
+# So do assets that name others: the style its icons, a module those that it imports.
+for _name, _kind in _TYPES.items():
+    if _kind == _SCRIPT:
+        _CONTENTS[_name] = _CONTENTS[_name].replace(b".js';", b".js?%b';" % EDITION.encode())
 _CONTENTS["style.css"] = _CONTENTS["style.css"].replace(b'.svg")', b'.svg?%b")' % EDITION.encode())
 #: What is served below ``/-/``: name to media type and content.
 ASSETS: Final[Mapping[str, tuple[str, bytes]]] = MappingProxyType(
@@ -88,24 +104,33 @@ def folder_page(
     collections: Sequence[CollectionInfo] = (),
     has_ca: bool = False,
     has_archives: bool = False,
+    has_pictures: bool = False,
 ) -> bytes:
     """A folder's listing as HTML in UTF-8. Every link is relative to the folder's own URL.
 
     ``names`` lead to it from a root that is mounted at ``base`` (``/`` at both ends) and called
     ``title``, by default after the base. ``has_ca``: there is a certificate to import.
+    ``has_pictures``: there are thumbnails and the viewer.
     """
     top = "../" * (base.count("/") - 1 + len(names)) or "./"
     to_root = "../" * len(names) or "./"
     root = title or root_name(base)
     unfiltered = listing.at(replace(query, contains=""))
     in_order = listing.at(query) == Query()  # else robots would read the folder in every order
+    links = EntryLinks.of(top, base, names, query, has_pictures=has_pictures)
+    is_gallery = page.layout is Layout.GALLERY
     return render(
         "folder.html",
         top=top,
         heading=names[-1] if names else root,
         trail=breadcrumbs(names, [] if base == "/" else [Breadcrumb(root, to_root)], top),
         parent=parent_href(names, base, top),
-        rows=[TableRow.of(entry) for entry in page.entries],
+        rows=[] if is_gallery else [TableRow.of(entry, links) for entry in page.entries],
+        tiles=[Tile.of(entry, links) for entry in page.entries] if is_gallery else [],
+        layouts=layout_choices(query, page.layout),
+        layout_kept=links.kept,
+        stack=links.stack(page.entries),
+        has_pictures=has_pictures,
         columns=[TableColumn.of(query, key, name) for key, name in _COLUMNS],
         page=page,
         skipped=skipped_text(page),
@@ -120,7 +145,7 @@ def folder_page(
         previous=href(listing.at(query, before=page.previous)) if page.previous else "",
         next=href(listing.at(query, after=page.next)) if page.next else "",
         has_ca=has_ca,
-        json="?" + listing.query_string(query, format="json"),
+        json="?" + listing.query_string(json_query(query, page), format="json"),
     )
 
 

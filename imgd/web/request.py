@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
 
+from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.server import Request as TwistedRequest
@@ -35,6 +36,7 @@ class Request(TwistedRequest):
     is_whole = False  # everything has arrived
     _on_gone: tuple[Callable[[], object], ...] = ()
     is_gone = False  # the connection was lost
+    needs_client = False  # a client that closes its side has gone
     covers_below = True  # it may read what is below its path, too: not by a link to one page
     is_private = False  # the answer is for the bearer of the token or of a link alone
     now = 0.0  # seconds since the epoch: the answer's Date; no date in it is later
@@ -49,6 +51,15 @@ class Request(TwistedRequest):
     def when_gone(self, callback: Callable[[], object]) -> None:
         """Call this if the client goes before it is answered."""
         self._on_gone = (*self._on_gone, callback)
+
+    def require_client(self) -> None:
+        """From now on a client that closes its side counts as gone, as nginx takes it for what it
+        must ask others for: what it asked for takes work. CancelledError if it has gone.
+        """
+        self.needs_client = True
+        self.channel.require_client()  # type: ignore[attr-defined]
+        if self.is_gone:
+            raise CancelledError
 
     def gotLength(self, length: int | None) -> None:
         """Called by twisted.web. The body is given later, by ``set_body``."""

@@ -16,6 +16,7 @@ from imgd.collections.manager import CollectionManager
 from imgd.core.connection_table import ConnectionTable
 from imgd.core.connections import Deadlines
 from imgd.core.forwarded import NONE, TrustedProxies
+from imgd.core.messages import PicturesReport
 from imgd.core.routes import RouteKind, redact
 from imgd.core.wait_limits import WaitLimit
 from imgd.errors import ImgdError, NotFound
@@ -24,6 +25,7 @@ from imgd.files.folder_indexes import FolderIndexes
 from imgd.host.access_log import combined
 from imgd.host.blocking import RunBlocking, RunOwn
 from imgd.host.health_monitor import HealthMonitor
+from imgd.pictures.maker import Pictures
 from imgd.web.access import Access
 from imgd.web.archives import Archives
 from imgd.web.channel import Channel
@@ -36,6 +38,7 @@ from imgd.web.file_cache import FileCache
 from imgd.web.files import Files
 from imgd.web.folder_listings import MAX_WAITING_PER_CLIENT, MAX_WAITING_PER_FOLDER, FolderListings
 from imgd.web.image_lists import ImageLists
+from imgd.web.niivue import NiiVue
 from imgd.web.own_files import own_files, send_well_known
 from imgd.web.own_hosts import OwnHosts
 from imgd.web.proxied_channel import ProxiedChannel
@@ -45,6 +48,7 @@ from imgd.web.serializers import Serializers, Urls
 from imgd.web.signed_links import LinkActions, Links, PrivateTree, SignedEndpoint
 from imgd.web.status_endpoints import RootEndpoint, health, timeout
 from imgd.web.token_form import TokenForm
+from imgd.web.viewer import Viewer
 from imgd.web.whole_status import WholeStatus
 
 
@@ -55,6 +59,7 @@ class Parts:
     ``ca_pem`` gives the local CA's certificate, ``uptime`` seconds. ``has_ca``: imgd made a CA.
     ``run_unawaited`` runs what nobody waits for. ``private``: to read, the token or a link is
     needed. ``max_per_client`` 0 bounds no client. ``indexes`` are those that somebody looks after.
+    ``pictures`` makes pictures of files.
     """
 
     document_root: Root
@@ -67,6 +72,7 @@ class Parts:
     uptime: Callable[[], float]
     ca_pem: Callable[[], bytes | None]
     has_ca: bool
+    pictures: Pictures
     memory_cache: int  # bytes of small files kept in memory
     archive_limit: int = 0  # bytes of files that a folder may hold to be sent as one; 0: none
     private: bool = False
@@ -77,7 +83,9 @@ class Parts:
     deadlines: Deadlines
     max_connections: int
     max_per_client: int
+    pictures_report: Callable[[], PicturesReport | None] = lambda: None
     max_age: int = 0  # seconds for which clients may use a file without asking again
+    niivue: str | None = None  # the path of its bundle
     proxies: TrustedProxies = NONE  # whose word counts for the address of a client
 
 
@@ -92,14 +100,18 @@ class ResourceTree(Resource):
         indexes = parts.indexes or FolderIndexes(clock.seconds)
         archives = Archives(parts.run_blocking, parts.archive_limit)
         folders = FolderListings(
-            serializers, parts.run_blocking, indexes, waiting, archives, has_ca=parts.has_ca
+            *(serializers, parts.run_blocking, indexes, waiting, archives),
+            has_ca=parts.has_ca,
+            has_pictures=parts.pictures.are_offered,
         )
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
-        collections = CollectionEndpoints(manager, serializers, access, folders, images)
+        maker = parts.pictures
+        collections = CollectionEndpoints(manager, serializers, access, folders, images, maker)
         actions = Actions(manager, serializers, parts.urls, parts.hosts)
         link_actions = LinkActions(parts.links, parts.urls, access)
         self.token_form = TokenForm(parts.links, access, parts.hosts, parts.urls, clock)
-        documents = Files(parts.document_root, folders, manager.ask, send_well_known)
+        niivue = NiiVue(parts.niivue, manager.ask) if parts.niivue else None
+        documents = Files(parts.document_root, folders, manager.ask, maker, send_well_known)
         self._resources: dict[RouteKind, Resource] = {
             RouteKind.STATUS: RootEndpoint(
                 documents,
@@ -114,7 +126,7 @@ class ResourceTree(Resource):
             RouteKind.COLLECTIONS: Reply(collections.all),
             RouteKind.COLLECTION: Reply(collections.one),
             RouteKind.IMAGES: Reply(collections.images),
-            RouteKind.HEALTH: health(parts.uptime, parts.health_monitor),
+            RouteKind.HEALTH: health(parts.uptime, parts.health_monitor, parts.pictures_report),
             RouteKind.TIMEOUT: timeout(manager),
             RouteKind.SET_TIMEOUT: control(access, actions.timeout, deep=True),
             RouteKind.LOAD: control(access, actions.load),
@@ -126,7 +138,8 @@ class ResourceTree(Resource):
                 parts.links, self, self.token_form.show_expired if parts.private else None
             ),
             RouteKind.FORM: self.token_form if parts.private else Reply(not_found),
-            RouteKind.ASSETS: own_files(parts.ca_pem),
+            RouteKind.ASSETS: own_files(parts.ca_pem, niivue),
+            RouteKind.VIEW: Viewer(parts.document_root, manager, parts.pictures, niivue),
             RouteKind.UNKNOWN: Reply(not_found),
         }
 
@@ -166,22 +179,18 @@ class Site(TwistedSite):
         self.max_age = parts.max_age
         self._access_log = access_log
         self.hosts = parts.hosts
+        self.file_cache = None if parts.private else _file_cache(parts, reactor)
         self._fast_path = (
-            DisabledFastPath() if parts.private else self._make_fast_path(parts, reactor)
+            DisabledFastPath()
+            if self.file_cache is None
+            else FastPath(
+                self.file_cache,
+                parts.headers,
+                None if access_log is None else self.log,
+                accepts_host=parts.hosts.accepts,
+            )
         )
         self.fast_path: FastPath | ReportingFastPath | DisabledFastPath = self._fast_path
-
-    def _make_fast_path(self, parts: Parts, reactor: IReactorTime) -> FastPath:
-        files = FileCache(
-            parts.document_root,
-            parts.manager,
-            parts.memory_cache,
-            call_soon=lambda f: reactor.callLater(0, f),
-            run_unawaited=parts.run_unawaited,
-            max_age=parts.max_age,
-        )
-        log = None if self._access_log is None else self.log
-        return FastPath(files, parts.headers, log, accepts_host=parts.hosts.accepts)
 
     def getResourceFor(self, request: Request) -> Resource:
         """Called by a request for what answers it."""
@@ -222,6 +231,17 @@ class Site(TwistedSite):
         """Called once for each request, when it is answered."""
         if self._access_log is not None:
             self._access_log(access_line(request, time.time()))
+
+
+def _file_cache(parts: Parts, reactor: IReactorTime) -> FileCache:
+    return FileCache(
+        parts.document_root,
+        parts.manager,
+        parts.memory_cache,
+        call_soon=lambda f: reactor.callLater(0, f),
+        run_unawaited=parts.run_unawaited,
+        max_age=parts.max_age,
+    )
 
 
 def access_line(request: Request | FastPathRequest, when: float) -> str:

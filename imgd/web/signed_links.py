@@ -15,7 +15,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from imgd.core import links, messages
 from imgd.core.links import Scope
-from imgd.core.routes import RouteKind, is_open, route
+from imgd.core.routes import RouteKind, is_open, route, split_view
 from imgd.core.urls import parse_url
 from imgd.errors import BadRequest, Forbidden, Gone, ImgdError, NotFound
 from imgd.web.access import HINT, Access
@@ -45,10 +45,16 @@ class Links:
         self._renew = renew
         self._wall = wall
 
-    def make(self, scope: Scope, seconds: int) -> tuple[str, int]:
-        """A link's path, and when it expires in seconds since the epoch."""
+    def make(self, path: str, seconds: int, *, is_prefix: bool) -> tuple[str, int]:
+        """The path of a link to this one, and when it expires in seconds since the epoch.
+
+        BadRequest if no link can be for it. A link to the page that shows a file is good for the
+        file, which the page reads.
+        """
+        page, shown = split_view(path.encode("utf-8", "surrogateescape"))
+        scope = Scope.of(shown.decode("utf-8", "surrogateescape"), is_prefix=is_prefix)
         expires = int(self._wall()) + seconds
-        return links.sign(self._key, scope, expires), expires
+        return links.sign(self._key, scope, expires, page.decode("ascii")), expires
 
     def verify(self, ticket: bytes, path: bytes) -> Scope:
         """The scope of a link; Forbidden or Gone if it is not good for this path."""
@@ -75,11 +81,10 @@ class LinkActions:
         body = read_json(request, messages.LinkRequest)
         base = self._urls.base(request)
         path, question, query = _path(body, base).partition("?")
-        scope = Scope.of(path, is_prefix=body.prefix)
         seconds = links.seconds(body.expires)
         if seconds > links.MAX_LOCAL_SECONDS and not self._access.bears_token(request):
             raise Forbidden(f"A link that lives longer than a week needs imgd's token. {HINT}")
-        signed_path, expires = self._links.make(scope, seconds)
+        signed_path, expires = self._links.make(path, seconds, is_prefix=body.prefix)
         url = f"{base}{signed_path}{question}{query}"
         return messages.LinkResult(url=url, expires_at=messages.utc(expires))
 

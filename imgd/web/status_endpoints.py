@@ -66,7 +66,11 @@ def timeout(manager: CollectionManager) -> Reply:
     return Reply(answer)
 
 
-def health(uptime: Callable[[], float], health_monitor: HealthMonitor) -> Reply:
+def health(
+    uptime: Callable[[], float],
+    health_monitor: HealthMonitor,
+    pictures: Callable[[], messages.PicturesReport | None],
+) -> Reply:
     """``GET /health``: 200 while anything is answered, with the reasons why not all is well."""
 
     def answer(request: Request) -> None:
@@ -76,6 +80,7 @@ def health(uptime: Callable[[], float], health_monitor: HealthMonitor) -> Reply:
             version=__version__,
             uptime_seconds=round(uptime(), 3),
             reasons=reasons or UNSET,
+            pictures=pictures() or UNSET,
         )
         respond_json(request, report)
 

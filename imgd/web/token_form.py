@@ -15,7 +15,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from imgd.core import paths
-from imgd.core.links import Scope
 from imgd.core.urls import is_loopback, parse_url
 from imgd.core.wait_limits import WaitLimit
 from imgd.errors import BadRequest, Forbidden, Gone, ImgdError, Unauthorized
@@ -109,7 +108,7 @@ class TokenForm(Endpoint):
         """
         path, question, query = target.partition("?")
         folder, slash, name = path.rpartition("/")
-        link, _ = self._links.make(Scope.of(folder + slash, is_prefix=True), LIFETIME)
+        link, _ = self._links.make(folder + slash, LIFETIME, is_prefix=True)
         if not _QUERY.fullmatch(query):
             raise BadRequest("The query of the page cannot be read.")
         last = paths.encode(paths.decode(name.encode("utf-8", "surrogateescape")))

@@ -68,6 +68,7 @@ class FakeImgd(Resource):
         self.hooks: dict[str, Hook] = {}
         self.log: list[str] = []
         self.token: str | None = None
+        self.health: dict[str, Any] = {}
         self.shown: list[str | None] = []
         self.posts: list[tuple[str, Any]] = []
         self.expires_at: str | None = None
@@ -131,6 +132,8 @@ class FakeImgd(Resource):
         }
 
     def _get(self, path: str, query: dict[str, str]) -> Any:
+        if path == "/health":
+            return {"version": "9.9", "uptime_seconds": 1.0, **self.health}
         if path == "/timeout":
             return {"timeout_minutes": 30, "timeout_enabled": True}
         if path == "/collections":

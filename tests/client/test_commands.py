@@ -66,6 +66,17 @@ class Commands(CommandCase):
         await self.run_command("status", "--json")
         self.assertEqual(json.loads(self.context.printed)["version"], "9.9")
 
+    async def test_pictures(self) -> None:
+        """What makes pictures is told, or why none is made."""
+        counts = {"workers": 2, "busy": 1, "waiting": 3, "made": 1204, "failed": 2}
+        for pictures, line in (
+            (counts, "Pictures: 1 of 2 workers busy, 3 waiting, 1,204 made, 2 failed"),
+            ({"off": "--picture-workers 0"}, "Pictures: off (--picture-workers 0)"),
+        ):
+            self.imgd.health = {"pictures": pictures}
+            await self.run_command("status")
+            self.assertEqual(self.context.printed.splitlines()[1], line)
+
     async def test_private(self) -> None:
         """Where reading is private the token is shown, and without it the server's reason told."""
         self.imgd.token = "the-token-of-this-test"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.core.disposition import attachment
+from imgd.core.disposition import attachment, inline
 
 PROPERTY = settings(deadline=None, database=None, max_examples=300)
 # RFC 6266 section 4.1, with a quoted-string in which nothing needs an escape, and RFC 8187.
@@ -36,6 +36,11 @@ class DispositionTests(SynchronousTestCase):
             header, value = attachment(name)
             self.assertEqual(header, b"Content-Disposition")
             self.assertEqual(value.decode("ascii"), f"attachment; {parameters}")
+
+    def test_inline(self) -> None:
+        """What is shown can have a name, too, written the same way."""
+        name, value = attachment('a"b')
+        self.assertEqual(inline('a"b'), (name, value.replace(b"attachment", b"inline")))
 
     @PROPERTY
     @given(st.text(max_size=30))

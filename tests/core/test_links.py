@@ -65,6 +65,22 @@ class LinkTests(SynchronousTestCase):
         ):
             self.assertEqual(outcome(ticket, path), wanted, path)
 
+    def test_viewed(self) -> None:
+        """A link to a file is good for the page that shows it, and may lead there."""
+        scope = Scope.of("/images/a.nii", is_prefix=False)
+        link = links.sign(KEY, scope, NOW + 3600, "/-/view")
+        ticket, path = split(link)
+        self.assertEqual(path, b"/-/view/images/a.nii")
+        for path, wanted in (
+            (b"/-/view/images/a.nii", 200),
+            (b"/images/a.nii", 200),
+            (b"/-/view/images/b.nii", 403),
+            (b"/-/view/-/view/images/a.nii", 403),
+            (b"/-/vie%77/images/a.nii", 403),
+            (b"/-/view/", 403),
+        ):
+            self.assertEqual(outcome(ticket, path), wanted, path)
+
     def test_prefix(self) -> None:
         """A link to a folder is good for it and what is below, not for its neighbours."""
         ticket = self.ticket("/images/foo", prefix=True)
@@ -117,7 +133,8 @@ class LinkTests(SynchronousTestCase):
     def test_scopes(self) -> None:
         """What can never be served gets no link."""
         for path in ("", "a", "images/a", "/../a", "/a/../b", "/.hidden", "/a//b", "/a.key", "/a\n",
-                     "/-/ca.pem", "/-", "/a%2fb", "/a%00", "/%2e%2e/a", "/a\\b"):  # fmt: skip
+                     "/-/ca.pem", "/-", "/-/view/a", "/a%2fb", "/a%00", "/%2e%2e/a",
+                     "/a\\b"):  # fmt: skip
             with self.subTest(path=path), self.assertRaises(BadRequest):
                 Scope.of(path, is_prefix=False)
 

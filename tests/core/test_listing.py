@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core import listing
 from imgd.core.folder_index import select
-from imgd.core.listing import Entry, Page, Query, Sort, parse_query, query_string
+from imgd.core.listing import Entry, Layout, Page, Query, Sort, parse_query, query_string
 from imgd.errors import BadRequest
 from tests.core.test_natural_order import natural
 
@@ -238,6 +238,8 @@ class QueryTests(SynchronousTestCase):
             Query(Sort.SIZE, descending=True, contains="x", after="f1.a", limit=10_000),
         )
         self.assertEqual(parse_query({"before": "d-5.a"}).before, "d-5.a")
+        self.assertIs(parse_query({"view": "list"}).layout, Layout.LIST)
+        self.assertIs(parse_query({"view": "gallery"}).layout, Layout.GALLERY)
 
     def test_wrong_values(self) -> None:
         """A wrong value is a BadRequest that names its key."""
@@ -257,6 +259,7 @@ class QueryTests(SynchronousTestCase):
             ("before", "x1.a"),
             ("before", f"f{'9' * 5_000}.a"),
             ("filter", "x" * 256),
+            ("view", "Gallery"),
         ]:
             error = self.assertRaises(BadRequest, parse_query, {key: value})
             self.assertIn(f"'{key}'", error.detail)
@@ -273,6 +276,7 @@ class QueryTests(SynchronousTestCase):
             descending=st.booleans(),
             contains=names.map(str.strip),
             limit=st.integers(1, 10_000),
+            layout=st.sampled_from((None, *Layout)),
         )
     )
     @cheap
@@ -293,6 +297,20 @@ class QueryTests(SynchronousTestCase):
         self.assertTrue(page.next.isascii())
         following = select(contents, over_the_wire(listing.at(query, after=page.next)))
         self.assertEqual(named(page) + named(following), [one, other])
+
+    def test_gallery(self) -> None:
+        """A page of a gallery has at most 200 entries, however many are asked for."""
+        contents = [file(f"{number:03}.png") for number in range(500)]
+        for limit, size in ((1_000, 200), (10_000, 200), (3, 3)):
+            query = Query(limit=limit, layout=Layout.GALLERY)
+            page = select(contents, query)
+            self.assertEqual((len(page.entries), page.layout), (size, Layout.GALLERY))
+            rest = select(contents, listing.at(query, after=page.next))
+            self.assertEqual(len(rest.entries), size)
+            self.assertEqual(
+                select(contents, listing.at(query, before=rest.previous)).entries, page.entries
+            )
+        self.assertIs(select(contents, Query()).layout, Layout.LIST)
 
     def test_default_query_string(self) -> None:
         """Defaults are not written; more keys may follow."""

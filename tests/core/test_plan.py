@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email import message_from_bytes
 from email.message import Message
 from typing import cast
@@ -12,7 +13,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core import conditional
 from imgd.core.conditional import FileFacts
-from imgd.core.plan import CONDITIONS, SANDBOX, Plan, Representation, plan, serialize_headers
+from imgd.core.plan import (
+    CONDITIONS,
+    SANDBOX,
+    Plan,
+    Representation,
+    plan,
+    serialize_headers,
+    unchanged,
+)
 from imgd.core.ranges import Slice
 
 PROPERTY = settings(deadline=None, database=None, max_examples=300)
@@ -240,3 +249,20 @@ class PropertyTests(SynchronousTestCase):
                 for a, b in byte_ranges
             ],
         )
+
+
+class PictureTests(SynchronousTestCase):
+    """What is made of a file, and has a tag of its own."""
+
+    def test_tag(self) -> None:
+        """A tag that is given is the one of every answer and condition."""
+        facts = FileFacts(10, MTIME * 10**9, 0, 42)
+        picture = Representation.of("", facts, NOW, 0, "image/png", b'"mine"')
+        self.assertEqual(dict(plan(picture, {}, NOW).headers)[b"ETag"], b'"mine"')
+        self.assertEqual(plan(picture, {b"if-none-match": b'"mine"'}, NOW).status, 304)
+
+    def test_unchanged(self) -> None:
+        """What is unchanged has its validators, and no name."""
+        picture = represent(10)
+        named = replace(picture, headers=(*picture.headers, (b"Content-Disposition", b"inline")))
+        self.assertEqual(unchanged(named), Plan(304, picture.headers, ()))

@@ -371,11 +371,12 @@ class HeadTests(SynchronousTestCase):
             self.assertEqual((parsed.target, parsed.url.origin.scheme), (path, scheme))
 
     def test_is_plain(self) -> None:
-        """Plain is a GET or HEAD of a path in HTTP/1.1, remembered or not."""
+        """Plain is a GET or HEAD of a path or a picture in HTTP/1.1, remembered or not."""
         for request_line, is_plain in (
             (b"GET /a HTTP/1.1", True),
             (b"HEAD /a%20b HTTP/1.1", True),
             (b"GET /a?b HTTP/1.1", False),
+            (b"GET /a?thumb=256 HTTP/1.1", True),
             (b"GET http://a/b HTTP/1.1", False),
             (b"GET /a HTTP/1.0", False),
             (b"GET /a HTTP/1.2", False),

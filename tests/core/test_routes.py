@@ -55,6 +55,12 @@ class RouteTests(SynchronousTestCase):
             (b"/%2d/%66iles//a", Route(RouteKind.INDEX, b"/a", base="/-/files/")),
             (b"/-/filesx/a", Route(RouteKind.ASSETS, b"filesx/a")),
             (b"/-/files%2fa", Route(RouteKind.ASSETS, b"files%2fa")),
+            (b"/-/view", Route(RouteKind.ASSETS, b"view")),
+            (b"/-/view/", Route(RouteKind.VIEW, b"")),
+            (b"/-/view/images/a", Route(RouteKind.VIEW, b"images/a")),
+            (b"/-/view/-/view/a", Route(RouteKind.VIEW, b"-/view/a")),
+            (b"/-/views/a", Route(RouteKind.ASSETS, b"views/a")),
+            (b"/-/vie%77/a", Route(RouteKind.ASSETS, b"vie%77/a")),
             (b"/-/s/T/images/a", Route(RouteKind.SIGNED, b"T/images/a")),
             (b"/-/%73/T/images/a", Route(RouteKind.ASSETS, b"%73/T/images/a")),
             (b"/%2d/s/T/images/a", Route(RouteKind.ASSETS, b"s/T/images/a")),
@@ -183,11 +189,24 @@ class SignedTests(SynchronousTestCase):
         for path, is_signed in ((b"/-/s/T/a", True), (b"/-/s", False), (b"/%2d/s/T/a", False)):
             self.assertEqual(routes.is_signed(path), is_signed, path)
 
+    def test_split_view(self) -> None:
+        """The page that shows a file has the file's own path behind it."""
+        for path, expected in (
+            (b"/-/view/a/b", (b"/-/view", b"/a/b")),
+            (b"/-/view/", (b"/-/view", b"/")),
+            (b"/-/view", (b"", b"/-/view")),
+            (b"/-/view%2fa", (b"", b"/-/view%2fa")),
+            (b"/a/-/view/b", (b"", b"/a/-/view/b")),
+        ):
+            self.assertEqual(routes.split_view(path), expected)
+
     def test_open(self) -> None:
         """Where reading is private, only what tells of no file is open, in one spelling alone."""
         for path in (b"/health", b"/-/", b"/-/ca.pem", b"/-/s/T/a"):
             self.assertTrue(routes.is_open(path), path)
         for path in (b"/", b"/health/", b"/%68ealth", b"/%2d/ca.pem", b"/-", b"/-x", b"/images/a"):
+            self.assertFalse(routes.is_open(path), path)
+        for path in (b"/-/view/", b"/-/view/a", b"/-/view/-/ca.pem"):
             self.assertFalse(routes.is_open(path), path)
         for path in (b"/-/files", b"/-/files/", b"/-/files/a", b"/-/%66iles/a", b"/-/fil%65s"):
             self.assertFalse(routes.is_open(path), path)

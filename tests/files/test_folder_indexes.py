@@ -8,7 +8,7 @@ from dataclasses import replace
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.core.listing import Page, Query, Sort
+from imgd.core.listing import Layout, Page, Query, Sort
 from imgd.errors import NotFound
 from imgd.files.dicom_files import DicomFiles
 from imgd.files.disk import Root
@@ -42,6 +42,23 @@ class KeptTests(SynchronousTestCase):
             progress or JobProgress(),
             with_size=False,
         )
+
+    def test_layout(self) -> None:
+        """The layout that suits the folder is taken if none was asked for, and one may be chosen;
+        the filter changes nothing.
+        """
+        for query, may_choose, layout in (
+            (Query(), True, Layout.GALLERY),
+            (Query(contains="001"), True, Layout.GALLERY),
+            (Query(layout=Layout.LIST), True, Layout.LIST),
+            (Query(), False, Layout.LIST),
+        ):
+            page = self.indexes.page(
+                *(self.root, ("a",), query, self.indexes.next_number(), JobProgress()),
+                with_size=False,
+                may_choose=may_choose,
+            )
+            self.assertIs(page.layout, layout)
 
     def test_disuse(self) -> None:
         """What nobody asks for in a minute is dropped, and nothing else."""

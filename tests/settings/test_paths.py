@@ -37,6 +37,18 @@ class PathTests(SettingsCase):
         name = self.write("output")
         self.assert_problems(self.problems(), f"--images-dir: its default {name!r} is not a folder")
 
+    def test_niivue(self) -> None:
+        """A folder of NiiVue's is one in which npm unpacked it, or its dist folder."""
+        bundle = os.path.join("package", "dist", "niivue.umd.js")
+        self.make("npm", "package", "dist")
+        path = self.write(os.path.join("npm", bundle))
+        for folder in ("npm", "npm/package", "npm/package/dist"):
+            self.assertEqual(self.load({"niivue": folder}).niivue, path)
+        self.assertEqual(self.load({}).niivue, None)
+        self.make("empty")
+        for text, why in (("gone", "does not exist"), ("empty", "holds no dist/niivue.umd.js")):
+            self.assert_problems(self.problems({"niivue": text}), f"--niivue: {text!r} {why}")
+
     def test_unreadable_document_root(self) -> None:
         """A document root without permission is a problem."""
         folder = self.make("closed")

@@ -41,6 +41,13 @@ class ValueTests(SettingsCase):
             "archive-limit", "-1", "1.5GB", "5kB", "5G", "GB", "٣", "1000001GB", "9" * 5000
         )
 
+    def test_pictures(self) -> None:
+        """Workers may be none, the pixels of a picture not."""
+        self.assert_values("picture_workers", "picture-workers", ("0", 0), ("3", 3))
+        self.assert_refused("picture-workers", "-1", "257", "auto")
+        self.assert_values("picture_pixels", "picture-pixels", ("1", 1), ("100000000", 10**8))
+        self.assert_refused("picture-pixels", "0", "1e6", "1000000000")
+
     def test_minutes(self) -> None:
         """A timeout is a whole number of minutes, 0 for never, ten years at most."""
         self.assert_values("timeout_minutes", "timeout", ("0", 0), (str(MAX_MINUTES), MAX_MINUTES))

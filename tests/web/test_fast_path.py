@@ -20,7 +20,7 @@ from imgd.files.dicom_files import DicomFiles
 from imgd.files.disk import Root
 from imgd.files.versions import FileVersion
 from imgd.web.fast_path import DisabledFastPath, FastPath
-from imgd.web.file_cache import CachedFile, FileCache
+from imgd.web.file_cache import CachedFile, FileCache, Place
 from imgd.web.response_headers import HeaderPolicy
 from tests.fakes import Answer, MemorySite, Transport, write
 from tests.files.test_dicom_files import DICOM, later
@@ -41,6 +41,19 @@ class CountingFastPath:
         answer = self._fast_path.answer(head, channel)
         self.count += answer is not None
         return answer
+
+
+class LateFileCache:
+    """Keeps pictures by the clock of the fast path."""
+
+    def __init__(self, files: FileCache, later: float) -> None:
+        self._files = files
+        self._later = later
+
+    def keep_picture(
+        self, target: bytes, place: Place, representation: Representation, body: bytes, now: float
+    ) -> None:
+        self._files.keep_picture(target, place, representation, body, now + self._later)
 
 
 def use_fast_path(
@@ -64,6 +77,7 @@ def use_fast_path(
     fast_path = FastPath(files, memory_site.site.header_policy, tell, lambda: time.time() + later)
     counting = CountingFastPath(fast_path)
     memory_site.site.fast_path = counting  # type: ignore[assignment]
+    memory_site.site.file_cache = LateFileCache(files, later)  # type: ignore[assignment]
     return counting
 
 

@@ -1,0 +1,1 @@
+"""What ``python -m benchmarks.pictures`` is made of."""

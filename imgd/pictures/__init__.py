@@ -1,0 +1,1 @@
+"""Thumbnails, slices, mosaics and facts of images, made in processes that may open nothing."""

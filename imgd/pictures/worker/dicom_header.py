@@ -1,0 +1,192 @@
+"""The header of a DICOM file (DICOM PS3.10): what a picture needs of it, and where its pixels are.
+
+Of the patient nothing is read: only the tags named here are.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import zlib
+from typing import IO, Any, Final, NamedTuple
+
+import pydicom
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from imgd.pictures.worker.source import NotAPicture, PictureError, SourceFile
+
+PREAMBLE: Final = 128  # bytes before DICM
+MAX_READ: Final = 400 << 20  # bytes that are read at once, which is a frame
+MAX_INFLATED: Final = 128 << 20  # bytes of a deflated file
+MAX_VALUE: Final = 8 << 20  # bytes; larger values are skipped, none that is needed is so large
+
+# An allow list of numbers and codes: geometry and acquisition, none of DICOM PS3.15 table E.1-1.
+FACTS: Final = (
+    *("Modality", "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel"),
+    *("PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation"),
+    *("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"),
+    *("SliceThickness", "SpacingBetweenSlices", "SliceLocation", "ImagePositionPatient"),
+    *("ImageOrientationPatient", "PatientPosition", "PatientOrientation", "ImageLaterality"),
+    *("Laterality", "ViewPosition", "BodyPartExamined", "GantryDetectorTilt"),
+    *("WindowCenter", "WindowWidth", "VOILUTFunction", "RescaleSlope", "RescaleIntercept"),
+    *("RescaleType", "KVP", "XRayTubeCurrent", "ExposureTime", "Exposure", "CTDIvol"),
+    *("ReconstructionDiameter", "DistanceSourceToDetector", "DistanceSourceToPatient"),
+    *("SpiralPitchFactor", "MagneticFieldStrength", "RepetitionTime", "EchoTime"),
+    *("InversionTime", "FlipAngle", "EchoTrainLength", "NumberOfAverages", "ImagingFrequency"),
+    *("PixelBandwidth", "ScanningSequence", "SequenceVariant", "ScanOptions"),
+    *("MRAcquisitionType", "DiffusionBValue", "FrameTime", "CineRate", "DoseUnits"),
+    *("LossyImageCompression", "LossyImageCompressionRatio", "PresentationLUTShape"),
+)
+_NEEDED: Final = (
+    *("SOPClassUID", "HighBit", "PlanarConfiguration", "PixelPaddingValue"),
+    *("PixelPaddingRangeLimit", "DoseGridScaling", "ModalityLUTSequence", "VOILUTSequence"),
+    *("RedPaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData"),
+    *("GreenPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableData"),
+    *("BluePaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableData"),
+    *("AlphaPaletteColorLookupTableDescriptor", "AlphaPaletteColorLookupTableData"),
+    *("SegmentedRedPaletteColorLookupTableData", "SegmentedGreenPaletteColorLookupTableData"),
+    *("SegmentedBluePaletteColorLookupTableData", "PixelPresentation"),
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
+_TAGS: Final = [tag for tag in map(tag_for_keyword, (*FACTS, *_NEEDED)) if tag is not None]
+_PIXELS: Final = {
+    0x7FE00010: "PixelData",
+    0x7FE00008: "FloatPixelData",
+    0x7FE00009: "DoubleFloatPixelData",
+}
+# A file without its preamble begins with an element of group 2 or 8, and names a UID of DICOM soon.
+_FIRST_GROUPS: Final = (b"\x02\0", b"\x08\0", b"\0\x08")
+_UID_ROOT: Final = b"1.2.840.10008."
+
+# What pydicom logs quotes values of the file.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+
+class BoundedFile:
+    """A binary file of which no read allocates more than the file holds, whatever is claimed."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file, self.size = file, size
+        self.seek, self.tell, self.close = file.seek, file.tell, file.close
+
+    def read(self, length: int = -1) -> bytes:
+        """At most ``length`` bytes; PictureError if it is more than a frame may take."""
+        left = max(self.size - self._file.tell(), 0)
+        if length < 0 or length > left:
+            length = left
+        if length > MAX_READ:
+            raise PictureError(422, "It takes too much memory.")
+        return self._file.read(length)
+
+
+class Header(NamedTuple):
+    """``offset`` is where the value of the element ``keyword`` begins in ``pixels``, a file of
+    ``size`` bytes.
+    """
+
+    dataset: Dataset
+    syntax: UID
+    pixels: BoundedFile
+    size: int
+    offset: int
+    keyword: str
+    vr: str
+
+
+def detect(head: bytes) -> bool:
+    """Whether a file that begins so is DICOM for certain."""
+    if head[PREAMBLE : PREAMBLE + 4] == b"DICM":
+        return True
+    return head[:2] in _FIRST_GROUPS and head[3:4] in b"\0\x05\x08\x16" and _UID_ROOT in head
+
+
+def read(source: SourceFile) -> Header:
+    """Everything before the pixels; NotAPicture if there are none."""
+    file = BoundedFile(source.open(), source.size)
+    is_part_10 = source.read(PREAMBLE, 4) == b"DICM"
+    if is_part_10 and _meta(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        return _inflated(file)
+    file.seek(0)
+    dataset = pydicom.dcmread(
+        file, stop_before_pixels=True, force=True, defer_size=MAX_VALUE, specific_tags=_TAGS
+    )
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    return _located(dataset, UID(syntax) if syntax else _guessed(dataset), file)
+
+
+def _meta(file: BoundedFile) -> Dataset:
+    """The group before the data set, which ``file`` then stands at (PS3.10 section 7.1)."""
+    file.seek(PREAMBLE + 4)
+    return read_dataset(
+        file,  # type: ignore[arg-type]
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=lambda tag, _vr, _length: tag >> 16 != 2,
+        defer_size=MAX_VALUE,
+    )
+
+
+def _inflated(file: BoundedFile) -> Header:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflater.decompress(file.read(), MAX_INFLATED)
+    except zlib.error:
+        raise NotAPicture("its compressed data is broken.") from None
+    if inflater.unconsumed_tail:
+        raise PictureError(422, "It takes too much memory.")
+    inner = BoundedFile(io.BytesIO(data), len(data))
+    dataset = read_dataset(
+        inner,  # type: ignore[arg-type]
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=lambda tag, _vr, _length: tag in _PIXELS,
+        defer_size=MAX_VALUE,
+        specific_tags=_TAGS,
+    )
+    return _located(dataset, ExplicitVRLittleEndian, inner)
+
+
+def _guessed(dataset: Dataset) -> UID:
+    is_implicit, is_little = dataset.original_encoding
+    if is_implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
+
+
+def _located(dataset: Dataset, syntax: UID, file: BoundedFile) -> Header:
+    """The element at which reading stopped (PS3.5 section 7.1)."""
+    is_implicit, is_little = dataset.original_encoding
+    order = "<" if is_little else ">"
+    begin = file.read(12)
+    group, element = struct.unpack(f"{order}HH", begin[:4].ljust(4, b"\0"))
+    keyword = _PIXELS.get(group << 16 | element)
+    if keyword is None or len(begin) < 12:
+        raise NotAPicture(_without_pixels(dataset))
+    # Explicit: VR, two bytes that are reserved, and the length; implicit: the length alone.
+    is_implicit = is_implicit or not begin[4:6].isalpha()
+    position = 4 if is_implicit else 8
+    offset = file.seek(file.tell() - 12 + position + 4)
+    vr = "OW" if is_implicit else begin[4:6].decode("latin-1")
+    return Header(dataset, syntax, file, file.size, offset, keyword, vr)
+
+
+def _without_pixels(dataset: Dataset) -> str:
+    name = uid_name(dataset.get("SOPClassUID"))
+    return f"it is DICOM without pixels{f' ({name})' if name else ''}, or cut short before them."
+
+
+def uid_name(uid: Any) -> str | None:
+    """The name that the standard has for a UID. None for every other text that a file may hold."""
+    name = UID(uid).name if isinstance(uid, str) else None
+    return None if name == uid else name
