@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -110,6 +111,7 @@ class PictureTests(SynchronousTestCase):
     def test_cache(self) -> None:
         """A picture is made once, for this run and the next, and again once its folder is gone."""
         _, headers, body = self.get("photo.jpg?thumb")
+        self.until_kept()
         self.daemon.stop()
         self.daemon = self.start()
         self.assertEqual(self.get("photo.jpg?thumb")[2], body)
@@ -117,7 +119,14 @@ class PictureTests(SynchronousTestCase):
         self.assertEqual((status, self.workers()), (304, []))
         shutil.rmtree(self.folder / "state" / "pictures")
         self.assertEqual(self.get("photo.jpg?thumb=512")[0], 200)
-        self.assertTrue((self.folder / "state" / "pictures").is_dir())
+        self.until_kept()
+
+    def until_kept(self) -> None:
+        """Until a picture is on the disk, which it may be after it was sent."""
+        deadline = time.monotonic() + PATIENCE
+        while not list((self.folder / "state").glob("pictures/*/*.picture")):
+            self.assertLess(time.monotonic(), deadline, "no picture was kept")
+            self.get("health")
 
     def test_killed_worker(self) -> None:
         """A worker that was killed is replaced, and files are served all the while. Whose picture

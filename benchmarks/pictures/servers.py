@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -39,19 +40,29 @@ def peers_python(work: Path) -> str:
 @contextmanager
 def imgd(work: Path, root: Path, *options: str, is_pinned: bool = True) -> Iterator[Server]:
     """A daemon of its own with a new state folder: nothing is cached, no worker runs."""
-    http, https = free_ports()
     with tempfile.TemporaryDirectory(prefix="state-", dir=work) as state:
         command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n"]
-        command += ["--pidfile=", "imgd", "--host", "127.0.0.1", "--port", str(https)]
-        command += ["--http-port", str(http), "--images-dir", str(root), "--state-dir", state]
-        server = _start("imgd", [*command, *options], work, http, https, is_pinned=is_pinned)
+        command += ["--pidfile=", "imgd", "--host", "127.0.0.1", "--port", "0", "--http-port", "0"]
+        command += ["--images-dir", str(root), "--state-dir", state]
+        server = _start("imgd", [*command, *options], work, is_pinned=is_pinned)
         server.notes["state"] = state
         try:
-            while not (Path(state) / "daemon.json").exists():  # made after its ports are bound
-                time.sleep(0.05)
+            server.https, server.http = _published_urls(server, Path(state) / "daemon.json")
             yield server
         finally:
             server.stop()
+
+
+def _published_urls(server: Server, path: Path) -> list[str]:
+    """The URLs at which imgd says that it is reached; SystemExit if it says none in a minute."""
+    for _ in range(1200):
+        if path.exists():
+            urls: list[str] = json.loads(path.read_text("utf-8"))["urls"]
+            return urls
+        if server.process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise SystemExit(f"{server.name} did not start; its log lies beside its data")
 
 
 @contextmanager
@@ -167,8 +178,7 @@ def _start(
             cwd=work,
             env=environment,
         )
-    https = f"https://127.0.0.1:{ports[-1]}/" if len(ports) > 1 else ""
-    server = Server(name, process, f"http://127.0.0.1:{ports[0]}/", https)
+    server = Server(name, process, f"http://127.0.0.1:{ports[0]}/" if ports else "", "")
     for port in ports:
         await_port(server, port)
     return server

@@ -37,6 +37,14 @@ DICOM = (
 QUERIES = ("thumb", "slice=axial:0&depth=16", "slice=axial:0&size=256", "info")
 
 
+def shown(picture: bytes) -> object:
+    """What a picture shows, and the texts in it: of PNG, two packings may show the same."""
+    if not picture.startswith(b"\x89PNG"):
+        return picture
+    with Image.open(io.BytesIO(picture)) as image:
+        return image.mode, image.size, image.info, image.tobytes()
+
+
 class SandboxedFormatTests(TestCase):
     timeout = 120
 
@@ -68,7 +76,7 @@ class SandboxedFormatTests(TestCase):
         for data in (*samples.pictures(), *samples.dicom_files()):
             for query in QUERIES:
                 sandboxed = yield self.shown(data, query)
-                self.assertEqual(sandboxed, body(data, query))
+                self.assertEqual(shown(sandboxed), shown(body(data, query)), (data[:12], query))
 
     @inlineCallbacks
     def test_dicom(self) -> Any:
@@ -77,7 +85,7 @@ class SandboxedFormatTests(TestCase):
             data = (FILES / name).read_bytes()
             for query in QUERIES:
                 sandboxed = yield self.shown(data, query)
-                self.assertEqual(sandboxed, body(data, query), name)
+                self.assertEqual(shown(sandboxed), shown(body(data, query)), (name, query))
 
     @inlineCallbacks
     def test_lies(self) -> Any:
