@@ -20,7 +20,7 @@ from benchmarks.pictures.report import Row as PictureRow
 from benchmarks.rows import NGINX, STOCK, Figure, Row, Target
 from benchmarks.servers import Server
 from benchmarks.table import Result
-from tests.daemons import CHECKOUT
+from tests.daemons import CHECKOUT, environment
 
 
 class CommandTests(SynchronousTestCase):
@@ -137,7 +137,14 @@ class PictureCommandTests(SynchronousTestCase):
         only = [word for kind in kinds for word in ("--only", kind)]
         command = [sys.executable, "-m", "benchmarks.pictures", "--quick", "--without-peers", *only]
         command += ["--rounds", "1", "--work", str(work), "--json", str(work / "figures.json")]
-        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            command,
+            cwd=CHECKOUT,
+            env=environment(work),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         self.assertNotIn("failed", done.stderr)
         self.assertTrue((work / "figures.json").exists(), done.stderr[-2000:])
         rows = json.loads((work / "figures.json").read_text("utf-8"))["rows"]

@@ -119,7 +119,8 @@ class MakeTests(PoolCase):
         program = """if True:
             import select, socket
             from imgd.pictures.messages import Done, Ready, frame
-            socket.socket(fileno=0).sendall(frame(Ready()) + frame(Done(1)) * 9)
+            connection = socket.socket(fileno=0)  # open until the end
+            connection.sendall(frame(Ready()) + frame(Done(1)) * 9)
             select.poll().poll()
             """
         pool = self.pool(command=(sys.executable, "-c", program))
