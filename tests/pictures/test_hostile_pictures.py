@@ -303,8 +303,11 @@ class CacheTests(HostileCase):
         daemon = self.start()
         self.assert_serves(daemon)
         folder = self.folder / "state" / "pictures"
-        self.assertTrue(folder.is_dir())
-        shutil.rmtree(folder)
+        deadline = time.monotonic() + PATIENCE
+        while not list(folder.glob("*/*.picture")):  # kept after it was sent
+            self.assertLess(time.monotonic(), deadline, "no picture was kept")
+            self.assert_serves(daemon)
+        folder.rename(self.folder / "deleted")
         self.assert_serves(daemon)
         daemon.stop()  # the folder may be made at any time while it runs
         shutil.rmtree(folder, ignore_errors=True)
