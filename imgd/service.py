@@ -31,6 +31,7 @@ from imgd.core.forwarded import TrustedProxies
 from imgd.core.messages import PicturesReport
 from imgd.core.routes import RESERVED
 from imgd.core.urls import is_loopback
+from imgd.dicom.indexes import DicomIndexes
 from imgd.errors import StartError
 from imgd.files.disk import Root, hidden_by
 from imgd.files.folder_indexes import FolderIndexes
@@ -298,6 +299,7 @@ class Daemon(Service):
                 self._runner.ask,
                 self._reactor.seconds,
             ),
+            dicom=DicomIndexes(),
             memory_cache=settings.memory_cache * MEGABYTE,
             archive_limit=settings.archive_limit * MEGABYTE,
             private=settings.private,

@@ -25,6 +25,7 @@ from imgd.collections.stored_rows import StoredCollection, StoredTimeout, Stored
 from imgd.core.connections import Deadlines
 from imgd.core.forwarded import NONE
 from imgd.core.routes import RESERVED
+from imgd.dicom.indexes import DicomIndexes
 from imgd.files.dicom_files import DicomFiles
 from imgd.files.disk import Root
 from imgd.host.health_monitor import HealthMonitor
@@ -316,6 +317,7 @@ class MemorySite:
             ca_pem=lambda: CA_PEM if has_ca else None,
             has_ca=has_ca,
             pictures=self.pictures,
+            dicom=DicomIndexes(),
             private=private,
             links=Links(wall=self.wall),
             health_monitor=HealthMonitor(self.clock.seconds),

@@ -29,7 +29,14 @@ class ViewKind(StrEnum):
     SLICE = "slice"
     MOSAIC = "mosaic"
     INFO = "info"
-    COMPANION = "companion"  # which other file holds its data; nobody can ask for this by a URL
+    # What nobody can ask for by a URL: which other file holds its data, and what the index of DICOM
+    # keeps of the files of a job, without or with what tells of the patient.
+    COMPANION = "companion"
+    INDEX = "index"
+    PATIENT_INDEX = "patient-index"
+
+
+ASKABLE: Final = (ViewKind.THUMB, ViewKind.SLICE, ViewKind.MOSAIC, ViewKind.INFO)
 
 
 class Plane(StrEnum):
@@ -75,7 +82,7 @@ def parse(query: bytes) -> View | None:
         return None
     text = query.decode("ascii", "replace")
     values = dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
-    kinds = [kind for kind in ViewKind if kind in values and kind is not ViewKind.COMPANION]
+    kinds = [kind for kind in ASKABLE if kind in values]
     if not kinds:
         return None
     if len(kinds) > 1:
