@@ -26,7 +26,7 @@ class Resource(Enum):
     THUMBNAIL = "thumbnail"
 
 
-class Target(NamedTuple):
+class DicomwebTarget(NamedTuple):
     """A resource. ``level`` is what is searched for, or else asked for: ``studies``, ``series`` or
     ``instances``. UIDs are "" if the path has none; ``frames`` count from 1.
     """
@@ -39,7 +39,7 @@ class Target(NamedTuple):
     frames: tuple[int, ...] = ()
 
 
-def parse(below: bytes) -> Target | None:
+def parse(below: bytes) -> DicomwebTarget | None:
     """The target of a path; None if there is none. No UID in it is known to exist."""
     segments = [paths.decode(segment) for segment in below.rstrip(b"/").split(b"/")]
     uids: list[str] = []
@@ -47,32 +47,37 @@ def parse(below: bytes) -> Target | None:
         if segments[:1] != [level]:
             break
         if len(segments) == 1:
-            return Target(Resource.SEARCH, level, *(*uids, "")[:2])
+            study, series = (*uids, "", "")[:2]
+            return DicomwebTarget(Resource.SEARCH, level, study, series)
         if not UID.fullmatch(segments[1]):
             return None
         uids.append(segments[1])
         segments = segments[2:]
     if (len(uids) < 2 and segments == ["instances"]) or (segments == ["series"] and not uids):
-        return Target(Resource.SEARCH, segments[0], "".join(uids))  # of all
+        return DicomwebTarget(Resource.SEARCH, segments[0], "".join(uids))  # of all
     return _of_known(uids, segments) if uids else None
 
 
-def _of_known(uids: list[str], segments: list[str]) -> Target | None:
+def _of_known(uids: list[str], segments: list[str]) -> DicomwebTarget | None:
     level = _LEVELS[len(uids) - 1]
     study, series, instance = (*uids, "", "")[:3]
     match segments:
         case []:
-            return Target(Resource.FILES, level, study, series, instance)
+            return DicomwebTarget(Resource.FILES, level, study, series, instance)
         case ["metadata"]:
-            return Target(Resource.METADATA, level, study, series, instance)
+            return DicomwebTarget(Resource.METADATA, level, study, series, instance)
         case ["thumbnail"]:
-            return Target(Resource.THUMBNAIL, level, study, series, instance)
+            return DicomwebTarget(Resource.THUMBNAIL, level, study, series, instance)
         case ["rendered"] if level == "instances":
-            return Target(Resource.RENDERED, level, study, series, instance)
+            return DicomwebTarget(Resource.RENDERED, level, study, series, instance)
         case ["frames", numbered, *rest] if level == "instances" and _FRAMES.fullmatch(numbered):
             frames = tuple(map(int, numbered.split(",")))
             kind = {(): Resource.FRAMES, ("rendered",): Resource.RENDERED}.get(tuple(rest))
             if rest == ["thumbnail"]:
                 kind = Resource.THUMBNAIL
-            return None if kind is None else Target(kind, level, study, series, instance, frames)
+            return (
+                None
+                if kind is None
+                else DicomwebTarget(kind, level, study, series, instance, frames)
+            )
     return None
