@@ -8,12 +8,10 @@ that it makes the first time take 600 MB.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,7 +22,7 @@ from benchmarks.dicom.inputs import QUICK, Inputs, Sizes
 from benchmarks.dicom.rows import Frames, Index, Measurement, Metadata, Stalls, Volume
 from benchmarks.dicom.servers import find_orthanc
 from benchmarks.dicom.viewers import Viewers
-from benchmarks.pictures.report import markdown
+from benchmarks.rounds import run
 
 KINDS: dict[str, type[Measurement]] = {
     "index": Index,
@@ -59,23 +57,7 @@ def main() -> None:
     inputs = Inputs(work, QUICK if options.quick else Sizes())
     kinds = [KINDS[name] for name in options.only or KINDS]
     measurements = [kind(work, inputs, with_peers=with_peers) for kind in kinds]
-    failed = False
-    for number in range(1, options.rounds + 1):
-        for measurement in measurements:
-            print(f"{type(measurement).__name__} ({number})", file=sys.stderr, flush=True)
-            try:
-                measurement.measure()
-            except (AssertionError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
-                failed = True
-                print(f"{type(measurement).__name__} failed: {error}", file=sys.stderr)
-    rows = [row for measurement in measurements for row in measurement.rows]
-    machine = describe(with_peers=with_peers)
-    print(f"{machine}. {options.rounds} rounds.\n\n{markdown(rows)}")
-    if options.json:
-        figures = {"machine": machine, "rows": [row.as_json() for row in rows]}
-        options.json.write_text(json.dumps(figures, indent=1), "utf-8")
-    if failed or not all(row.is_held for row in rows):
-        raise SystemExit(1)
+    run(measurements, options.rounds, describe(with_peers=with_peers), options.json)
 
 
 def describe(*, with_peers: bool) -> str:

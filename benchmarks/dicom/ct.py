@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 _ROOT = "1.2.826.0.1.3680043.8.498.1707"  # of UIDs; a number for each study, series and instance
 
@@ -139,7 +139,7 @@ def write_series(folder: Path, count: int, side: int, *, number: int) -> None:
     generator = np.random.default_rng(number)
     noise = generator.integers(-1024, 1024, (side, side), np.int16)
     for index in range(count):
-        uid = instance_of(number, index)
+        uid = UID(instance_of(number, index))
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = uid
         dataset.InstanceNumber = index + 1
         dataset.AcquisitionTime = dataset.ContentTime = f"101112.{index:06}"

@@ -17,7 +17,6 @@ from benchmarks.dicom.servers import (
     ORTHANC,
     Client,
     Web,
-    imgd,
     index,
     load,
     orthanc,
@@ -26,7 +25,7 @@ from benchmarks.dicom.servers import (
 )
 from benchmarks.pictures.report import IMGD, Floor, Row
 from benchmarks.pictures.rows import MB, probed, watched
-from benchmarks.pictures.servers import calm, memory
+from benchmarks.pictures.servers import calm, imgd, memory
 from benchmarks.servers import Server
 
 ACCEPT = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'  # as OHIF

@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.dicom.inputs import files
-from benchmarks.pictures import servers
 from benchmarks.servers import Server, await_port, free_ports, pinned
 
 ORTHANC = "Orthanc"
@@ -69,20 +68,12 @@ def upload(server: Server, folder: Path) -> None:
             raise RuntimeError(f"Orthanc did not take {path}: {status} {body[:300]!r}")
 
 
-@contextmanager
-def imgd(work: Path, root: Path, *options: str, is_pinned: bool = True) -> Iterator[Server]:
-    """A daemon with a new state folder."""
-    with servers.imgd(work, root, *options, is_pinned=is_pinned) as server:
-        yield server
-
-
 def load(server: Server, folder: Path, name: str) -> None:
     """Load a folder, and what is below it, as a collection."""
     token = (Path(server.notes["state"]) / "token").read_text("ascii").strip()
     request = {"directory": str(folder), "name": name, "recursive": True}
-    status, body = Client(server).ask(
-        "POST", "load-directory", json.dumps(request), Authorization=f"Bearer {token}"
-    )
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    status, body = Client(server).ask("POST", "load-directory", json.dumps(request), **headers)
     if status != 200:
         raise RuntimeError(f"imgd did not load {folder}: {status} {body[:300]!r}")
 
@@ -96,9 +87,11 @@ def index(server: Server, name: str, count: int) -> None:
             raise RuntimeError(f"the index of {count} files took over {PATIENCE:.0f} s")
         time.sleep(ASK_AGAIN)
     status, body = answer
-    found = sum(series["00201209"]["Value"][0] for series in json.loads(body or b"[]"))
-    if (status, found) != (200, count):
-        raise RuntimeError(f"{status}, and imgd indexed {found} of {count} files")
+    if status != 200:
+        raise RuntimeError(f"/{path}: {status} {body[:300]!r}")
+    found = sum(series["00201209"]["Value"][0] for series in json.loads(body))
+    if found != count:
+        raise RuntimeError(f"imgd indexed {found} of {count} files")
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from benchmarks.dicom.inputs import Inputs
 from benchmarks.dicom.rows import PROBE_EVERY, Measurement, wrk_paths
-from benchmarks.dicom.servers import Client, Web, imgd, index, load, uids
+from benchmarks.dicom.servers import Client, Web, index, load, uids
 from benchmarks.pictures.report import IMGD, Floor, Row
 from benchmarks.pictures.rows import percentile, probed
-from benchmarks.pictures.servers import calm
+from benchmarks.pictures.servers import calm, imgd
 from benchmarks.servers import Server
 
 VIEWERS = 20
@@ -34,7 +34,7 @@ class Viewers(Measurement):
         self.p99 = Row("the same, p99 of a 20 kB GET", "ms")
         self.longest = Row("the same, the longest", "ms")
         self.indexed = Row("the same, files indexed meanwhile", "files")
-        self.left = Row("descriptors left open afterwards", "", (Floor(plus=0),))
+        self.left = Row("left open afterwards", "descriptors", (Floor(plus=0),))
         self.rows = (self.frames, self.p99, self.longest, self.indexed, self.left)
 
     def measure(self) -> None:
