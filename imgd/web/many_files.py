@@ -30,7 +30,7 @@ from imgd.web.request import Request
 from imgd.web.send import send_bodies, send_body, send_head
 
 # Files that one answer has open besides the one that it sends.
-AHEAD: Final = 8
+AHEAD: Final = 16
 # The same of all answers together: within ``imgd.host.descriptors.RESERVE``. An answer that gets
 # none of them opens its next file when the one before is closed.
 MAX_AHEAD: Final = 32
@@ -185,7 +185,10 @@ class FileBodies:
         self._open_more()
         if self._ready:
             self._is_sending = True
-            return self._ready.popleft()
+            body = self._ready.popleft()
+            if self._ready or self._opening:
+                body.kept = 0  # those of the last are enough
+            return body
         if self._error is not None:
             raise FileChanged from self._error
         self._resume = resume
@@ -205,7 +208,7 @@ class FileBodies:
             return
         held = len(self._ready) + self._is_sending
         self._keep_slots(held)
-        if self._has_all or self._error is not None or len(self._ready) > AHEAD // 2:
+        if self._has_all or self._error is not None or len(self._ready) > AHEAD // 4:
             return
         self._ahead += self._opener.limit.take(AHEAD - self._ahead)
         count = self._ahead + 1 - held

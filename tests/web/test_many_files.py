@@ -106,7 +106,7 @@ def resume(transport: Transport) -> None:
 
 class ManyFilesTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.joined = JoinedSite(os.path.abspath(self.mktemp()), count=40, size=5000)
+        self.joined = JoinedSite(os.path.abspath(self.mktemp()), count=80, size=5000)
         self.blocking = self.joined.memory_site.blocking
 
     def ask(self, method: str = "GET", **headers: str) -> Answer:
