@@ -167,17 +167,13 @@ class BrokenTests(SynchronousTestCase):
         self.assertEqual(self.note(file(pixels)), "Its pixels are in more than 100000 fragments.")
 
     def test_native_of_undefined_length(self) -> None:
-        data = file(encapsulate(FRAMES)).replace(
-            JPEG2000Lossless.encode(), b"1.2.840.10008.1.2.1\0\0\0"
-        )
+        native = b"1.2.840.10008.1.2.1".ljust(22, b"\0")
+        data = file(encapsulate(FRAMES)).replace(JPEG2000Lossless.encode(), native)
         self.assertEqual(self.note(data), "The length of its pixels is not given.")
 
     def test_another_syntax(self) -> None:
         """Fragments are fragments in a syntax that nobody knows."""
-        data = file(encapsulate(FRAMES)).replace(
-            JPEG2000Lossless.encode(), b"1.2.840.10008.1.2.4.777\0"[:22]
-        )
-        found = instance(data)
+        other = b"1.2.840.10008.1.2.4.77"
+        found = instance(file(encapsulate(FRAMES)).replace(JPEG2000Lossless.encode(), other))
         assert found.pixels, found.note
-        self.assertEqual(len(found.pixels.fragments), 5)
-        self.assertEqual(found.syntax, other.decode())
+        self.assertEqual((len(found.pixels.fragments), found.syntax), (5, other.decode()))
