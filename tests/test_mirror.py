@@ -26,6 +26,8 @@ TESTED_IN = {
     "pictures/worker/volume_facts": "pictures/worker/nifti",
     "pictures/worker/codestreams": "pictures/worker/sandboxed_formats",
     "pictures/worker/colours": "pictures/worker/raster",
+    "pictures/worker/dicom_attributes": "pictures/worker/dicom_planes",
+    "pictures/worker/dicom_json": "pictures/worker/dicom_metadata",
     "pictures/worker/dicom_frames": "pictures/worker/dicom",
     "pictures/worker/dicom_header": "pictures/worker/dicom",
     "pictures/worker/dicom_values": "pictures/worker/dicom_facts",
