@@ -397,7 +397,8 @@ class FailureTests(DicomCase):
         for _ in range(4):
             self.memory_site.clock.advance(1)
         [progress], [failure] = first, self.begin(loaded)
-        assert isinstance(progress, Failure) and isinstance(failure, Failure)
+        assert isinstance(progress, Failure)
+        assert isinstance(failure, Failure)
         self.assertIsInstance(progress.value, StillIndexing)
         self.assertIsInstance(failure.value, Unavailable)
         self.assertEqual(lines, ["The DICOM of scans is not indexed: Pictures cannot be made now."])
