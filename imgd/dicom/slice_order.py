@@ -183,12 +183,13 @@ def _why_not_split(places: list[list[PlacedFrame]], files: Sequence[VolumeFile])
     usual, _count = Counter(map(len, places)).most_common(1)[0]
     odd = next((place for place in places if len(place) != usual), None)
     if odd is not None:
+        there = "1 slice" if usual == 1 else f"{usual} slices"
         return (
-            f"{_name(odd[0], files)} is one of {len(odd)} slices at its place, and at other places "
-            f"of the series {'is' if usual == 1 else 'are'} {usual}."
+            f"{_name(odd[0], files)} is one of {len(odd)} at its place, and at other places of the "
+            f"series there {'is' if usual == 1 else 'are'} {there}."
         )
     return (
-        f"{_name(places[0][0], files)} is one of {usual} slices at its place, and neither temporal "
+        f"{_name(places[0][0], files)} is one of {usual} at its place, and neither temporal "
         "position, echo, b-value nor acquisition number tells them apart."
     )
 
@@ -227,9 +228,8 @@ def step(volumes: Volumes, files: Sequence[VolumeFile], thickness: float | None)
     for frame, gap in zip(first, gaps, strict=False):
         if abs(gap - usual) > tolerance:
             raise NotAVolume(_why_uneven(_name(frame, files), gap, usual))
-    mean = scale(subtract(first[-1].position, first[0].position), 1 / len(gaps))
-    _check_line(volumes, files, mean, tolerance)
-    return mean
+    _check_line(volumes, files, tolerance)
+    return scale(subtract(first[-1].position, first[0].position), 1 / len(gaps))
 
 
 def _why_uneven(name: str, gap: float, usual: float) -> str:
@@ -242,18 +242,17 @@ def _why_uneven(name: str, gap: float, usual: float) -> str:
     )
 
 
-def _check_line(
-    volumes: Volumes, files: Sequence[VolumeFile], mean: Vector, tolerance: float
-) -> None:
+def _check_line(volumes: Volumes, files: Sequence[VolumeFile], tolerance: float) -> None:
     """Whether slices are moved sideways alike, and lie at the same places in every volume."""
     first, upwards = volumes[0], normal(volumes[0][0])
-    for before, after in pairwise(first):
-        move = subtract(subtract(after.position, before.position), mean)
-        sideways = subtract(move, scale(upwards, dot(upwards, move)))
-        if length(sideways) > tolerance:
+    moves = [subtract(after.position, before.position) for before, after in pairwise(first)]
+    moves = [subtract(move, scale(upwards, dot(upwards, move))) for move in moves]
+    x, y, z = (sorted(numbers)[len(moves) // 2] for numbers in zip(*moves, strict=True))
+    for frame, move in zip(first[1:], moves, strict=True):
+        if (distance := length(subtract(move, (x, y, z)))) > tolerance:
             raise NotAVolume(
-                f"{_name(after, files)} is moved sideways by {length(sideways):.6g} mm beside the "
-                "other slices of the series."
+                f"{_name(frame, files)} is moved sideways by {distance:.6g} mm beside the other "
+                "slices of the series."
             )
     for volume in volumes[1:]:
         for frame, other in zip(volume, first, strict=True):

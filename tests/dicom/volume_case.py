@@ -48,9 +48,19 @@ def file(name: str, *planes: FramePlane, size: int | None = None, **more: Any) -
         record = msgspec.structs.replace(record, pixels=Pixels("PixelData", OFFSET, length))
     inode = hash(name) & 0xFFFFFF
     indexed = IndexedInstance(
-        *(("folder", name), FileFacts(OFFSET + length if size is None else size, 1, 1, inode)),
-        *(1, "1", "1.2", record.uid, "", record.syntax, record.modality, None),
-        *(record.frames, record.rows, record.columns, OFFSET, length),
+        names=("folder", name),
+        facts=FileFacts(OFFSET + length if size is None else size, 1, 1, inode),
+        row=1,
+        study=record.study,
+        series=record.series,
+        uid=record.uid,
+        sop_class="",
+        syntax=record.syntax,
+        modality=record.modality,
+        number=None,
+        frames=record.frames,
+        rows=record.rows,
+        columns=record.columns,
     )
     return indexed, record
 
