@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
 from collections.abc import Iterable
->>>>>>> wt-retrieve
 from dataclasses import dataclass, field
 
 from imgd.collections.manager import CollectionManager, LoadedCollection
@@ -14,11 +11,8 @@ from imgd.dicom.model import IndexedInstance
 from imgd.host.blocking import RunBlocking
 from imgd.pictures.maker import Pictures
 from imgd.web.dicom.addresses import Addresses
-<<<<<<< HEAD
 from imgd.web.dicom.known_series import KnownSeries
-=======
 from imgd.web.many_files import AheadLimit, FileOpener
->>>>>>> wt-retrieve
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +25,7 @@ class DicomParts:
     addresses: Addresses
     run: RunBlocking
     ask: RunBlocking
-<<<<<<< HEAD
     known_series: KnownSeries = field(default_factory=KnownSeries)
-=======
     ahead: AheadLimit = field(default_factory=AheadLimit)
 
     def opener(self, loaded: LoadedCollection, instances: Iterable[IndexedInstance]) -> FileOpener:
@@ -45,4 +37,3 @@ class DicomParts:
                     self.indexes.has_changed(loaded, instance)
 
         return FileOpener(loaded.root, self.ask, self.ahead, note_change)
->>>>>>> wt-retrieve
