@@ -31,6 +31,7 @@ class IndexedInstance:
     columns: int
     offset: int = 0
     length: int = 0
+    series_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,19 @@ class IndexedSeries:
     modality: str
     number: int | None
     instances: Sequence[IndexedInstance]
+
+
+class NotIndexed(NamedTuple):
+    """A version of a file that is no instance, and why: "" for a catalogue, which is ignored.
+    ``is_kept``: the store has it, so that the file is not read again after a restart.
+    """
+
+    facts: FileFacts
+    why: str
+    is_kept: bool = True
+
+
+IndexEntry = IndexedInstance | NotIndexed
 
 
 class UnindexedFile(NamedTuple):
@@ -60,6 +74,11 @@ class DicomIndex:
     studies: Mapping[str, Mapping[str, IndexedSeries]] = field(default_factory=dict)
     unindexed: Sequence[UnindexedFile] = ()
     tag: str = ""
+
+    @property
+    def count(self) -> int:
+        """How many instances there are."""
+        return sum(len(series.instances) for series in self.series())
 
     def series(self, study: str = "", series: str = "") -> Iterator[IndexedSeries]:
         """All series, those of a study, or those of a UID: "" is any."""

@@ -17,7 +17,9 @@ from imgd.host.atomic_files import write_file
 _OTHERS: Final = 0o077  # every right of the group and of all others
 EVERYBODY: Final = 0o007  # every right of those who are neither owner nor in the group
 _IN_STATE_FOLDER: Final = ("token", "catalog.sqlite3")
-_TOKEN_BYTES: Final = 32  # of randomness in a made token: 43 characters
+# Bytes of randomness in a made token: 64 hexadecimal digits. Base64url may begin with a hyphen, and
+# then `--token TOKEN` takes it for an option.
+_TOKEN_BYTES: Final = 32
 _TOKEN_MAX_SIZE: Final = 4096  # bytes that are read of the file
 # RFC 6750 section 2.1, b64token. Shorter than 16 is a file that was cut; the upper bound is below
 # _TOKEN_MAX_SIZE, so that what was not read to its end is no token.
@@ -99,7 +101,7 @@ TOKEN: Final[SecretFile[str]] = SecretFile(
     name="token",
     title="The token",
     max_size=_TOKEN_MAX_SIZE,
-    generate=lambda: secrets.token_urlsafe(_TOKEN_BYTES).encode("ascii") + b"\n",
+    generate=lambda: secrets.token_hex(_TOKEN_BYTES).encode("ascii") + b"\n",
     parse=_parse_token,
 )
 SIGNING_KEY: Final[SecretFile[bytes]] = SecretFile(

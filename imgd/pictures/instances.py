@@ -4,9 +4,15 @@ metadata.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-MAX_BATCH = 16  # files of one job
+MAX_BATCH: Final = 16  # files of one job
+MAX_METADATA: Final = 8 << 20  # bytes of one file
+# Bytes of an answer, if it is of more than one file: that with which it would have more is left to
+# the next.
+MAX_ANSWER: Final = 16 << 20
 
 
 class Pixels(msgspec.Struct, omit_defaults=True):
@@ -65,8 +71,9 @@ class Instance(msgspec.Struct, omit_defaults=True, tag="instance"):
     has_other_bits: bool = False  # bits beside those that are stored hold something else
     window: list[float] | None = None  # centre and width
     thickness: float | None = None  # mm
-    pixels: Pixels | None = None
+    pixels: Pixels | None = None  # None: it has none, or ``note`` says why they cannot be found
     planes: list[FramePlane] = []
+    note: str = ""
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -84,5 +91,7 @@ Indexed = Instance | Broken | Ignored
 
 
 def parse(body: bytes) -> list[Indexed]:
-    """What a worker answered about the files of a job, in their order. msgspec.DecodeError."""
+    """What a worker answered about the files of a job, in their order: about the first at least,
+    and not about all if the answer would be too long. msgspec.DecodeError.
+    """
     return msgspec.json.decode(body, type=list[Indexed])

@@ -27,11 +27,13 @@ class TokenTests(SynchronousTestCase):
         os.chmod(self.path, mode)
 
     def test_made_once(self) -> None:
-        """The first call makes a token, a line of its own; the next ones read the same."""
+        """The first call makes a token, a line of its own and no option of a command; the next ones
+        read the same.
+        """
         made = TOKEN.read_or_make(self.folder)
         self.assertEqual(TOKEN.read_or_make(self.folder), made)
         self.assertEqual(TOKEN.read(self.folder), made)
-        self.assertEqual(len(made), 43)
+        self.assertRegex(made, "^[0-9a-f]{64}$")
         with open(self.path, encoding="ascii") as file:
             self.assertEqual(file.read(), made + "\n")
 

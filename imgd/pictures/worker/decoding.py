@@ -10,7 +10,7 @@ from typing import IO, Final
 
 from imgd.pictures.messages import Job, Progress
 from imgd.pictures.views import View, ViewKind
-from imgd.pictures.worker import dicom, halves, raster, samples, volumes
+from imgd.pictures.worker import dicom, dicom_index, halves, raster, samples, volumes
 from imgd.pictures.worker.formats import HEAD_SIZE, refused_format
 from imgd.pictures.worker.source import Made, NotAPicture, PictureError, SourceFile, Sources
 
@@ -58,6 +58,8 @@ def _temporary_file() -> IO[bytes]:
 
 
 def _decode(sources: Sources) -> Iterator[Made | Progress]:
+    if dicom_index.is_asked_for(sources.job):
+        return dicom_index.make(sources)
     if halves.are_asked_for(sources):
         return volumes.make_of_halves(sources)
     head = sources.file.read(0, HEAD_SIZE)

@@ -14,7 +14,7 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 /** An answer's problem in the server's sentence, or in ours if there is none. */
 class Problem extends Error {}
 
-/** Fetch; a busy server is asked again when it says so. Throws Problem, or AbortError. */
+/** Fetch; a server that is busy, or has not read all files yet, is asked again when it says so. Throws Problem, or AbortError. */
 async function ask(url, signal) {
   const late = AbortSignal.timeout(ANSWER_WITHIN);
   for (;;) {
@@ -25,10 +25,10 @@ async function ask(url, signal) {
       if (signal.aborted) throw error;
       throw new Problem(late.aborted ? 'The server did not answer.' : 'The server cannot be reached.');
     }
-    if (answer.ok) return answer;
-    if (answer.status !== 503) throw new Problem(await sentence(answer));
+    if (answer.ok && answer.status !== 202) return answer;
+    if (![202, 503].includes(answer.status)) throw new Problem(await sentence(answer));
     const seconds = clamp(Number(answer.headers.get('Retry-After')) || 2, 1, 30);
-    say(`${await sentence(answer)} Trying again in ${seconds} s.`);
+    say(`${await sentence(answer)}${answer.ok ? '' : ` Trying again in ${seconds} s.`}`);
     await sleep(seconds * 1e3);
     if (signal.aborted) throw new DOMException('', 'AbortError');
   }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imgd.collections.manager import CollectionManager
 from imgd.dicom.indexes import DicomIndexes
 from imgd.host.blocking import RunBlocking
 from imgd.pictures.maker import Pictures
 from imgd.web.dicom.addresses import Addresses
+from imgd.web.dicom.known_series import KnownSeries
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,4 @@ class DicomParts:
     addresses: Addresses
     run: RunBlocking
     ask: RunBlocking
+    known_series: KnownSeries = field(default_factory=KnownSeries)

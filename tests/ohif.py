@@ -1,0 +1,170 @@
+"""OHIF out of its npm package, served on this machine, and driven in Chromium."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from tests.chromium import PATIENCE, Chromium
+from tests.test_viewer import installed
+
+# What OHIF's WebGL needs without a graphics card.
+SOFTWARE_WEBGL = (
+    *("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"),
+    *("--proxy-server=http://127.0.0.1:9", "--proxy-bypass-list=127.0.0.1;localhost"),
+)
+_NAMESPACE = "@ohif/extension-default.dataSourcesModule"
+# Answers with the value of an expression once it is true, or with null after some seconds.
+_UNTIL = """
+new Promise(done => {
+    const end = performance.now() + %d;
+    const look = () => {
+        let value = null;
+        try { value = %s } catch { }
+        if (value || performance.now() > end) done(value || null);
+        else setTimeout(look, 100);
+    };
+    look();
+})
+"""
+# The picture of each viewport as a text that differs if the pictures do; null for an empty one.
+_PICTURES = """
+[...document.querySelectorAll('.cornerstone-canvas')].map(canvas => {
+    if (!canvas.width || !canvas.height) return null;
+    const context = canvas.getContext('2d');
+    const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
+    let hash = 0, lit = 0;
+    for (let i = 0; i < data.length; i += 4) {
+        hash = (hash * 31 + data[i]) | 0;
+        lit += data[i] > 60;
+    }
+    return lit > 500 ? `${lit} ${hash}` : null;
+})
+"""
+
+
+def config(dicomweb: str) -> dict[str, Any]:
+    """OHIF's configuration with both data sources; ``dicomweb`` is the base URL of the one."""
+    urls = dict.fromkeys(("qidoRoot", "wadoRoot", "wadoUriRoot"), dicomweb)
+    more = {"imageRendering": "wadors", "thumbnailRendering": "wadors", "enableStudyLazyLoad": True}
+    return {
+        "routerBasename": None,
+        "extensions": [],
+        "modes": [],
+        "showStudyList": True,
+        "maxNumberOfWebWorkers": 2,
+        "strictZSpacingForVolumeViewport": True,
+        "defaultDataSourceName": "imgd",
+        "dataSources": [
+            {
+                "namespace": f"{_NAMESPACE}.dicomweb",
+                "sourceName": "imgd",
+                "configuration": {"friendlyName": "imgd", "name": "imgd", **urls, **more},
+            },
+            {
+                "namespace": f"{_NAMESPACE}.dicomjson",
+                "sourceName": "dicomjson",
+                "configuration": {"friendlyName": "dicom json", "name": "json"},
+            },
+        ],
+    }
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Files of a folder, and its page for every other path."""
+
+    def __init__(self, *arguments: Any, settings: bytes, **more: Any) -> None:
+        self._settings = settings
+        super().__init__(*arguments, **more)
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path == "/app-config.js":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/javascript")
+            self.send_header("Content-Length", str(len(self._settings)))
+            self.end_headers()
+            self.wfile.write(self._settings)
+            return
+        if not Path(self.translate_path(path)).is_file():
+            self.path = "/index.html"
+        super().do_GET()
+
+    def end_headers(self) -> None:
+        # With which a page gets SharedArrayBuffer, and may embed only what allows it.
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def serve_ohif(case: SynchronousTestCase) -> tuple[str, Callable[[str], None]]:
+    """The origin of OHIF until the test is over, and what sets the URL of its DICOMweb service."""
+    page = installed("@ohif/app", "dist/index.html")
+    if page is None:
+        raise SkipTest("no @ohif/app here")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+
+    def use(dicomweb: str) -> None:
+        settings = f"window.config = {json.dumps(config(dicomweb))};".encode()
+        server.RequestHandlerClass = partial(  # type: ignore[assignment]
+            _Handler, settings=settings, directory=str(page.parent)
+        )
+
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    for step in (server.server_close, thread.join, server.shutdown):  # run in reverse
+        case.addCleanup(step)
+    use("")
+    return f"http://localhost:{server.server_port}", use
+
+
+class OhifBrowser(Chromium):
+    """Chromium as a user of OHIF has it."""
+
+    def until(self, expression: str, seconds: float = PATIENCE / 2) -> Any:
+        """The value of an expression in the page once it is true; None if that never comes."""
+        return self.evaluate(_UNTIL % (seconds * 1000, expression))
+
+    def pictures(self) -> list[str | None]:
+        """What each viewport shows, to compare; None for one that shows next to nothing."""
+        shown: list[str | None] = self.evaluate(_PICTURES)
+        return shown
+
+    def until_shown(self) -> None:
+        """Wait for a picture in the first viewport; AssertionError if none comes."""
+        if not self.until(f"({_PICTURES})[0]"):
+            raise AssertionError(f"no picture: {self.errors()}\n{self.texts('body')}")
+
+    def leaf(self, slices: int) -> None:
+        """Turn the wheel over the first viewport."""
+        box = "document.querySelector('.cornerstone-canvas').getBoundingClientRect()"
+        x, y = self.evaluate(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
+        for _ in range(slices):
+            self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=100)
+
+    def errors(self) -> list[str]:
+        """What the page's console has of errors since it was opened, and exceptions."""
+        self.evaluate("0")  # every event before its answer has been read now
+        return [text for event in self._events if (text := _error(event))]
+
+
+def _error(event: dict[str, Any]) -> str:
+    method, parameters = event.get("method"), event.get("params", {})
+    if method == "Runtime.exceptionThrown":
+        details = parameters["exceptionDetails"]
+        return str(details.get("exception", {}).get("description") or details["text"])
+    if method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "assert"):
+        return " ".join(str(a.get("value", a.get("description", ""))) for a in parameters["args"])
+    if method == "Log.entryAdded" and parameters["entry"]["level"] == "error":
+        return f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}"
+    return ""
