@@ -50,7 +50,8 @@ class Plane(StrEnum):
 class View(msgspec.Struct, frozen=True, omit_defaults=True):
     """One picture of a file.
 
-    ``size`` is the square in pixels that it fits, 0 for one pixel a voxel. ``index`` counts slices
+    ``size`` is the square in pixels that it fits, 0 for one pixel a voxel; ``height`` makes that a
+    rectangle (of slices of DICOM files alone, as is ``as_jpeg``: no PNG). ``index`` counts slices
     in RAS order (from left, posterior, inferior) from 0, None for the middle. ``t`` is the volume
     of a 4-D file. ``window`` is ``CENTER,WIDTH``, ``p2-98``, ``min-max``, or "" for the file's own
     (DICOM), else ``p2-98``. ``depth`` is 8 or 16 bits: of 16, the picture holds the values, with a
@@ -67,6 +68,8 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     columns: int = 0
     rows: int = 0
     is_neurological: bool = False
+    height: int = 0
+    as_jpeg: bool = False
 
     def key(self) -> bytes:
         """The same for two views if and only if they are the same."""

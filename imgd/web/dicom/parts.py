@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from imgd.collections.manager import CollectionManager
+from imgd.collections.manager import CollectionManager, LoadedCollection
 from imgd.dicom.indexes import DicomIndexes
+from imgd.dicom.model import IndexedInstance
 from imgd.host.blocking import RunBlocking
 from imgd.pictures.maker import Pictures
 from imgd.web.dicom.addresses import Addresses
 from imgd.web.dicom.known_series import KnownSeries
+from imgd.web.many_files import AheadLimit, FileOpener
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,14 @@ class DicomParts:
     run: RunBlocking
     ask: RunBlocking
     known_series: KnownSeries = field(default_factory=KnownSeries)
+    ahead: AheadLimit = field(default_factory=AheadLimit)
+
+    def opener(self, loaded: LoadedCollection, instances: Iterable[IndexedInstance]) -> FileOpener:
+        """Opens the files of these instances; one that changed is indexed again."""
+
+        def note_change(names: tuple[str, ...]) -> None:
+            for instance in instances:
+                if instance.names == names:
+                    self.indexes.has_changed(loaded, instance)
+
+        return FileOpener(loaded.root, self.ask, self.ahead, note_change)
