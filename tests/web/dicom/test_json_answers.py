@@ -45,7 +45,7 @@ class WritingTests(DicomwebCase):
         self.load()
         self.assertEqual(len(self.memory_site.ask(PATH).json), 3)
 
-    def begin(self) -> Transport:
+    def begin_answer(self) -> Transport:
         """Ask, until the first piece is written."""
         self.blocking = self.memory_site.blocking
         self.blocking.held = True
@@ -60,7 +60,7 @@ class WritingTests(DicomwebCase):
 
     def test_slow_reader(self) -> None:
         """While the client does not read, nothing more is read from the store."""
-        transport = self.begin()
+        transport = self.begin_answer()
         transport.protocol.pauseProducing()
         self.blocking.step()
         self.assertIn(UIDS[1].encode(), transport.value())
@@ -72,7 +72,7 @@ class WritingTests(DicomwebCase):
 
     def test_gone_reader(self) -> None:
         """A client that goes ends the work for it."""
-        transport = self.begin()
+        transport = self.begin_answer()
         transport.lose()
         self.blocking.release()
         self.assertEqual(self.blocking.waiting, 0)
@@ -80,7 +80,7 @@ class WritingTests(DicomwebCase):
 
     def test_error(self) -> None:
         """What fails after the beginning cuts the connection: nobody takes a part for all."""
-        transport = self.begin()
+        transport = self.begin_answer()
         self.blocking.fail(Unavailable("The disk does not answer."))
         self.assertTrue(transport.aborted)
         self.assertFalse(transport.value().endswith(b"0\r\n\r\n"))
