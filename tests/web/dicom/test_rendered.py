@@ -68,6 +68,11 @@ class RenderedTests(DicomwebCase):
             image = self.picture(f"{path},{function}", Accept=PNG)
             self.assertEqual(list(image.tobytes()), greys)
 
+    def test_quality(self) -> None:
+        """A JPEG of less quality is smaller."""
+        best, worst = (self.get(f"{ONE}/rendered?quality={n}").body for n in (100, 1))
+        self.assertLess(len(worst), len(best))
+
     def test_viewport(self) -> None:
         """A picture fits its viewport in its own proportions, and is not enlarged."""
         for query, size in (
@@ -83,7 +88,7 @@ class RenderedTests(DicomwebCase):
 
     def test_bad_queries(self) -> None:
         """What imgd cannot do is a 400 with a sentence."""
-        for query in ("viewport=0,0", "window=1,2,sigmoid", "quality=50", "annotation=patient"):
+        for query in ("viewport=0,0", "window=1,2,sigmoid", "quality=500", "annotation=patient"):
             with self.subTest(query=query):
                 self.assertEqual(self.get(f"{ONE}/rendered?{query}").status, 400)
         answer = self.get(f"{ONE}/frames/1,2/rendered")
