@@ -118,7 +118,10 @@ async def answer(request: Request, parts: DicomParts, loaded: LoadedCollection) 
 
 
 def answer_progress(request: Request, progress: StillIndexing) -> None:
-    """202: the index is being made."""
+    """202: the index is being made. An answer that had begun ends before its end."""
+    if request.startedWriting:
+        request.abort()
+        return
     request.setHeader(b"Retry-After", b"1")
     if request.route.is_exact and _wants_page(request):
         name = request.route.collection
