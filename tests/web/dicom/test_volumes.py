@@ -216,7 +216,7 @@ class JsonTests(VolumeCase):
         self.assertEqual((message["study"], message["series"]), (STUDY, SERIES))
         self.assertEqual(message["nii"], f"https://localhost:8888{NII}")
         self.assertIsNone(message["why"])
-        self.assertEqual(message["dim"], [6, 8, 5])
+        self.assertEqual(message["shape"], [6, 8, 5])
         self.assertEqual(message["spacing"], [0.75, 0.5, 2])
         self.assertEqual(message["origin"], [-10, -20, 0])
         self.assertEqual(message["direction"], [1, 0, 0, 0, 1, 0, 0, 0, 1])
@@ -254,7 +254,7 @@ class JsonTests(VolumeCase):
         self.assertIsNone(message["nii"])
         self.assertEqual(message["why"], self.problem(409))
         self.assertEqual([file["name"] for file in message["files"]], ["z0", "z1", "z6"])
-        self.assertIsNone(message["dim"])
+        self.assertIsNone(message["shape"])
 
     def test_no_geometry(self) -> None:
         """Without places, files are in the order of the series."""
@@ -270,7 +270,7 @@ class JsonTests(VolumeCase):
         """Geometry and order are known of what cannot be sent as it is, too."""
         self.write(3, syntax="1.2.840.10008.1.2.1.99")
         message = self.ask(JSON).json
-        self.assertEqual(message["dim"], [6, 8, 3])
+        self.assertEqual(message["shape"], [6, 8, 3])
         self.assertIn("deflated", message["why"])
 
     def test_signed(self) -> None:
