@@ -128,7 +128,7 @@ def _why_no_volume(
     return ""
 
 
-class _Attribute(msgspec.Struct):
+class _Attribute(msgspec.Struct, frozen=True):
     values: list[Any] = msgspec.field(name="Value", default_factory=list)
 
     def text(self) -> str:

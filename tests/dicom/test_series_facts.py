@@ -19,7 +19,7 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 
 def indexed(number: int, **more: Any) -> IndexedInstance:
     values = {
-        **{"names": (f"IM{number}",), "facts": FileFacts(1, 1, 1), "row": number},
+        **{"names": (f"IM{number}",), "facts": FileFacts(1, 1, 1, 1), "row": number},
         **{"study": "1.2", "series": "1.2.3", "uid": f"1.2.3.{number}", "sop_class": ""},
         **{"syntax": EXPLICIT, "modality": "CT", "number": number, "frames": 1},
         **{"rows": 8, "columns": 6, **more},
