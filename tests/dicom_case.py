@@ -81,7 +81,8 @@ class Known(NamedTuple):
 
 def instances(daemon: Daemon, name: str) -> Iterator[Known]:
     """Every instance that a search finds, page by page."""
-    found, page = 0, [{}]
+    found = 0
+    page: list[dict[str, Any]] = [{}]
     while page:
         path = f"collections/{name}/dicomweb/instances?limit=100&offset={found}"
         page = ask(daemon, path).json

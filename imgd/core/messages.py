@@ -142,7 +142,10 @@ class TimeoutResult(Struct, kw_only=True):
 
 
 class LoadRequest(Struct, kw_only=True):
-    """The body of ``POST /load-directory``; older clients say ``path`` for ``directory``."""
+    """The body of ``POST /load-directory``; older clients say ``path`` for ``directory``.
+
+    ``dicom``: its DICOM is indexed at once, and not only when it is asked for.
+    """
 
     directory: str | UnsetType = UNSET
     path: str | UnsetType = UNSET
@@ -150,6 +153,7 @@ class LoadRequest(Struct, kw_only=True):
     name: str | None = None
     recursive: bool = False
     all_files: bool = False
+    dicom: bool | UnsetType = UNSET
 
     @property
     def directory_or_path(self) -> str:

@@ -44,7 +44,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class DicomQuery:
     """``include`` are tags that results have besides; ``has_all``: whatever is known. ``limit`` is
     None if none is given. ``warnings`` are sentences for ``Warning`` (PS3.18 section 8.3.4).
     """
@@ -61,7 +61,7 @@ class Query:
         return next((key.wanted for key in self.keys if key.attribute.tag == tag), ())
 
 
-def parse(query: bytes, *, has_patient_data: bool) -> Query:
+def parse(query: bytes, *, has_patient_data: bool) -> DicomQuery:
     """A query as it stands in a URL. BadRequest names the key that is wrong."""
     values = _values(query)
     for key in _OF_ANY_REQUEST:
@@ -75,7 +75,7 @@ def parse(query: bytes, *, has_patient_data: bool) -> Query:
         warnings.append(f"imgd does not know these attributes of includefield: {unknown}.")
     keys = [_key(name, wanted, has_patient_data) for name, wanted in values.items()]
     tags = [a.tag for _, a in include if a is not None] + [key.attribute.tag for key in keys]
-    return Query(
+    return DicomQuery(
         keys=tuple(key for key in keys if not _is_universal(key)),
         include=frozenset(tags),
         has_all="all" in named,

@@ -4,7 +4,6 @@ files a NIfTI-1 file of it is made; or why there can be none.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,8 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from imgd.core.joined_file import FileSlice, JoinedFile, digest
+from imgd.core.ranges import Slice
 from imgd.dicom import nifti_header, slice_order, voxel_rules
 from imgd.dicom.acquisition import CODE, Fact, SharedFacts
 from imgd.dicom.model import IndexedInstance
@@ -36,21 +37,13 @@ class FramesOfFile(NamedTuple):
     numbers: Sequence[int]
 
 
-class VolumePiece(NamedTuple):
-    """Bytes of a file that follow one another in a volume."""
-
-    instance: IndexedInstance
-    offset: int
-    length: int
-
-
 @dataclass(frozen=True, slots=True)
 class SeriesVolume:
-    """``why`` is "" if there is a NIfTI-1 file: ``header``, then ``pieces``, ``size`` bytes in all.
-    ``modified`` is when the newest of its files was, in ns since the epoch; ``tag`` changes with
-    every change of them. ``frames`` are in the order of the volume; if that is not known, in the
-    order of the series. ``volumes`` is what tells those of a series of several apart. ``window`` is
-    a centre and a width, of rescaled values.
+    """``nifti`` is its NIfTI-1 file; None if there can be none, and ``why``. ``modified`` is when
+    the newest of its files was, in ns since the epoch; ``tag`` changes with every change of them.
+    ``frames`` are in the order of the volume; if that is not known, in the order of the series.
+    ``volumes`` is what tells those of a series of several apart. ``window`` is a centre and a
+    width, of rescaled values.
     """
 
     frames: Sequence[FramesOfFile]
@@ -59,11 +52,9 @@ class SeriesVolume:
     acquisition: Mapping[str, Fact]
     volumes: Sequence[Mapping[str, float]] = ()
     why: str = ""
-    header: bytes = b""
-    pieces: Sequence[VolumePiece] = ()
-    size: int = 0
+    nifti: JoinedFile | None = None
     modified: int = 0
-    tag: bytes = b""
+    tag: str = ""
 
 
 class VolumeDraft:
@@ -194,23 +185,23 @@ def _as_nifti(
     modality = modality if CODE.fullmatch(modality) else "DICOM"
     header = nifti_header.header(grid, *stored, window, f"{modality} as stored, by imgd")
     pieces = list(_pieces(order, files))
+    layout = " ".join(f"{p.part.offset}+{p.part.length}" for p in pieces)
     return replace(
         volume,
-        header=header,
-        pieces=pieces,
-        size=len(header) + sum(piece.length for piece in pieces),
-        modified=max(piece.instance.facts.mtime_ns for piece in pieces),
-        tag=_tag(header, pieces),
+        nifti=JoinedFile([header, *pieces]),
+        modified=max(piece.facts.mtime_ns for piece in pieces),
+        tag=digest((piece.facts for piece in pieces), header, layout.encode("ascii")),
     )
 
 
-def _pieces(order: Order, files: Sequence[VolumeFile]) -> Iterator[VolumePiece]:
+def _pieces(order: Order, files: Sequence[VolumeFile]) -> Iterator[FileSlice]:
     for number, frames in groupby(order, key=itemgetter(0)):
         file = files[number]
         begin = file.record.pixels.offset if file.record.pixels else 0
         size = voxel_rules.frame_size(file.record)
+        where = file.indexed.names, file.indexed.facts
         for first, count in _runs([frame for _, frame in frames]):
-            yield VolumePiece(file.indexed, begin + first * size, count * size)
+            yield FileSlice(*where, Slice(begin + first * size, count * size))
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -220,11 +211,3 @@ def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
         if index == len(numbers) or numbers[index] != numbers[index - 1] + 1:
             yield numbers[first], index - first
             first = index
-
-
-def _tag(header: bytes, pieces: Sequence[VolumePiece]) -> bytes:
-    digest = hashlib.blake2b(header, digest_size=16)
-    for instance, offset, length in pieces:
-        size, modified, _changed, inode = instance.facts
-        digest.update(b"%d %d %d %d %d\n" % (inode, size, modified, offset, length))
-    return b'"%b"' % digest.hexdigest().encode("ascii")

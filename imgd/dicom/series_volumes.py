@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred, succeed
 from imgd.dicom.series_volume import SeriesVolume
 from imgd.host.single_flight import SingleFlight
 
-# Files and pieces of all that are kept: some 10 MB.
-MAX_PARTS: Final = 50_000
+# Files of all that are kept, and frames of those that have many: some 15 MB.
+MAX_FRAMES: Final = 40_000
 
 
 class VolumeKey(NamedTuple):
@@ -36,7 +36,7 @@ class _Making:
 class SeriesVolumes:
     """Volumes by key; the least recently used go first. The last one is kept, however large."""
 
-    def __init__(self, limit: int = MAX_PARTS) -> None:
+    def __init__(self, limit: int = MAX_FRAMES) -> None:
         self._limit = limit
         self._kept: OrderedDict[VolumeKey, SeriesVolume] = OrderedDict()
         self._making: dict[VolumeKey, _Making] = {}
@@ -68,10 +68,10 @@ class SeriesVolumes:
 
     def _keep(self, volume: SeriesVolume, key: VolumeKey) -> SeriesVolume:
         self._kept[key] = volume
-        while len(self._kept) > 1 and sum(map(_parts, self._kept.values())) > self._limit:
+        while len(self._kept) > 1 and sum(map(_frames, self._kept.values())) > self._limit:
             self._kept.popitem(last=False)
         return volume
 
 
-def _parts(volume: SeriesVolume) -> int:
-    return len(volume.frames) + len(volume.pieces)
+def _frames(volume: SeriesVolume) -> int:
+    return sum(len(frames.numbers) for frames in volume.frames)

@@ -1,4 +1,4 @@
-"""A series as JSON beside its volume: where it lies, how it was acquired, and its files in order."""
+"""A series as JSON, beside its volume: where it lies, how it was acquired, its files in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def describe(volume: SeriesVolume, study: str, series: str, base: str) -> dict[s
     return {
         "study": study,
         "series": series,
-        "nii": None if volume.why else f"{base}/dicom/{series}.nii",
+        "nii": None if volume.nifti is None else f"{base}/dicom/{series}.nii",
         "why": volume.why or None,
         **_geometry(volume),
         "window": volume.window and dict(zip(("center", "width"), volume.window, strict=True)),

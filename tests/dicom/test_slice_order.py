@@ -6,7 +6,17 @@ import math
 from typing import Any
 
 from imgd.dicom.series_volume import SeriesVolume
-from tests.dicom.volume_case import AXIAL, Pair, VolumeCase, file, names, nifti, plane, stack
+from tests.dicom.volume_case import (
+    AXIAL,
+    Pair,
+    VolumeCase,
+    file,
+    names,
+    nifti,
+    pieces,
+    plane,
+    stack,
+)
 
 TILT = math.radians(15)
 OBLIQUE = (math.cos(TILT), math.sin(TILT), 0.0, 0.0, 0.0, -1.0)
@@ -46,7 +56,7 @@ class OrderTests(VolumeCase):
         [frames] = self.accepted([file("a", *map(plane, (2.0, 0.0, 6.0, 4.0)))]).frames
         self.assertEqual(frames.numbers, (1, 0, 3, 2))
         made = self.accepted([file("a", *map(plane, (4.0, 0.0, 2.0)))])
-        self.assertEqual([(p.offset, p.length) for p in made.pieces], [(1024, 48), (1000, 24)])
+        self.assertEqual([p.part for p in pieces(made)], [(1024, 48), (1000, 24)])
         made = self.accepted([file("a", *map(plane, Z)), file("b", *map(plane, (8.0, 6.0)))])
         self.assertEqual([f.numbers for f in made.frames], [(0, 1, 2), (1, 0)])
 
@@ -172,7 +182,7 @@ class VolumesTests(VolumeCase):
         frames = [plane(z, time=t) for z in Z for t in (1, 2)]
         made = self.split([file("a", *frames)], 2)
         self.assertEqual(made.frames[0].numbers, (0, 2, 4, 1, 3, 5))
-        self.assertEqual(len(made.pieces), 6)
+        self.assertEqual(len(pieces(made)), 6)
 
     def test_one_place(self) -> None:
         """One slice again and again is a volume of one slice again and again."""

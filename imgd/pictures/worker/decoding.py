@@ -35,6 +35,7 @@ def warm() -> None:
     Returns after every format was decoded once; what cannot be is refused when it is asked for.
     """
     raster.warm()
+    dicom_index.warm()
     views = [
         View(ViewKind.THUMB, size=8),
         View(ViewKind.SLICE, index=0, window="p2-98", size=8),
@@ -47,8 +48,9 @@ def warm() -> None:
             file.write(data)
             file.flush()
             source = SourceFile(file.fileno(), "", len(data))
-            for _ in decode(Sources(source, {}, Job(views, [""], MAX_WARM_PIXELS))):
-                pass
+            for asked in (views, [View(ViewKind.PATIENT_INDEX)]):
+                for _ in decode(Sources(source, {}, Job(asked, [""], MAX_WARM_PIXELS))):
+                    pass
 
 
 def _temporary_file() -> IO[bytes]:

@@ -172,7 +172,8 @@ def tag_of(keyword: str) -> BaseTag:
 
 
 _TAGS: Final = {keyword: tag_of(keyword) for keyword in KEYWORDS}
-# By tag, the value representation of PS3.6: "CS", or "US or SS" if the file decides.
-ALLOWED: Final = {tag: dictionary_VR(tag) for tag in _TAGS.values()}
+_TEXTS: Final = ("AE", "AS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UN", "UR", "UT")
+# By tag, the value representation of PS3.6: "CS", or "US or SS" if the file decides. Never text.
+ALLOWED: Final = {tag: vr for tag in _TAGS.values() if (vr := dictionary_VR(tag)) not in _TEXTS}
 NAMES: Final = {keyword: f"{tag:08X}" for keyword, tag in _TAGS.items()}  # as JSON has them
 EMPTY: Final = {tag_of(keyword): dictionary_VR(keyword) for keyword in _EMPTY}

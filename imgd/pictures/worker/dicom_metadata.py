@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.values import convert_SQ
 
-from imgd.pictures.worker import dicom_json
+from imgd.pictures.worker import dicom_json, dicom_patient
 from imgd.pictures.worker.dicom_allowed import ALLOWED, EMPTY, tag_of
 from imgd.pictures.worker.dicom_json import Json
+from imgd.pictures.worker.source import PictureError
 
 # The tables of offsets are no metadata, but needed to find frames.
 _OFFSETS: Final = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
@@ -21,10 +22,17 @@ _NAMES: Final = {tag: f"{tag:08X}" for tag in ALLOWED}
 _EMPTY: Final[Json] = {f"{tag:08X}": {"vr": vr} for tag, vr in EMPTY.items()}
 
 
-def metadata(dataset: Dataset, syntax: str) -> Json:
-    """What the allow list names of a data set, and what clients expect of every instance."""
-    found = _attributes(dataset, _is_signed(dataset))
+def metadata(dataset: Dataset, syntax: str, *, with_patient: bool) -> Json:
+    """What the allow list names of a data set, or everything, and what clients expect of every
+    instance.
+    """
+    found = _attributes(dataset, _Options(_is_signed(dataset), with_patient))
     return dict(sorted({**_EMPTY, **found, **_of_imgd(syntax)}.items()))
+
+
+class _Options(NamedTuple):
+    is_signed: bool  # of pixels, and of values about them
+    with_patient: bool
 
 
 def _of_imgd(syntax: str) -> Json:
@@ -35,33 +43,69 @@ def _of_imgd(syntax: str) -> Json:
     }
 
 
-def _attributes(dataset: Dataset, is_signed: bool) -> Json:
+def _attributes(dataset: Dataset, options: _Options) -> Json:
     attributes: Json = {}
     for raw in dataset.values():
         vr = ALLOWED.get(raw.tag)
         if vr is not None:
-            attribute = _attribute(dataset, raw, vr, is_signed)
-            if attribute is not None:
-                attributes[_NAMES[raw.tag]] = attribute
+            attribute = _allowed(dataset, raw, vr, options)
+        elif options.with_patient:
+            attribute = _of_patient(dataset, raw, options)
+        else:
+            continue
+        if attribute is not None:
+            attributes[_NAMES.get(raw.tag) or f"{raw.tag:08X}"] = attribute
     return attributes
 
 
-def _attribute(
-    dataset: Dataset, raw: RawDataElement | DataElement, vr: str, is_signed: bool
+def _allowed(
+    dataset: Dataset, raw: RawDataElement | DataElement, vr: str, options: _Options
 ) -> Json | None:
     """None if the file has bytes of another kind in the element's place."""
     if vr == "SQ":
-        items = [_attributes(item, is_signed) for item in items_of(dataset, raw)]
-        return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
-    if not isinstance(raw, RawDataElement) or (raw.VR not in (None, "UN") and raw.VR not in vr):
+        return _sequence(dataset, raw, options)
+    if not _is_read(raw) or (raw.VR not in (None, "UN") and raw.VR not in vr):
         return None
     order = "<" if raw.is_little_endian else ">"
     if " or " in vr:
-        vr = _chosen(vr, raw.VR, is_signed)
+        vr = _chosen(vr, raw.VR, options.is_signed)
     value = raw.value or b""
     if vr == "OW":
         return dicom_json.binary(vr, value, order)
+    if vr == "CS" and options.with_patient:
+        return dicom_patient.attribute(vr, raw, [], order)
     return dicom_json.element(vr, dicom_json.values(vr, value, order))
+
+
+def _of_patient(
+    dataset: Dataset, raw: RawDataElement | DataElement, options: _Options
+) -> Json | None:
+    vr = dicom_patient.vr_of(raw.tag, raw.VR)
+    if vr is None:
+        return None
+    if " or " in vr:
+        vr = _chosen(vr, raw.VR, options.is_signed)
+    if vr == "SQ":
+        return _sequence(dataset, raw, options)
+    if not _is_read(raw):
+        return None
+    order = "<" if raw.is_little_endian else ">"
+    return dicom_patient.attribute(vr, raw, _encodings(dataset), order)
+
+
+def _is_read(raw: RawDataElement | DataElement) -> TypeGuard[RawDataElement]:
+    """Whether an element has its bytes: it is no sequence, and not too large."""
+    return isinstance(raw, RawDataElement) and (raw.value is not None or not raw.length)
+
+
+def _sequence(dataset: Dataset, raw: RawDataElement | DataElement, options: _Options) -> Json:
+    items = [_attributes(item, options) for item in items_of(dataset, raw)]
+    return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+
+
+def _encodings(dataset: Dataset) -> list[str]:
+    encodings = dataset.original_character_set
+    return [encodings] if isinstance(encodings, str) else list(encodings)
 
 
 def _chosen(vrs: str, claimed: str | None, is_signed: bool) -> str:
@@ -77,10 +121,11 @@ def items_of(dataset: Dataset, raw: RawDataElement | DataElement) -> Iterator[Da
     """The items of a sequence; none if it is none."""
     if isinstance(raw, DataElement):
         yield from raw.value if raw.VR == "SQ" else ()
+    elif raw.value is None and raw.length:
+        raise PictureError(422, "It has a sequence that is too large.")
     elif raw.VR in (None, "SQ", "UN") and raw.value:
         is_implicit = raw.is_implicit_VR or raw.VR == "UN"
-        encodings = cast(list[str], dataset.original_character_set)
-        yield from convert_SQ(raw.value, is_implicit, raw.is_little_endian, encodings)
+        yield from convert_SQ(raw.value, is_implicit, raw.is_little_endian, _encodings(dataset))
 
 
 def _is_signed(dataset: Dataset) -> bool:

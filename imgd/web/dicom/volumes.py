@@ -5,19 +5,28 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
+import msgspec
 from twisted.internet.defer import Deferred
 
 from imgd.collections.manager import LoadedCollection
 from imgd.core import conditional, joined_file, media
+from imgd.core.disposition import inline
+from imgd.core.joined_file import JoinedFile
+from imgd.core.plan import unchanged
+from imgd.dicom import volume_json
 from imgd.dicom.model import DicomIndex, IndexedInstance, IndexedSeries
 from imgd.dicom.series_volume import SeriesVolume, VolumeDraft
 from imgd.dicom.series_volumes import VolumeKey
 from imgd.errors import ImgdError, NotFound, Unavailable
 from imgd.files.disk import Root
+from imgd.web.backpressure import BackpressuredWriter
 from imgd.web.dicom.parts import DicomParts
+from imgd.web.endpoint import JSON
+from imgd.web.many_files import send_joined
 from imgd.web.request import Request
 
 _ASKED: Final = re.compile(rb"([0-9.]{1,64})\.(nii|json)")
@@ -36,10 +45,10 @@ async def answer(request: Request, parts: DicomParts, loaded: LoadedCollection) 
     volume = await _volume(parts, loaded, index, series)
     if asked[2] == b"json":
         await _tell(request, parts, loaded, series, volume)
-    elif volume.why:
+    elif volume.nifti is None:
         raise ImgdError.of(409, volume.why)
     else:
-        await _send(request, parts, loaded, series, volume)
+        await _send(request, parts, loaded, series, volume, volume.nifti)
 
 
 def _find(index: DicomIndex, uid: str) -> IndexedSeries:
@@ -76,6 +85,7 @@ async def _send(
     loaded: LoadedCollection,
     series: IndexedSeries,
     volume: SeriesVolume,
+    nifti: JoinedFile,
 ) -> None:
     root = loaded.root
     changed = await parts.ask(
@@ -85,12 +95,44 @@ async def _send(
         parts.indexes.has_changed(loaded, changed)
         raise Unavailable(_CHANGED)
     now, name = request.now, f"{series.uid}.nii"
-    joined = joined_of(volume)
-    modified = min(volume.modified // conditional.NANOSECONDS, int(now))
-    represented = joined_file.represent(
-        joined, media.media_type(name), volume.tag, now, request.site.max_age
+    rep = joined_file.represent(
+        nifti, media.media_type(name), volume.tag, now, request.site.max_age
     )
-    ...
+    modified = min(volume.modified // conditional.NANOSECONDS, int(now))
+    dated = (b"Last-Modified", conditional.http_date(modified))
+    named = replace(rep, headers=(*rep.headers, dated, inline(name)))
+    plan = joined_file.plan_joined(named, request.conditions(), now)
+    plan = unchanged(named) if plan.status == 304 else plan
+    await send_joined(request, plan, nifti, parts.opener(loaded, series.instances))
+
+
+async def _tell(
+    request: Request,
+    parts: DicomParts,
+    loaded: LoadedCollection,
+    series: IndexedSeries,
+    volume: SeriesVolume,
+) -> None:
+    """Answer with JSON, which is long if there are many files."""
+    base = parts.addresses.collection(request, loaded.collection.name)
+    body = await parts.run(
+        loaded.root.path, _encode, volume, series.study, series.uid, base, key=id(request)
+    )
+    request.setHeader(b"Content-Type", JSON)
+    request.setHeader(b"Cache-Control", b"no-store")
+    request.setHeader(b"Content-Length", b"%d" % len(body))
+    if request.method == b"GET":
+        with BackpressuredWriter(request) as writer:
+            for start in range(0, len(body), _CHUNK):
+                await writer.write(body[start : start + _CHUNK])
+    else:
+        request.write(b"")
+    if not request.is_gone:
+        request.finish()
+
+
+def _encode(volume: SeriesVolume, study: str, series: str, base: str) -> bytes:
+    return msgspec.json.encode(volume_json.describe(volume, study, series, base))
 
 
 def _changed(root: Root, instances: Sequence[IndexedInstance]) -> IndexedInstance | None:
