@@ -20,7 +20,7 @@ class AddressCase(DicomCase):
         super().setUp()
         write_series(self.folder, 2)
 
-    def ask(self, path: str, status: int = 200, **headers: str) -> Answer:
+    def ask(self, path: str, status: int = 200, **headers: Any) -> Answer:
         """What somebody without any right but those of the path and the headers gets."""
         answer = self.memory_site.ask(path, headers=headers, peer=FAR)
         self.assertEqual(answer.status, status, answer.body)
@@ -36,7 +36,7 @@ class AddressCase(DicomCase):
         answer = self.memory_site.post("/links", message, headers=BEARER)
         return str(answer.json["url"]).removeprefix(HERE)
 
-    def urls(self, path: str, base: str, **headers: str) -> list[str]:
+    def urls(self, path: str, base: str, **headers: Any) -> list[str]:
         """The paths, below ``base``, of all URLs in both answers about the collection at a path."""
         overview = self.ask(f"{path}/dicom/", **headers).json
         [study] = overview["studies"]
@@ -72,8 +72,9 @@ class PublicTests(AddressCase):
         self.assertIn(f"/-/view{COLLECTION}/dicom/{SERIES}.nii", paths)
         self.assertIn(f"{COLLECTION}/files/IM0001", paths)
         self.assert_open(paths)
+        self.start(own_names=("scans.localhost",))
         answer = self.ask(f"{COLLECTION}/dicom/", Host="scans.localhost:9000").json
-        self.assertEqual(answer["ohif"], f"https://scans.localhost:9000{COLLECTION}/dicom.json")
+        self.assertEqual(answer["ohif"], f"http://scans.localhost:9000{COLLECTION}/dicom.json")
 
     def test_current(self) -> None:
         """The collection without a name has the same URLs as any other."""

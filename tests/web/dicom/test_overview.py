@@ -13,7 +13,8 @@ from tests.dicom_files import SERIES, STUDY, write_series
 from tests.fakes import Answer, write
 
 PATH = "/collections/scans/dicom/"
-BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+BROWSER: dict[str, Any] = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+PLAIN: dict[str, Any] = {}
 PAGE = "https://viewer.example"  # of another origin
 # What OHIF sends for an image, whose quotes make a browser ask first.
 OHIF_PREFLIGHT = {
@@ -24,7 +25,7 @@ OHIF_PREFLIGHT = {
 
 
 class OverviewCase(DicomCase):
-    def ask(self, status: int = 200, path: str = PATH, **headers: str) -> Answer:
+    def ask(self, status: int = 200, path: str = PATH, **headers: Any) -> Answer:
         answer = self.memory_site.ask(path, headers=headers)
         self.assertEqual(answer.status, status, answer.body)
         return answer
@@ -62,10 +63,8 @@ class ContentTests(OverviewCase):
         no thumbnail.
         """
         write_series(self.folder, 2, syntax=DeflatedExplicitVRLittleEndian)
-        write_series(
-            *(self.folder, 1),
-            **{"name": "s{}", "series": "1.2.9", "more": {"PixelData": None, "Rows": None}},
-        )
+        more = {"PixelData": None, "Rows": None}
+        write_series(self.folder, 1, name="s{}", series="1.2.9", more=more)
         self.load()
         by_uid = {s["uid"]: s for s in self.overview()["studies"][0]["series"]}
         self.assertIsNone(by_uid[SERIES]["nii"])
@@ -117,7 +116,7 @@ class ContentTests(OverviewCase):
         """Where nothing can be indexed, both forms say so."""
         self.restart(picture_pool=None)
         self.load()
-        for headers in ({}, BROWSER):
+        for headers in (PLAIN, BROWSER):
             self.ask(501, **headers)
 
 
@@ -132,7 +131,7 @@ class PatientTests(OverviewCase):
     def test_withheld(self) -> None:
         """Nobody's name, date or description is in the answers."""
         self.load()
-        for headers in ({}, BROWSER):
+        for headers in (PLAIN, BROWSER):
             for path in (PATH, "/collections/scans/dicom.json"):
                 body = self.ask(path=path, **headers).body
                 for word in self.WORDS:
@@ -157,14 +156,14 @@ class ProgressTests(OverviewCase):
         write_series(self.folder, 3)
         self.load()
 
-    def begin(self, path: str, accept: str = "*/*") -> bytes:
+    def wait_in_vain(self, path: str, accept: str = "*/*") -> bytes:
         """What is answered to who asks, and waits as long as the server does."""
         transport = self.memory_site.connect()
         head = f"GET {path} HTTP/1.1\r\nHost: localhost:8888\r\nAccept: {accept}\r\n\r\n"
         self.pool.held = True
         transport.protocol.dataReceived(head.encode("ascii"))
         self.memory_site.clock.advance(WAIT)
-        return transport.value()
+        return bytes(transport.value())
 
     def test_json(self) -> None:
         """While the index is made, programs get 202 with how far it is, and when to ask again;
@@ -175,7 +174,7 @@ class ProgressTests(OverviewCase):
             *(("/collections/scans/dicom.json", "*/*"), (f"{PATH}?format=json", "text/html")),
             *(("/collections/scans/dicomweb/studies", "application/dicom+json"),),
         ):
-            answer = self.begin(path, accept)
+            answer = self.wait_in_vain(path, accept)
             self.assertTrue(answer.startswith(b"HTTP/1.1 202 "), (path, answer))
             for part in (b"Retry-After: 1\r\n", b'"total":3', b'"indexed":0', b"Ask again."):
                 self.assertIn(part, answer, path)
@@ -184,7 +183,7 @@ class ProgressTests(OverviewCase):
 
     def test_page(self) -> None:
         """People get a page that asks again by itself, and says how far it is, with a bar."""
-        answer = self.begin(PATH, "text/html")
+        answer = self.wait_in_vain(PATH, "text/html")
         self.assertTrue(answer.startswith(b"HTTP/1.1 202 "), answer)
         for part in (
             *(b"Retry-After: 1\r\n", b"Content-Type: text/html", b"no-store"),
