@@ -11,7 +11,7 @@ from tests.fakes import TOKEN, Answer
 
 HERE = "https://localhost:8888"
 COLLECTION = "/collections/scans"
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
+BEARER: dict[str, Any] = {"Authorization": f"Bearer {TOKEN}"}
 FAR = "203.0.113.9"  # RFC 5737: documentation
 
 
@@ -112,6 +112,8 @@ class PrivateTests(AddressCase):
         self.ask(f"{COLLECTION}/dicom.json", 401)
         paths = self.urls(COLLECTION, HERE, **BEARER)
         self.assert_open(paths)
+        page = self.ask(f"{COLLECTION}/dicom/", **BEARER, Accept="text/html").body
+        self.assertIn(b"hold a signed link", page)
         ticket = paths[0].split("/")[3]
         self.ask(f"/-/s/{ticket}/collections", 403)
         self.ask(f"/-/s/{ticket}/collections/other/dicom/", 403)
