@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import numpy as np
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.chromium import Chromium, serve_page
-from tests.daemons import Daemon, curl, curl_json
+from tests.daemons import PATIENCE, Daemon, curl, curl_json
 from tests.dicom_files import ROOT, ct_slice, save
 from tests.test_gallery_pages import AXE, PHONE, axe
-from tests.test_viewer import ViewerCase, niivue_option, shared_viewer
+from tests.test_viewer import _LEVELS, ViewerCase, niivue_option, shared_viewer
 
 NAME = "export"
 PAGE = f"collections/{NAME}/dicom/"
@@ -41,8 +42,8 @@ def write(folder: Path) -> None:
     """A CT in no order, an MR in one file, a series without positions, and what is broken."""
     values = np.zeros((SIZE, SIZE), "<i2")
     for place, name in enumerate(NAMES):
-        values[:] = 0
-        values[:, : 8 * (place + 1)] = 1064  # as bright as bones, 40 above the window's middle
+        values[:] = 1024  # grey
+        values[:, : 8 * (place + 1)] = 2000  # white
         where: dict[str, Any] = {"position": (0.0, 0.0, 3.0 * place), "uid": f"{CT}.{place}"}
         file = ct_slice(series=CT, number=SLICES - place, rows=SIZE, columns=SIZE, **where)
         file.PixelData = values.tobytes()
@@ -51,7 +52,11 @@ def write(folder: Path) -> None:
     file = ct_slice(series=MR, modality="MR", rows=SIZE, columns=SIZE, more=frames)
     file.PixelData = np.arange(3 * SIZE * SIZE, dtype="<i2").tobytes()
     save(file, str(folder / "frames"))
-    nowhere: dict[str, Any] = {"SeriesNumber": 3, "ImagePositionPatient": None, "ImageOrientationPatient": None}
+    nowhere: dict[str, Any] = {
+        "SeriesNumber": 3,
+        "ImagePositionPatient": None,
+        "ImageOrientationPatient": None,
+    }
     save(ct_slice(series=BLIND, rows=SIZE, columns=SIZE, more=nowhere), str(folder / "blind"))
     (folder / "broken \N{SNOWMAN}.dcm").write_bytes(b"no DICOM")
 
@@ -65,6 +70,14 @@ def load(daemon: Daemon, folder: Path, name: str = NAME) -> None:
     )
 
 
+def wait_for_index(daemon: Daemon, name: str = NAME) -> None:
+    """Ask until it is there; the daemon lets each who asks wait for some seconds."""
+    end = time.monotonic() + PATIENCE
+    url, bearer = f"{daemon.url}collections/{name}/dicom/", f"Authorization: Bearer {daemon.token}"
+    while "studies" not in curl_json("--cacert", str(daemon.ca), "-H", bearer, url):
+        assert time.monotonic() < end
+
+
 @cache
 def shared_export() -> None:
     """Load such a folder into the daemon of the viewer's tests, once."""
@@ -72,6 +85,7 @@ def shared_export() -> None:
     folder = daemon.folder / "output" / "scans"
     write(folder)
     load(daemon, folder)
+    wait_for_index(daemon)
     (daemon.folder / "output" / "empty").mkdir(exist_ok=True)
     load(daemon, daemon.folder / "output" / "empty", "nothing")
 
@@ -82,11 +96,10 @@ class ExportCase(ViewerCase):
         shared_export()
 
     def open(self, path: str, size: tuple[int, int] = (1200, 800), *, dark: bool = False) -> None:
-        """Open a page in a window of this size; its thumbnails are there, once it is indexed."""
+        """Open a page in a window of this size; its thumbnails are there."""
         self.browser.open("about:blank")
         self.browser.screenshot(Path(self.mktemp()), *size, dark=dark)
         self.browser.open(self.daemon.url + path)
-        self.until("document.querySelector('main') && !document.querySelector('progress')")
         self.browser.evaluate(DECODED)
 
 
@@ -162,11 +175,20 @@ class ViewerTests(ExportCase):
         """The viewer leafs through the slices as they lie in the patient, whatever their names and
         numbers are.
         """
-        self.view(f"{PAGE}{CT}.nii")
-        for place, name in enumerate(NAMES, 1):
-            self.until_label(f"Slice {place} of {SLICES}", name)
-            self.press("ArrowUp")
-        self.assertEqual(self.browser.complaints(), [])
+        load(self.daemon, self.daemon.folder / "output" / "scans", "current")
+        wait_for_index(self.daemon, "current")
+        for page in (PAGE, "collections/current/dicom/"):
+            self.view(f"{page}{CT}.nii")
+            for place, name in enumerate(NAMES, 1):
+                self.until_label(f"Slice {place} of {SLICES}", name)
+                self.assertApproximates(self.bright(), place / (SIZE / 8), 0.05)
+                self.press("ArrowUp")
+            self.assertEqual(self.browser.complaints(), [])
+
+    def bright(self) -> float:
+        """How much of the picture that is shown is white."""
+        levels = np.array(self.browser.evaluate(_LEVELS % "axial"))
+        return float((levels > 250).sum() / (levels > 50).sum())
 
     def test_copied_link(self) -> None:
         """The URL keeps which slice is shown."""
@@ -228,7 +250,17 @@ class ProgressTests(ExportCase):
             write(folder / str(number))
         load(self.daemon, folder, "many")
         self.browser.open(f"{self.daemon.url}collections/many/dicom/")
-        self.until("document.querySelectorAll('.series li').length === 3")
+        end = time.monotonic() + PATIENCE
+        while not (names := self.names()):
+            self.assertLess(time.monotonic(), end)
+        self.assertEqual(names, ["CT series 1", "MR series 2", "CT series 3"])
+
+    def names(self) -> list[str]:
+        """Those of the series; none if the page is another while they are asked for."""
+        try:
+            return self.browser.texts("h3")
+        except AssertionError:
+            return []
 
 
 class PrivateTests(SynchronousTestCase):
@@ -245,6 +277,7 @@ class PrivateTests(SynchronousTestCase):
         self.addCleanup(private.stop)
         write(home / "scans")
         load(private, home / "scans")
+        wait_for_index(private)
         browser.open(private.url + PAGE)
         browser.type_and_enter("input[name=token]", private.token)
         self.assertRegex(browser.url, rf"/-/s/[^/]+/{PAGE}$")
@@ -287,6 +320,7 @@ class OriginTests(SynchronousTestCase):
         daemon = Daemon(home, "--allow-root", str(self.folder), *options)
         self.addCleanup(daemon.stop)
         load(daemon, self.folder / "scans")
+        wait_for_index(daemon)
         browser = Chromium(home / "home", daemon.ca)
         self.addCleanup(browser.close)
         browser.open(self.viewer)
