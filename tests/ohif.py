@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Collection
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.chromium import PATIENCE, Chromium
+from tests.recipes import block, document, replaced
 from tests.test_viewer import installed
 
 # What OHIF's WebGL needs without a graphics card.
@@ -20,7 +21,6 @@ SOFTWARE_WEBGL = (
     *("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"),
     *("--proxy-server=http://127.0.0.1:9", "--proxy-bypass-list=127.0.0.1;localhost"),
 )
-_NAMESPACE = "@ohif/extension-default.dataSourcesModule"
 # Answers with the value of an expression once it is true, or with null after some seconds.
 _UNTIL = """
 new Promise(done => {
@@ -50,82 +50,63 @@ _PICTURES = """
 """
 
 
-def config(dicomweb: str) -> dict[str, Any]:
-    """OHIF's configuration with both data sources; ``dicomweb`` is the base URL of the one."""
-    urls = dict.fromkeys(("qidoRoot", "wadoRoot", "wadoUriRoot"), dicomweb)
-    more = {"imageRendering": "wadors", "thumbnailRendering": "wadors", "enableStudyLazyLoad": True}
-    return {
-        "routerBasename": None,
-        "extensions": [],
-        "modes": [],
-        "showStudyList": True,
-        "maxNumberOfWebWorkers": 2,
-        "strictZSpacingForVolumeViewport": True,
-        "defaultDataSourceName": "imgd",
-        "dataSources": [
-            {
-                "namespace": f"{_NAMESPACE}.dicomweb",
-                "sourceName": "imgd",
-                "configuration": {"friendlyName": "imgd", "name": "imgd", **urls, **more},
-            },
-            {
-                "namespace": f"{_NAMESPACE}.dicomjson",
-                "sourceName": "dicomjson",
-                "configuration": {"friendlyName": "dicom json", "name": "json"},
-            },
-        ],
-    }
+def config(dicomweb: str) -> str:
+    """The app-config.js of docs/dicom.md for this base URL of a DICOMweb service."""
+    documented = "https://localhost:8888/collections/export/dicomweb"
+    return replaced(block(document("dicom.md"), "ohif"), (documented, dicomweb))
+
+
+class OhifSite:
+    """OHIF at ``url`` until the test is over; ``dicomweb`` is its DICOMweb service from the next
+    page on.
+    """
+
+    def __init__(self, case: SynchronousTestCase) -> None:
+        page = installed("@ohif/app", "dist/index.html")
+        if page is None:
+            raise SkipTest("no @ohif/app here")
+        self.dicomweb = ""
+        handler = partial(_Handler, site=self, directory=str(page.parent))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.url = f"http://localhost:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        for step in (server.server_close, thread.join, server.shutdown):  # run in reverse
+            case.addCleanup(step)
 
 
 class _Handler(SimpleHTTPRequestHandler):
     """Files of a folder, and its page for every other path."""
 
-    def __init__(self, *arguments: Any, settings: bytes, **more: Any) -> None:
-        self._settings = settings
+    def __init__(self, *arguments: Any, site: OhifSite, **more: Any) -> None:
+        self._site = site
         super().__init__(*arguments, **more)
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/app-config.js":
-            self.send_response(200)
-            self.send_header("Content-Type", "text/javascript")
-            self.send_header("Content-Length", str(len(self._settings)))
-            self.end_headers()
-            self.wfile.write(self._settings)
+            self._send_script(config(self._site.dicomweb))
             return
         if not Path(self.translate_path(path)).is_file():
             self.path = "/index.html"
         super().do_GET()
 
+    def _send_script(self, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/javascript")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode("ascii"))
+
     def end_headers(self) -> None:
         # With which a page gets SharedArrayBuffer, and may embed only what allows it.
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        self.send_header("Cache-Control", "no-cache")
         super().end_headers()
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-def serve_ohif(case: SynchronousTestCase) -> tuple[str, Callable[[str], None]]:
-    """The origin of OHIF until the test is over, and what sets the URL of its DICOMweb service."""
-    page = installed("@ohif/app", "dist/index.html")
-    if page is None:
-        raise SkipTest("no @ohif/app here")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-
-    def use(dicomweb: str) -> None:
-        settings = f"window.config = {json.dumps(config(dicomweb))};".encode()
-        server.RequestHandlerClass = partial(  # type: ignore[assignment]
-            _Handler, settings=settings, directory=str(page.parent)
-        )
-
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    for step in (server.server_close, thread.join, server.shutdown):  # run in reverse
-        case.addCleanup(step)
-    use("")
-    return f"http://localhost:{server.server_port}", use
 
 
 class OhifBrowser(Chromium):
@@ -135,22 +116,30 @@ class OhifBrowser(Chromium):
         """The value of an expression in the page once it is true; None if that never comes."""
         return self.evaluate(_UNTIL % (seconds * 1000, expression))
 
-    def pictures(self) -> list[str | None]:
-        """What each viewport shows, to compare; None for one that shows next to nothing."""
-        shown: list[str | None] = self.evaluate(_PICTURES)
+    def picture(self) -> str | None:
+        """What the first viewport shows, to compare; None if it shows next to nothing."""
+        shown: str | None = self.evaluate(f"{_PICTURES}[0] ?? null")
         return shown
 
     def until_shown(self) -> None:
         """Wait for a picture in the first viewport; AssertionError if none comes."""
-        if not self.until(f"({_PICTURES})[0]"):
-            raise AssertionError(f"no picture: {self.errors()}\n{self.texts('body')}")
+        if not self.until(f"{_PICTURES}[0]"):
+            raise AssertionError(f"no picture: {self.errors()[:5]}\n{self.texts('body')}")
 
-    def leaf(self, slices: int) -> None:
-        """Turn the wheel over the first viewport."""
+    def another_picture(self, known: Collection[str | None]) -> str | None:
+        """What the first viewport shows once that is none of these; AssertionError if it stays."""
+        shown: str | None = self.until(
+            f"(p => {json.dumps([*known])}.includes(p) ? null : p)({_PICTURES}[0])"
+        )
+        if shown is None:
+            raise AssertionError(f"no other picture: {self.errors()[:5]}\n{self.texts('body')}")
+        return shown
+
+    def leaf(self) -> None:
+        """Turn the wheel over the first viewport, by one slice."""
         box = "document.querySelector('.cornerstone-canvas').getBoundingClientRect()"
         x, y = self.evaluate(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
-        for _ in range(slices):
-            self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=100)
+        self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=100)
 
     def errors(self) -> list[str]:
         """What the page's console has of errors since it was opened, and exceptions."""

@@ -81,7 +81,7 @@ def load(server: Server, folder: Path, name: str) -> None:
 def index(server: Server, name: str, count: int) -> None:
     """Wait until imgd knows all ``count`` instances of a collection."""
     client, due = Client(server), time.monotonic() + PATIENCE
-    path = f"collections/{name}/dicomweb/series"
+    path = f"collections/{name}/dicom/"
     while (answer := client.ask("GET", path))[0] == 202:
         if time.monotonic() > due:
             raise RuntimeError(f"the index of {count} files took over {PATIENCE:.0f} s")
@@ -89,7 +89,7 @@ def index(server: Server, name: str, count: int) -> None:
     status, body = answer
     if status != 200:
         raise RuntimeError(f"/{path}: {status} {body[:300]!r}")
-    found = sum(series["00201209"]["Value"][0] for series in json.loads(body))
+    found = json.loads(body)["instance_count"]
     if found != count:
         raise RuntimeError(f"imgd indexed {found} of {count} files")
 

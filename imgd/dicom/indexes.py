@@ -18,6 +18,7 @@ from imgd.collections.manager import CollectionManager
 from imgd.collections.registry import LoadedCollection
 from imgd.collections.scan import CollectionIndex
 from imgd.core.name_index import NameIndex
+from imgd.core.sizes import counted
 from imgd.dicom.index_store import IndexStore, RecordsMissing, StoreLost
 from imgd.dicom.indexer import IndexerParts, IndexRun
 from imgd.dicom.model import DicomIndex, IndexedInstance, IndexEntry
@@ -64,6 +65,7 @@ class _Indexing:
         self.run: IndexRun | None = None
         self.waiters: list[Deferred[None]] = []
         self.is_late = False  # somebody waited in vain
+        self.unheard: ImgdError | None = None  # why a pass failed that nobody waited for
 
     def is_current(self, listing: CollectionIndex | None, now: float) -> bool:
         if self.names is None or self.has_changed:
@@ -102,15 +104,24 @@ class DicomIndexes:
         self._by_name: dict[str, _Indexing] = {}
         self._numbers = count()
 
+    def require(self) -> IndexerParts:
+        """What makes indexes; 501 as an exception if nothing can be indexed here."""
+        if self._parts is None:
+            raise ImgdError.of(501, self.why_off)
+        return self._parts
+
     async def index(self, loaded: LoadedCollection) -> DicomIndex:
         """The index as the directory is now; StillIndexing if that takes longer than ``WAIT``
         seconds, 501 if nothing can be indexed here, NotFound if it is unloaded meanwhile.
         """
-        parts = self._require()
+        parts = self.require()
         number = next(self._numbers)
         listing = await self._manager.index(loaded)
         indexing = self._indexing(loaded)
         while indexing.number < number and not indexing.is_current(listing, parts.clock.seconds()):
+            unheard, indexing.unheard = indexing.unheard, None
+            if unheard is not None:
+                raise unheard
             waiter = self._wait(parts, indexing)
             if indexing.work is None:
                 self._begin(parts, indexing, listing, number)
@@ -119,7 +130,7 @@ class DicomIndexes:
 
     def prepare(self, loaded: LoadedCollection) -> None:
         """Begin to index; nobody waits. 501 as an exception if nothing can be."""
-        self._require()
+        self.require()
 
         def unheard(failure: Failure) -> None:  # the log says why, if it is not this
             failure.trap(StillIndexing, ImgdError)
@@ -132,7 +143,7 @@ class DicomIndexes:
         """Everything that is kept of these instances, from the store, in their order; StillIndexing
         if some of it is not there any more.
         """
-        parts = self._require()
+        parts = self.require()
         try:
             return await parts.run_store(parts.store.records, instances)
         except RecordsMissing as error:
@@ -152,6 +163,11 @@ class DicomIndexes:
             indexing.entries = {n: e for n, e in indexing.entries.items() if n != name}
         indexing.has_changed = True
 
+    @property
+    def known_collections(self) -> list[str]:
+        """The names of those of which anything is kept in memory."""
+        return list(self._by_name)
+
     def drop_unloaded(self) -> None:
         """Forget what is not loaded any more, and end what is done for it. Called every second."""
         for name, indexing in list(self._by_name.items()):
@@ -169,11 +185,6 @@ class DicomIndexes:
         return succeed(None) if parts is None else parts.run_store(parts.store.close)
 
     # How
-
-    def _require(self) -> IndexerParts:
-        if self._parts is None:
-            raise ImgdError.of(501, self.why_off)
-        return self._parts
 
     def _indexing(self, loaded: LoadedCollection) -> _Indexing:
         """What is known of this load, new if there is nothing. Of one that was unloaded, nothing
@@ -233,6 +244,8 @@ class DicomIndexes:
             indexing.is_late = False
             if isinstance(result, Failure):
                 self._log_failure(indexing, result)
+                if isinstance(result.value, ImgdError) and not indexing.waiters:
+                    indexing.unheard = result.value
             indexing.answer(result)
 
         work.addBoth(end)
@@ -275,11 +288,11 @@ class DicomIndexes:
         self.log.info(
             "Indexed the DICOM of {name}: {studies}, {series}, {instances} ({seconds:.1f} s){rest}",
             name=indexing.loaded.collection.name,
-            studies=_counted(len(index.studies), "study", "studies"),
-            series=_counted(sum(map(len, index.studies.values())), "series", "series"),
-            instances=_counted(index.count, "instance", "instances"),
+            studies=counted(len(index.studies), "study", "studies"),
+            series=counted(sum(map(len, index.studies.values())), "series", "series"),
+            instances=counted(index.count, "instance", "instances"),
             seconds=seconds,
-            rest=f"; {_counted(left, 'file is', 'files are')} not in it" if left else "",
+            rest=f"; {counted(left, 'file is', 'files are')} not in it" if left else "",
         )
 
     def _log_failure(self, indexing: _Indexing, failure: Failure) -> None:
@@ -295,10 +308,6 @@ def _end(indexing: _Indexing) -> None:
     indexing.answer(Failure(NotFound()))
     if indexing.work is not None:
         indexing.work.cancel()
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def make(

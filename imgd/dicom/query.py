@@ -15,7 +15,6 @@ from imgd.dicom.value_matching import BadValue, test_of
 from imgd.errors import BadRequest
 
 MAX_KEYS: Final = 100  # each time that one is named counts
-MAX_VALUE: Final = 8192  # characters: some 120 UIDs
 OPTION: Final = "--patient-data"
 _NUMBER: Final = re.compile("[0-9]{1,9}", re.ASCII)
 _NAME: Final = re.compile("[A-Za-z0-9]{1,64}", re.ASCII)
@@ -44,7 +43,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class DicomQuery:
     """``include`` are tags that results have besides; ``has_all``: whatever is known. ``limit`` is
     None if none is given. ``warnings`` are sentences for ``Warning`` (PS3.18 section 8.3.4).
     """
@@ -61,7 +60,7 @@ class Query:
         return next((key.wanted for key in self.keys if key.attribute.tag == tag), ())
 
 
-def parse(query: bytes, *, has_patient_data: bool) -> Query:
+def parse(query: bytes, *, has_patient_data: bool) -> DicomQuery:
     """A query as it stands in a URL. BadRequest names the key that is wrong."""
     values = _values(query)
     for key in _OF_ANY_REQUEST:
@@ -75,7 +74,7 @@ def parse(query: bytes, *, has_patient_data: bool) -> Query:
         warnings.append(f"imgd does not know these attributes of includefield: {unknown}.")
     keys = [_key(name, wanted, has_patient_data) for name, wanted in values.items()]
     tags = [a.tag for _, a in include if a is not None] + [key.attribute.tag for key in keys]
-    return Query(
+    return DicomQuery(
         keys=tuple(key for key in keys if not _is_universal(key)),
         include=frozenset(tags),
         has_all="all" in named,
@@ -93,8 +92,6 @@ def _values(query: bytes) -> dict[str, list[str]]:
         raise BadRequest(f"A search may have {MAX_KEYS} keys at most.") from None
     values: dict[str, list[str]] = {}
     for key, value in pairs:
-        if len(value) > MAX_VALUE:
-            raise BadRequest(f"{_quoted(key)} must have {MAX_VALUE} characters at most.")
         values.setdefault(key, []).append(value)
     return values
 

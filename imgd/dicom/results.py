@@ -11,11 +11,12 @@ from imgd.core.dicomweb_paths import DicomwebTarget
 from imgd.dicom import attributes
 from imgd.dicom.attributes import LEVELS, Attribute, Level
 from imgd.dicom.model import IndexedInstance, IndexedSeries
-from imgd.dicom.query import Query
+from imgd.dicom.query import DicomQuery
 from imgd.pictures.instances import Instance
 
 UIDS: Final = ("0020000D", "0020000E", "00080018")  # by level
 _RETRIEVE_URL: Final = "00081190"
+_OF_ANY: Final = (attributes.CHARACTER_SET, "00080056", _RETRIEVE_URL)  # results
 
 
 class Found(NamedTuple):
@@ -71,13 +72,13 @@ def _instances(study: Mapping[str, IndexedSeries]) -> Iterator[IndexedInstance]:
 class Results:
     """Makes the results of a search. ``services`` is the URL of the DICOMweb services."""
 
-    def __init__(self, target: DicomwebTarget, query: Query, services: str) -> None:
+    def __init__(self, target: DicomwebTarget, query: DicomQuery, services: str) -> None:
         self._level = LEVELS[target.level]
         # Whoever searches below no study or series is told what is known of it.
         above = {Level.STUDY: target.study, Level.SERIES: target.series}
         levels = {level for level in Level if level <= self._level and not above.get(level)}
         wanted = (*UIDS[: self._level + 1], *attributes.of_results(levels), *query.include)
-        self._tags = frozenset((*wanted, attributes.CHARACTER_SET))
+        self._tags = frozenset((*wanted, *_OF_ANY))
         self._has_all = query.has_all
         self._services = services
 

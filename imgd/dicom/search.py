@@ -10,7 +10,7 @@ import msgspec
 from imgd.core.dicomweb_paths import DicomwebTarget
 from imgd.dicom.attributes import LEVELS, Level
 from imgd.dicom.model import DicomIndex, IndexedSeries
-from imgd.dicom.query import Key, Query
+from imgd.dicom.query import DicomQuery, Key
 from imgd.dicom.results import KNOWN, UIDS, Element, Found
 from imgd.pictures.instances import Instance
 
@@ -25,7 +25,7 @@ class Search:
     series. What is above is judged by the first instance.
     """
 
-    def __init__(self, target: DicomwebTarget, query: Query) -> None:
+    def __init__(self, target: DicomwebTarget, query: DicomQuery) -> None:
         self._target = target
         self._level = LEVELS[target.level]
         self._depth = max((self._level, *(key.attribute.level for key in query.keys)))

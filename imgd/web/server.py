@@ -112,7 +112,7 @@ class ResourceTree(Resource):
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
         maker = parts.pictures
         collections = CollectionEndpoints(manager, serializers, access, folders, images, maker)
-        actions = Actions(manager, serializers, parts.urls, parts.hosts)
+        actions = Actions(manager, serializers, parts.urls, parts.hosts, parts.dicom)
         link_actions = LinkActions(parts.links, parts.urls, access)
         self.token_form = TokenForm(parts.links, access, parts.hosts, parts.urls, clock)
         dicom = DicomEndpoints(

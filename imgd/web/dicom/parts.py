@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from imgd.collections.manager import CollectionManager, LoadedCollection
 from imgd.dicom.indexes import DicomIndexes
 from imgd.dicom.model import IndexedInstance
+from imgd.dicom.series_volumes import SeriesVolumes
 from imgd.host.blocking import RunBlocking
 from imgd.pictures.maker import Pictures
 from imgd.web.dicom.addresses import Addresses
@@ -27,6 +28,7 @@ class DicomParts:
     ask: RunBlocking
     known_series: KnownSeries = field(default_factory=KnownSeries)
     ahead: AheadLimit = field(default_factory=AheadLimit)
+    volumes: SeriesVolumes = field(default_factory=SeriesVolumes)
 
     def opener(self, loaded: LoadedCollection, instances: Iterable[IndexedInstance]) -> FileOpener:
         """Opens the files of these instances; one that changed is indexed again."""
