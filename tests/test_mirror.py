@@ -20,6 +20,7 @@ TESTED_IN = {
     "dicom/volume_files": "dicom/slice_order",
     "dicom/volume_grid": "dicom/nifti_header",
     "dicom/volume_json": "web/dicom/volumes",
+    "pictures/instances": "pictures/worker/dicom_index",
     "pictures/messages": "pictures/framing",
     "pictures/worker/__main__": "pictures/pool",
     "pictures/worker_slot": "pictures/pool",
