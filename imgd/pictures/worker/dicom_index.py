@@ -32,8 +32,8 @@ from imgd.pictures.worker.encoding import JSON
 from imgd.pictures.worker.source import Made, NotAPicture, PictureError, SourceFile, Sources
 
 HEAD: Final = 1 << 16  # bytes in which most headers end
-MAX_HEADER: Final = 32 << 20  # bytes of elements that are read
-MAX_VALUE: Final = 16 << 20  # bytes of one: a sequence of thousands of frames
+MAX_HEADER: Final = 16 << 20  # bytes of elements that are read
+MAX_VALUE: Final = 12 << 20  # bytes of one: a sequence of thousands of frames
 _NOT_READ: Final = "Its DICOM data is broken or cut short."
 _LOOKED_AT: Final = 1 << 16  # bytes of pixels
 _DIRECTORY: Final = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
