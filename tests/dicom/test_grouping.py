@@ -17,12 +17,13 @@ FIRST = IndexedInstance(("a",), FACTS, 1, "1.2", "1.2.1", "1.2.1.1", "", "", "CT
 
 def grouped(*instances: IndexEntry, version: bytes = b"") -> DicomIndex:
     """Of files that are called ``a/0``, ``a/1`` and so on."""
-    entries = []
+    entries: list[tuple[str, IndexEntry]] = []
     for number, entry in enumerate(instances):
         name = f"a/{number}"
-        is_instance = isinstance(entry, IndexedInstance)
-        named = replace(entry, names=("a", str(number))) if is_instance else entry
-        entries.append((name, named))
+        if isinstance(entry, IndexedInstance):
+            entries.append((name, replace(entry, names=("a", str(number)))))
+        else:
+            entries.append((name, entry))
     return group(entries, version, JobProgress())
 
 
