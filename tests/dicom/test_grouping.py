@@ -52,6 +52,14 @@ class GroupTests(SynchronousTestCase):
         [other] = index.unindexed
         self.assertEqual(other, (("a", "1"), "The same instance as a/0."))
 
+    def test_cut_off(self) -> None:
+        """Of duplicates, one with pixels comes before one without."""
+        cut, whole = replace(FIRST, frames=0), FIRST
+        for entries, kept in (((cut, whole, whole), "1"), ((cut, cut), "0"), ((whole, cut), "0")):
+            index = grouped(*entries)
+            self.assertEqual([i.names for i in index.instances()], [("a", kept)])
+            self.assertEqual(len(index.unindexed), len(entries) - 1)
+
     def test_unindexed(self) -> None:
         """Broken files are named, catalogues are not."""
         index = grouped(NotIndexed(FACTS, "Broken."), NotIndexed(FACTS, ""))
