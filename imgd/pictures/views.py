@@ -36,6 +36,7 @@ class ViewKind(StrEnum):
     PATIENT_INDEX = "patient-index"
 
 
+INDEXES: Final = (ViewKind.INDEX, ViewKind.PATIENT_INDEX)  # of many files that have no relation
 ASKABLE: Final = (ViewKind.THUMB, ViewKind.SLICE, ViewKind.MOSAIC, ViewKind.INFO)
 
 
