@@ -117,7 +117,7 @@ def _why_no_volume(
         return "It has no pixels."
     if len({(i.columns, i.rows) for i in pictures}) > 1:
         return "Its pictures are not all of one size."
-    if any(instance.syntax not in _NATIVE for instance in pictures):
+    if any(i.syntax not in _NATIVE or not i.length for i in pictures):
         return "Its pixels are compressed, or not little endian."
     if first.samples != 1 or not first.photometric.startswith("MONOCHROME"):
         return "It is in colour."

@@ -96,7 +96,7 @@ class Viewer(Endpoint):
             trail=[*trail, Breadcrumb(uid, f"{folder}{uid}.nii")],
             heading=uid,
             file=f"{folder}{uid}.nii",
-            folder=top + routes.files_base(name)[1:],
+            folder=f"{top}{routes.collection_path(name)[1:]}/files/",
             hint="series",
             has_3d=self._niivue is not None,
         )

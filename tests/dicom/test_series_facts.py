@@ -19,10 +19,10 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 
 def indexed(number: int, **more: Any) -> IndexedInstance:
     values = {
-        **{"names": (f"IM{number}",), "facts": FileFacts(1, 1, 1), "row": number},
+        **{"names": (f"IM{number}",), "facts": FileFacts(1, 1, 1, 1), "row": number},
         **{"study": "1.2", "series": "1.2.3", "uid": f"1.2.3.{number}", "sop_class": ""},
         **{"syntax": EXPLICIT, "modality": "CT", "number": number, "frames": 1},
-        **{"rows": 8, "columns": 6, **more},
+        **{"rows": 8, "columns": 6, "offset": 9, "length": 96, **more},
     }
     return IndexedInstance(**values)
 
@@ -106,6 +106,7 @@ class VolumeTests(SynchronousTestCase):
         for instances, records, words in (
             ([indexed(1, frames=0)], [record(frames=0)], "no pixels"),
             ([indexed(1, syntax="1.2.840.10008.1.2.4.70")], [record(plane(0.0))], "compressed"),
+            ([indexed(1, length=0)], [record(plane(0.0))], "compressed"),
             ([indexed(1)], [record(plane(0.0), samples=3, photometric="RGB")], "colour"),
             ([indexed(1)], [record(plane(0.0), photometric="PALETTE COLOR")], "colour"),
             ([indexed(1)], [record()], "no position"),

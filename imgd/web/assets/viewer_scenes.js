@@ -86,7 +86,7 @@ export async function openSeries() {
   return makeStack(files.flatMap(({ name, url, frames = [1] }) => frames.map((frame) => ({
     ...{ name: frames.length > 1 ? `${name}, frame ${frame}` : name, frame },
     ...{ href: new URL(`./${url.slice(url.indexOf(below) + below.length)}`, base).href, media_type: DICOM },
-  }))));
+  }))), { title: 'Slice' });
 }
 
 const DICOM = 'application/dicom';

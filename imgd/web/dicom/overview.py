@@ -17,7 +17,15 @@ from imgd.errors import NotFound
 from imgd.web.dicom.known_series import FactsByUid, study_patient
 from imgd.web.dicom.overview_page import OverviewQuery, progress_page, render
 from imgd.web.dicom.parts import DicomParts
-from imgd.web.endpoint import redirect, respond_json, respond_page, vary_by_accept
+from imgd.web.endpoint import (
+    HTML,
+    begin_page,
+    redirect,
+    respond,
+    respond_json,
+    respond_page,
+    vary_by_accept,
+)
 from imgd.web.request import Request
 
 MAX_UNINDEXED: Final = 1000  # files that are named
@@ -125,8 +133,9 @@ def answer_progress(request: Request, progress: StillIndexing) -> None:
     request.setHeader(b"Retry-After", b"1")
     if request.route.is_exact and _wants_page(request):
         name = request.route.collection
+        begin_page(request)
         request.setHeader(b"Cache-Control", b"no-store")
-        respond_page(request, progress_page(name, progress.done, progress.total), 202)
+        respond(request, progress_page(name, progress.done, progress.total), HTML, 202)
         return
     done, total = progress.done, progress.total
     detail = f"imgd is reading the DICOM files: {done:,} of {total:,} so far. Ask again."

@@ -19,7 +19,7 @@ PAGE_SIZE: Final = 200  # series
 MAX_UNINDEXED: Final = 1000  # files that are named
 _TOP: Final = "../../../"
 _MAX_DIGITS: Final = 9
-_BY: Final = " \N{MULTIPLICATION SIGN} "
+_BY: Final = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 
 
 class SeriesCard(NamedTuple):
@@ -113,6 +113,7 @@ def render(
         dicomweb=f"{url}/dicomweb",
         ohif=f"{url}/dicom.json",
         has_links=has_links,
+        is_signed=routes.SIGNED_BASE in url,
         unindexed=[_named(file) for file in islice(index.unindexed, MAX_UNINDEXED)],
         unindexed_count=len(index.unindexed),
     )
@@ -190,7 +191,7 @@ def _size(series: IndexedSeries, known: SeriesFacts) -> str:
     parts = [_BY.join(f"{length:,}" for length in known.shape)]
     if known.voxel_size is not None:
         lengths = filter(None, known.voxel_size)
-        parts.append(f"{_BY.join(f'{length:.3g}' for length in lengths)} mm")
+        parts.append(f"{_BY.join(f'{length:.3g}' for length in lengths)}\N{NO-BREAK SPACE}mm")
     if len(series.instances) != known.shape[2]:
         parts.append(instances)
     return " · ".join(parts)
