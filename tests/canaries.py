@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 import struct
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy
@@ -165,35 +166,45 @@ def report(study: int) -> FileDataset:
 def write(folder: Path) -> None:
     """Write files of each kind, broken ones too, into a folder. No name tells of the patient."""
     folder.mkdir(parents=True)
+    for name, data in _files().items():
+        (folder / name).write_bytes(data)
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    ct, mr = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
     with pydicom.config.disable_value_validation():
-        ct, mr = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
-        for number in range(3):
-            classic(ct, 1, number, "CT").save_as(folder / f"IM{number}", enforce_file_format=True)
+        files = {f"IM{number}": _saved(classic(ct, 1, number, "CT")) for number in range(3)}
         compressed = classic(mr, 2, 1, "MR")
         compressed.compress(RLELossless)
-        compressed.save_as(folder / "IM5", enforce_file_format=True)
-        enhanced(3).save_as(folder / "IM6", enforce_file_format=True)
-        report(4).save_as(folder / "IM7", enforce_file_format=True)
+        files |= {"IM5": _saved(compressed), "IM6": _saved(enhanced(3)), "IM7": _saved(report(4))}
         nameless = classic(ct, 5, 1, "CT")
         del nameless.SOPInstanceUID
-        nameless.save_as(folder / "IM8")
-        wrong = classic(ct, 6, 1, "CT")
-        numbers = (0x00200032, 0x00200037, 0x00280030, 0x00281050, 0x00281053)
-        for tag in numbers:
-            wrong.add_new(tag, "LO", NAME)
-        wrong.save_as(folder / "IM9", enforce_file_format=True)
+        files["IM8"] = _saved(nameless)
         text = classic(ct, 7, 1, "CT")
         text.StudyInstanceUID = UID("Kanarienvogel")
-        text.save_as(folder / "IM10", enforce_file_format=True)
-    written = (folder / "IM9").read_bytes()
-    for tag in numbers:  # pydicom writes no text for numbers
+        files["IM10"] = _saved(text)
+        files["IM9"] = _with_text_for_numbers(classic(ct, 6, 1, "CT"))
+    whole = files["IM0"]
+    return {**files, "IM11": whole[: len(whole) // 2], "IM12": whole}  # and a second time
+
+
+def _with_text_for_numbers(made: FileDataset) -> bytes:
+    numbers = (0x00200032, 0x00200037, 0x00280030, 0x00281050, 0x00281053)
+    for tag in numbers:
+        made.add_new(tag, "LO", NAME)
+    data = _saved(made)
+    for tag in numbers:  # pydicom itself writes no text for numbers
         spelling = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
-        assert spelling + b"LO" in written
-        written = written.replace(spelling + b"LO", spelling + b"DS")
-    (folder / "IM9").write_bytes(written)
-    whole = (folder / "IM0").read_bytes()
-    (folder / "IM11").write_bytes(whole[: len(whole) // 2])
-    (folder / "IM12").write_bytes(whole)  # the same instance once more
+        assert spelling + b"LO" in data
+        data = data.replace(spelling + b"LO", spelling + b"DS")
+    return data
+
+
+def _saved(made: FileDataset) -> bytes:
+    file = io.BytesIO()
+    made.save_as(file, enforce_file_format=True)
+    return file.getvalue()
 
 
 def found(data: bytes) -> list[str]:
@@ -202,12 +213,15 @@ def found(data: bytes) -> list[str]:
     return [mark for mark in MARKS if any(spelling in lowered for spelling in _spellings(mark))]
 
 
-def _spellings(mark: str) -> Iterator[bytes]:
+@cache
+def _spellings(mark: str) -> frozenset[bytes]:
     """In lower case, base64 too: so much the less can be missed."""
+    spellings = set()
     for text in (mark, mark.capitalize(), mark.upper()):
         for raw in (text.encode(), text.encode("utf-16-le"), text.encode("utf-16-be")):
-            yield raw.lower()
-            yield raw.hex().encode()
+            spellings |= {raw.lower(), raw.hex().encode()}
             for before in range(3):
                 whole = base64.b64encode(b"\0" * before + raw)
-                yield whole[(0, 2, 3)[before] : len(whole) // 4 * 4 - 4].lower()
+                end = len(whole) // 4 * 4 - 4  # what follows changes the last four
+                spellings.add(whole[(0, 2, 3)[before] : end].lower())
+    return frozenset(spellings)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from tests.daemons import PATIENCE, Daemon, DaemonCase
 
@@ -28,18 +30,25 @@ class Reply(NamedTuple):
 
 
 def ask(daemon: Daemon, path: str, method: str = "GET", **headers: str) -> Reply:
-    """The answer to a request below the main URL, whatever its status; names of headers are
-    written with underscores.
+    """The answer to a request below the main URL, whatever its status, over a connection that is
+    kept; names of headers are written with underscores.
     """
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    url = path if path.startswith("http") else daemon.url + path.lstrip("/")
-    request = urllib.request.Request(url, method=method, headers=named)
+    connection = _connection(daemon)
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE, context=daemon.tls()) as answer:
-            return Reply(answer.status, str(answer.headers), answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return Reply(error.code, str(error.headers), error.read())
+        connection.request(method, f"/{path.lstrip('/')}", headers=named)
+        answer = connection.getresponse()
+    except (http.client.RemoteDisconnected, ConnectionError):  # closed after the answer before
+        connection.close()
+        connection.request(method, f"/{path.lstrip('/')}", headers=named)
+        answer = connection.getresponse()
+    return Reply(answer.status, str(answer.headers), answer.read())
+
+
+@cache
+def _connection(daemon: Daemon) -> http.client.HTTPSConnection:
+    host = urlsplit(daemon.url).hostname or ""
+    return http.client.HTTPSConnection(host, daemon.port, timeout=PATIENCE, context=daemon.tls())
 
 
 def load(daemon: Daemon, folder: Path, name: str, **more: object) -> None:
@@ -103,6 +112,7 @@ class DicomCase(DaemonCase):
         daemon = super().daemon("--picture-workers", "2", *options, **more)
         self.addCleanup(self.check_log, daemon)
         self.addCleanup(daemon.stop)
+        self.addCleanup(lambda: _connection(daemon).close())
         return daemon
 
     def check_log(self, daemon: Daemon) -> None:

@@ -124,7 +124,7 @@ class OhifBrowser(Chromium):
     def until_shown(self) -> None:
         """Wait for a picture in the first viewport; AssertionError if none comes."""
         if not self.until(f"{_PICTURES}[0]"):
-            raise AssertionError(f"no picture: {self.errors()}\n{self.texts('body')}")
+            raise AssertionError(f"no picture: {self.errors()[:5]}\n{self.texts('body')}")
 
     def another_picture(self, known: Collection[str | None]) -> str | None:
         """What the first viewport shows once that is none of these; AssertionError if it stays."""
@@ -132,7 +132,7 @@ class OhifBrowser(Chromium):
             f"(p => {json.dumps([*known])}.includes(p) ? null : p)({_PICTURES}[0])"
         )
         if shown is None:
-            raise AssertionError(f"no other picture: {self.errors()}\n{self.texts('body')}")
+            raise AssertionError(f"no other picture: {self.errors()[:5]}\n{self.texts('body')}")
         return shown
 
     def leaf(self) -> None:

@@ -65,6 +65,10 @@ class Client:
     def collection(self, name: str = CURRENT) -> Deferred[messages.CollectionInfo]:
         return self._request("GET", routes.collection_path(name), messages.CollectionInfo)
 
+    def dicom(self, name: str = CURRENT) -> Deferred[messages.DicomReport]:
+        """ErrorResponse with the status 202, and its ``retry_after``, while it is indexed."""
+        return self._request("GET", routes.dicom_path(name), messages.DicomReport)
+
     def load(
         self,
         directory: str,

@@ -178,6 +178,25 @@ class LoadResult(Struct, kw_only=True):
     skipped: SkippedFiles = SkippedFiles()
 
 
+class LeftOutFile(Struct, kw_only=True):
+    """A DICOM file that is not in the index of its collection, and why, in a sentence."""
+
+    name: str
+    why: str
+
+
+class DicomReport(Struct, kw_only=True):
+    """Of ``GET /collections/NAME/dicom/`` what says whether all was indexed: ``unindexed`` are the
+    first of ``unindexed_count`` files.
+    """
+
+    study_count: int
+    series_count: int
+    instance_count: int
+    unindexed_count: int
+    unindexed: list[LeftOutFile]
+
+
 class UnloadRequest(Struct, kw_only=True):
     """The body of ``POST /unload``, which may be left out."""
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 Fact = float | int | str | list[Any]
+DOSE_SCALING: Final = "DoseGridScaling"  # what makes a dose of stored values: PS3.3 section C.8.8.3
 _MS: Final = 0.001  # of a second
 # By name: the attribute as DICOM JSON calls it, and what its numbers are multiplied by.
 _FACTS: Final[dict[str, tuple[tuple[str, ...], float]]] = {
@@ -38,6 +39,7 @@ _FACTS: Final[dict[str, tuple[tuple[str, ...], float]]] = {
     "EchoTrainLength": (("00180091",), 1),
     "PixelBandwidth": (("00180095",), 1),
     "DiffusionBValue": (("00189087",), 1),
+    DOSE_SCALING: (("3004000E",), 1),
     "TemporalResolution": (("00200110",), _MS),
 }
 _SHARED_GROUPS: Final = "52009229"
@@ -98,9 +100,8 @@ class SharedFacts:
     def __init__(self) -> None:
         self.found: dict[str, Fact] | None = None
 
-    def add(self, metadata: bytes) -> None:
-        """Leave out what this file tells otherwise."""
-        of_file = facts(metadata)
+    def add(self, of_file: dict[str, Fact]) -> None:
+        """Leave out what the facts of this file say otherwise."""
         shared = of_file if self.found is None else self.found
         self.found = {n: value for n, value in shared.items() if of_file.get(n) == value}
 

@@ -77,4 +77,4 @@ def _number(number: int | None) -> Any:
 
 
 def _natural(text: str) -> bytes:
-    return natural_order.key(text.encode("utf-8", "surrogateescape"))
+    return natural_order.key(text.encode("utf-8", "surrogatepass"))

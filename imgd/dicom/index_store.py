@@ -104,6 +104,9 @@ class _Summary(msgspec.Struct, array_like=True):
     series_number: int | None
 
 
+# What SQLite raises; the second if a name in a damaged file, which its message holds, is no UTF-8.
+_FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
+_NO_SENSE: Final = (msgspec.MsgspecError, ValueError, TypeError)  # what rows may raise
 _summaries: Final = msgspec.msgpack.Decoder(_Summary)
 _records: Final = msgspec.json.Decoder(Instance)
 
@@ -157,12 +160,12 @@ class IndexStore:
         gone = []
         for number, name, *facts, summary, why in connection.execute(_ROWS, (row,)):
             progress.step()
-            same_name = files.get(os.fsdecode(name), [])
+            same_name = files.get(os.fsdecode(name), []) if isinstance(name, bytes) else []
             if not same_name:
                 gone.append(number)
             for file in same_name:
                 if tuple(facts) == _key(file.facts):
-                    with suppress(msgspec.MsgspecError):  # as if it were not stored
+                    with suppress(*_NO_SENSE):  # as if it were not stored
                         found[file.name] = self._entry(file, number, summary, why)
         return gone
 
@@ -239,25 +242,25 @@ class IndexStore:
             with self._connection:
                 self._connection.execute("BEGIN")
                 yield self._connection
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             self._replace(error)
             raise StoreLost from error
 
     def _open(self) -> sqlite3.Connection:
         try:
             return self._connect()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *_FAILURES) as error:
             self._give_up(error)
         try:
             return self._connect()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *_FAILURES) as error:
             self._use_no_path(error)
         try:
             return self._connect()
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             raise _cannot(error) from error
 
-    def _replace(self, error: sqlite3.Error) -> None:
+    def _replace(self, error: Exception) -> None:
         """Another file is used from now on; Unavailable if there can be no other."""
         self.close()
         if not self._path:
@@ -315,9 +318,10 @@ class IndexStore:
 
 
 def _one(connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...]:
-    [row] = connection.execute(sql, values).fetchall()
-    found: tuple[Any, ...] = row
-    return found
+    rows: list[tuple[Any, ...]] = connection.execute(sql, values).fetchall()
+    if len(rows) != 1:
+        raise sqlite3.DatabaseError("rows are missing")
+    return rows[0]
 
 
 def _delete(connection: sqlite3.Connection, rows: Iterable[int]) -> None:
@@ -371,7 +375,7 @@ def _record(instance: IndexedInstance, stored: bytes | None) -> Instance | None:
         return None
     try:
         record = _records.decode(stored)
-    except msgspec.MsgspecError:
+    except _NO_SENSE:
         return None
     same = (record.study, record.series, record.uid)
     return record if same == (instance.study, instance.series, instance.uid) else None

@@ -33,7 +33,7 @@ MAX_RECORD: Final = 16 << 20  # bytes that a worker may tell of one file
 TRIES: Final = 5  # of a batch, while the pool has no room or its worker was killed
 PAUSE: Final = 1.0  # seconds between two of them
 _NOT_READ: Final = "It cannot be opened: check its permissions."
-_TOO_MUCH: Final = "Its header is too large to be indexed."
+_TOO_MUCH: Final = "It cannot be indexed: its header is too large or broken."
 # Statuses of the pool that depend on the machine at that moment: too late, too little memory.
 _PASSING: Final = frozenset({422, 503})
 _numbers: Final = count()

@@ -18,6 +18,7 @@ from imgd.collections.manager import CollectionManager
 from imgd.collections.registry import LoadedCollection
 from imgd.collections.scan import CollectionIndex
 from imgd.core.name_index import NameIndex
+from imgd.core.sizes import counted
 from imgd.dicom.index_store import IndexStore, RecordsMissing, StoreLost
 from imgd.dicom.indexer import IndexerParts, IndexRun
 from imgd.dicom.model import DicomIndex, IndexedInstance, IndexEntry
@@ -287,11 +288,11 @@ class DicomIndexes:
         self.log.info(
             "Indexed the DICOM of {name}: {studies}, {series}, {instances} ({seconds:.1f} s){rest}",
             name=indexing.loaded.collection.name,
-            studies=_counted(len(index.studies), "study", "studies"),
-            series=_counted(sum(map(len, index.studies.values())), "series", "series"),
-            instances=_counted(index.count, "instance", "instances"),
+            studies=counted(len(index.studies), "study", "studies"),
+            series=counted(sum(map(len, index.studies.values())), "series", "series"),
+            instances=counted(index.count, "instance", "instances"),
             seconds=seconds,
-            rest=f"; {_counted(left, 'file is', 'files are')} not in it" if left else "",
+            rest=f"; {counted(left, 'file is', 'files are')} not in it" if left else "",
         )
 
     def _log_failure(self, indexing: _Indexing, failure: Failure) -> None:
@@ -307,10 +308,6 @@ def _end(indexing: _Indexing) -> None:
     indexing.answer(Failure(NotFound()))
     if indexing.work is not None:
         indexing.work.cancel()
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def make(

@@ -15,7 +15,6 @@ from imgd.dicom.value_matching import BadValue, test_of
 from imgd.errors import BadRequest
 
 MAX_KEYS: Final = 100  # each time that one is named counts
-MAX_VALUE: Final = 8192  # characters: some 120 UIDs
 OPTION: Final = "--patient-data"
 _NUMBER: Final = re.compile("[0-9]{1,9}", re.ASCII)
 _NAME: Final = re.compile("[A-Za-z0-9]{1,64}", re.ASCII)
@@ -93,8 +92,6 @@ def _values(query: bytes) -> dict[str, list[str]]:
         raise BadRequest(f"A search may have {MAX_KEYS} keys at most.") from None
     values: dict[str, list[str]] = {}
     for key, value in pairs:
-        if len(value) > MAX_VALUE:
-            raise BadRequest(f"{_quoted(key)} must have {MAX_VALUE} characters at most.")
         values.setdefault(key, []).append(value)
     return values
 

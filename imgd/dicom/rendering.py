@@ -15,7 +15,8 @@ MAX_SIDE: Final = 8192  # pixels of a viewport
 _VIEWPORT: Final = re.compile("([0-9]{1,5}),([0-9]{1,5})", re.ASCII)
 _NUMBER: Final = r"-?[0-9]{1,12}(?:\.[0-9]{0,12})?"
 _WINDOW: Final = re.compile(rf"({_NUMBER}),({_NUMBER}),([a-zA-Z-]{{1,20}})", re.ASCII)
-_KEYS: Final = ("viewport", "window")
+QUALITY: Final = 92  # of a JPEG that is looked at closely, from 1 to 100
+_KEYS: Final = ("viewport", "window", "quality")
 _NOT_LOOKED_AT: Final = ("accept", "charset")
 _LEAST_WIDTH: Final = 1e-3  # of a window that has two values only
 
@@ -29,11 +30,12 @@ def view(
     """
     for key in query:
         if key not in (*_KEYS, *_NOT_LOOKED_AT):
-            raise BadRequest(f"imgd renders with the keys {' and '.join(_KEYS)} alone.")
+            raise BadRequest(f"imgd renders with the keys {', '.join(_KEYS)} alone.")
     width, height = _viewport(query.get("viewport", "")) or (SIZES[0] if is_thumbnail else 0, 0)
     window = _window(query.get("window", ""))
-    as_jpeg = media_type == JPEG
-    if is_thumbnail and as_jpeg and frame is None and not (height or window):
+    quality = _quality(query.get("quality", ""))
+    is_plain = frame is None and not (height or window or quality)
+    if is_thumbnail and is_plain and media_type == JPEG:
         return View(ViewKind.THUMB, size=width)  # as the gallery has it
     return View(
         ViewKind.SLICE,
@@ -41,7 +43,7 @@ def view(
         height=height,
         index=None if frame is None else frame - 1,
         window=window,
-        as_jpeg=as_jpeg,
+        quality=(quality or QUALITY) if media_type == JPEG else 0,
     )
 
 
@@ -52,6 +54,13 @@ def _viewport(text: str) -> tuple[int, int] | None:
     if match is None or not all(0 < int(side) <= MAX_SIDE for side in match.groups()):
         raise BadRequest(f"'viewport' must be WIDTH,HEIGHT in pixels, each from 1 to {MAX_SIDE}.")
     return int(match[1]), int(match[2])
+
+
+def _quality(text: str) -> int:
+    """0 if none is given. It means nothing to PNG, which loses nothing."""
+    if text and not (re.fullmatch("[0-9]{1,3}", text, re.ASCII) and 1 <= int(text) <= 100):
+        raise BadRequest("'quality' must be a number from 1 to 100.")
+    return int(text or 0)
 
 
 def _window(text: str) -> str:

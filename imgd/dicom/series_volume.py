@@ -16,13 +16,13 @@ import msgspec
 from imgd.core.joined_file import FileSlice, JoinedFile, digest
 from imgd.core.ranges import Slice
 from imgd.dicom import nifti_header, slice_order, voxel_rules
-from imgd.dicom.acquisition import CODE, Fact, SharedFacts
+from imgd.dicom.acquisition import CODE, DOSE_SCALING, Fact, SharedFacts, facts
 from imgd.dicom.model import IndexedInstance
 from imgd.dicom.slice_order import PlacedFrame, Volumes
 from imgd.dicom.volume_files import NotAVolume, VolumeFile
 from imgd.dicom.volume_grid import VolumeGrid
 from imgd.dicom.voxel_rules import MAX_SIZE, Rescaling, VoxelType
-from imgd.pictures.instances import Instance
+from imgd.pictures.instances import FramePlane, Instance
 
 T = TypeVar("T")
 Order = list[tuple[int, int]]  # the numbers of a file and of a frame in it, from 0
@@ -68,14 +68,16 @@ class VolumeDraft:
         """Add files. Their metadata are not kept, as they are most of what a series takes."""
         for instance, record in zip(instances, records, strict=True):
             metadata = bytes(record.metadata)
-            self._facts.add(metadata)
-            kept = msgspec.structs.replace(record, metadata=_NO_METADATA)
+            told = facts(metadata)
+            self._facts.add(told)
+            planes = _scaled(record.planes, told.get(DOSE_SCALING))
+            kept = msgspec.structs.replace(record, metadata=_NO_METADATA, planes=planes)
             self._files.append(VolumeFile(instance, kept, _MODALITY_LUT in metadata))
 
     def finish(self) -> SeriesVolume:
         """The volume of all files that were added: at least one."""
-        files, facts = self._files, self._facts
-        laid_out, why = _attempt(lambda: _lay_out(files, facts.volume_time()))
+        files, shared = self._files, self._facts
+        laid_out, why = _attempt(lambda: _lay_out(files, shared.volume_time()))
         stored, why_not_stored = _attempt(lambda: voxel_rules.check(files))
         order = _in_order(files) if laid_out is None else _one_after_another(laid_out.volumes)
         middle = files[order[len(order) // 2][0]].record
@@ -83,7 +85,7 @@ class VolumeDraft:
             frames=_by_file(order, files),
             grid=laid_out and laid_out.grid,
             window=_window(middle),
-            acquisition=facts.found or {},
+            acquisition=shared.found or {},
             volumes=() if laid_out is None else _told_apart(laid_out),
             why=why or why_not_stored,
         )
@@ -91,6 +93,16 @@ class VolumeDraft:
             return volume
         made, why = _attempt(lambda: _as_nifti(volume, laid_out.grid, stored, order, files))
         return replace(volume, why=why) if made is None else made
+
+
+def _scaled(planes: list[FramePlane], dose: Fact | None) -> list[FramePlane]:
+    """The planes of a file, whose rescale may be that of a dose."""
+    if not isinstance(dose, int | float):
+        return planes
+    return [
+        msgspec.structs.replace(plane, slope=float(dose)) if plane.slope is None else plane
+        for plane in planes
+    ]
 
 
 class _LaidOut(NamedTuple):

@@ -30,9 +30,9 @@ def describe(volume: SeriesVolume, study: str, series: str, base: str) -> dict[s
 def _geometry(volume: SeriesVolume) -> dict[str, Any]:
     grid = volume.grid
     if grid is None:
-        return dict.fromkeys(("dim", "spacing", "origin", "direction", "affine"))
+        return dict.fromkeys(("shape", "spacing", "origin", "direction", "affine"))
     return {
-        "dim": grid.shape,
+        "shape": grid.shape,
         "spacing": grid.spacing,
         "origin": grid.origin,
         "direction": [number + 0.0 for row in grid.directions for number in row],

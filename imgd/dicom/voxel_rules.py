@@ -95,7 +95,8 @@ def _faults(record: Instance, size: int) -> Iterator[str]:
         yield f"has {record.columns} x {record.rows} pixels, and a .nii has 1 to {MAX_SIZE} a side"
     pixels = record.pixels
     if pixels is None:
-        yield "has pixels that cannot be found in it"
+        note = record.note or "They cannot be found in it."
+        yield f"has pixels that cannot be used: {note[:1].lower()}{note[1:].rstrip('.')}"
         return
     if _kind(record) not in _TYPES:
         yield f"has {record.bits_allocated} bits a pixel, which a .nii cannot hold as they are"

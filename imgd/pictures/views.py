@@ -36,6 +36,7 @@ class ViewKind(StrEnum):
     PATIENT_INDEX = "patient-index"
 
 
+INDEXES: Final = (ViewKind.INDEX, ViewKind.PATIENT_INDEX)  # of many files that have no relation
 ASKABLE: Final = (ViewKind.THUMB, ViewKind.SLICE, ViewKind.MOSAIC, ViewKind.INFO)
 
 
@@ -50,12 +51,13 @@ class Plane(StrEnum):
 class View(msgspec.Struct, frozen=True, omit_defaults=True):
     """One picture of a file.
 
-    ``size`` is the square in pixels that it fits, 0 for one pixel a voxel; ``height`` makes that a
-    rectangle (of slices of DICOM files alone, as is ``as_jpeg``: no PNG). ``index`` counts slices
+    ``size`` is the square in pixels that it fits, 0 for one pixel a voxel. ``index`` counts slices
     in RAS order (from left, posterior, inferior) from 0, None for the middle. ``t`` is the volume
     of a 4-D file. ``window`` is ``CENTER,WIDTH``, ``p2-98``, ``min-max``, or "" for the file's own
     (DICOM), else ``p2-98``. ``depth`` is 8 or 16 bits: of 16, the picture holds the values, with a
-    line in it how to get them back. ``is_neurological``: the patient's left is at the left.
+    line in it how to get them back. ``is_neurological``: the patient's left is at the left. Of
+    slices of DICOM files alone, ``height`` makes ``size`` a rectangle's width, and ``quality`` the
+    picture a JPEG.
     """
 
     kind: ViewKind
@@ -69,7 +71,7 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     rows: int = 0
     is_neurological: bool = False
     height: int = 0
-    as_jpeg: bool = False
+    quality: int = 0
 
     def key(self) -> bytes:
         """The same for two views if and only if they are the same."""

@@ -65,7 +65,7 @@ class FileOpener:
     limit: AheadLimit = field(default_factory=AheadLimit)
     note_change: Callable[[tuple[str, ...]], object] = lambda _names: None
 
-    def open(self, wanted: Sequence[Segment]) -> Deferred[list[OpenFile]]:
+    def opening(self, wanted: Sequence[Segment]) -> Deferred[list[OpenFile]]:
         """The files of these segments, in order; _Changed, or Unavailable."""
         path = self.root.path
         opening = self.ask(path, _open_all, self.root, wanted, key=(path, wanted[0].names))
@@ -216,7 +216,7 @@ class FileBodies:
         self._has_all = len(wanted) < count
         self._keep_slots(held + len(wanted))
         if wanted:
-            self._opening = opening = self._opener.open(wanted)
+            self._opening = opening = self._opener.opening(wanted)
             opening.addCallbacks(self._add, self._fail, callbackArgs=(wanted,))
 
     def _keep_slots(self, held: int) -> None:

@@ -67,7 +67,7 @@ class SharedTests(SynchronousTestCase):
     def shared(self, *of_files: bytes) -> SharedFacts:
         shared = SharedFacts()
         for of_file in of_files:
-            shared.add(of_file)
+            shared.add(facts(of_file))
         return shared
 
     def test_shared(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,9 +12,7 @@ from twisted.python.failure import Failure
 from imgd.dicom.indexes import StillIndexing
 from imgd.dicom.model import DicomIndex
 from imgd.errors import ImgdError, NotFound, Unavailable
-from imgd.files.disk import OpenFile
 from imgd.pictures.instances import MAX_BATCH, Instance
-from imgd.pictures.views import View
 from tests import dicom_files
 from tests.dicom.site_case import DicomCase
 from tests.dicom_files import write_series
@@ -50,15 +47,6 @@ class MadeTests(DicomCase):
         self.assertEqual((first.rows, first.columns, first.frames), (8, 6, 1))
         self.assertEqual(unindexed(index), {})
 
-    def test_batches(self) -> None:
-        """Files go to workers in batches, as a client of their own; other files stay unread."""
-        write_series(self.folder, MAX_BATCH + 1)
-        write(os.path.join(self.folder, "a.png"))
-        self.assertEqual(self.index(self.load()).count, MAX_BATCH + 1)
-        self.assertEqual([len(names) for _, names in self.pool.jobs], [MAX_BATCH, 1])
-        self.assertEqual(len(set(self.pool.clients)), 1)
-        self.assertNotEqual(self.pool.clients[0], "")
-
     def test_nothing(self) -> None:
         """A folder without DICOM has an empty index."""
         write(os.path.join(self.folder, "a.png"))
@@ -76,36 +64,6 @@ class MadeTests(DicomCase):
         self.assertEqual(sorted(unindexed(index)), ["broken", "empty.dcm"])
         for why in unindexed(index).values():
             self.assertRegex(why, r"^[A-Z].*\.$")
-
-    def test_batch_fails(self) -> None:
-        """If a worker fails over a batch, each file is asked for alone; what it fails over then is
-        named with the reason.
-        """
-        write_series(self.folder, 5)
-
-        def crash(files: Sequence[OpenFile], _view: View) -> ImgdError | None:
-            names = [file.name for file in files]
-            return ImgdError.of(422, "It takes too long.") if "IM0003" in names else None
-
-        self.pool.error = crash
-        index = self.index(self.load())
-        self.assertEqual(numbers(index), [1, 2, 4, 5])
-        self.assertEqual(unindexed(index), {"IM0003": "It takes too long."})
-        self.assertEqual(len(self.pool.jobs), 6)
-
-    def test_unreadable(self) -> None:
-        """A file that cannot be opened is named."""
-        paths = write_series(self.folder, 2)
-        loaded = self.load()
-        if os.geteuid() == 0:
-            self.skipTest("root reads every file")
-        os.chmod(paths[0], 0)
-        index = self.index(loaded)
-        self.assertEqual(numbers(index), [2])
-        self.assertEqual(list(unindexed(index)), ["IM0001"])
-        os.chmod(paths[0], 0o600)
-        self.wait()
-        self.assertEqual(numbers(self.index(loaded)), [1, 2])
 
     def test_duplicates(self) -> None:
         """Of an instance that is there twice the first counts, and the other is named."""
@@ -306,13 +264,6 @@ class WaitTests(DicomCase):
         self.assertEqual(self.index(self.loaded).count, 35)
         self.assertEqual(len(self.pool.jobs), 3)
 
-    def test_several_at_once(self) -> None:
-        """Several batches are under way at once, and one pass is made for all who ask."""
-        first, second = self.begin(self.loaded), self.begin(self.loaded)
-        self.assertEqual(len(self.pool.waiting), 2)
-        self.pool.release()
-        self.assertIs(first[0], second[0])
-
     def test_prepare(self) -> None:
         """What was begun for nobody goes on."""
         self.dicom.prepare(self.loaded)
@@ -374,18 +325,6 @@ class FailureTests(DicomCase):
             (error.status, 'pip install "imgd[pictures]"' in error.detail), (501, True)
         )
         self.assertRaises(ImgdError, self.dicom.prepare, self.load())
-
-    def test_busy_pool(self) -> None:
-        """A batch for which the pool has no room is tried again."""
-        write_series(self.folder, 2)
-        self.pool.error = lambda files, view: Unavailable("Too many pictures are waiting.")
-        answers = self.begin(self.load())
-        self.assertEqual(answers, [])
-        self.pool.error = lambda files, view: None
-        self.memory_site.clock.advance(1)
-        [index] = answers
-        assert isinstance(index, DicomIndex)
-        self.assertEqual(index.count, 2)
 
     def test_no_pool(self) -> None:
         """If that lasts, who asks gets 503, and the log says why; the next question tries again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.dicom.rendering import OFFERS, view
+from imgd.dicom.rendering import OFFERS, QUALITY, view
 from imgd.errors import BadRequest
 from imgd.pictures.views import View, ViewKind
 
@@ -15,11 +15,13 @@ class ViewTests(SynchronousTestCase):
     def test_table(self) -> None:
         """Type, frame, viewport and window; the plain thumbnail is that of galleries."""
         for query, media_type, frame, is_thumbnail, expected in (
-            ({}, JPEG, 1, False, View(ViewKind.SLICE, index=0, as_jpeg=True)),
+            ({}, JPEG, 1, False, View(ViewKind.SLICE, index=0, quality=QUALITY)),
+            ({"quality": "50"}, JPEG, None, True, View(ViewKind.SLICE, 256, quality=50)),
+            ({"quality": "50"}, PNG, 1, False, View(ViewKind.SLICE, index=0)),
             ({}, PNG, 3, False, View(ViewKind.SLICE, index=2)),
             ({}, JPEG, None, True, View(ViewKind.THUMB, 256)),
             ({}, PNG, None, True, View(ViewKind.SLICE, 256)),
-            ({}, JPEG, 2, True, View(ViewKind.SLICE, 256, index=1, as_jpeg=True)),
+            ({}, JPEG, 2, True, View(ViewKind.SLICE, 256, index=1, quality=QUALITY)),
             (
                 {"viewport": "100,50", "accept": "image/png"},
                 *(PNG, 1, False),
@@ -58,8 +60,12 @@ class ViewTests(SynchronousTestCase):
             ({"window": "nan,400,linear"}, "'window' must be CENTER,WIDTH,linear"),
             ({"window": "40,0.5,linear"}, "The width of a linear 'window' must be 1 or more."),
             ({"window": "40,0,linear-exact"}, "The width of a 'window' must be more than 0."),
-            ({"quality": "90"}, "imgd renders with the keys viewport and window alone."),
-            ({"annotation": "patient"}, "imgd renders with the keys viewport and window alone."),
+            ({"quality": "0"}, "'quality' must be a number from 1 to 100."),
+            ({"quality": "high"}, "'quality' must be a number from 1 to 100."),
+            (
+                {"annotation": "patient"},
+                "imgd renders with the keys viewport, window, quality alone.",
+            ),
         ):
             with self.subTest(query=query):
                 error = self.assertRaises(BadRequest, view, query, JPEG, 1, is_thumbnail=False)

@@ -88,6 +88,7 @@ class PixelTests(VolumeCase):
         self.odd("cut short", pixels=Pixels("PixelData", -1, 2 * SIZE))
         self.odd("cut short", pixels=Pixels("PixelData", 2**70, 2 * SIZE))
         self.odd("cannot be found", pixels=None)
+        self.odd("be used: a table is broken.", pixels=None, note="A table is broken.")
         self.odd("no pixels", frames=0)
         more = Pixels("PixelData", OFFSET, 2 * SIZE + 2)
         made = self.accepted(stack(pixels=more, size=OFFSET + 2 * SIZE + 2))

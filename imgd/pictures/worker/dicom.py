@@ -24,7 +24,6 @@ from imgd.pictures.worker.source import Made, NotAPicture, PictureError, Sources
 __all__ = ["detect", "make"]
 
 _FRAMES: Final = "frames"
-FULL_QUALITY: Final = 92  # of a JPEG that is looked at closely
 
 
 def make(sources: Sources) -> Iterator[Made]:
@@ -74,8 +73,8 @@ class DicomPicture:
             return frames.values_png(view, self._sided(view, values), *linear)
         size = (view.size, view.height or view.size) if view.size else None
         image = self._shown(view, index, size)
-        if view.as_jpeg:
-            return Made.of(view, JPEG, jpeg(image, FULL_QUALITY))
+        if view.quality:
+            return Made.of(view, JPEG, jpeg(image, view.quality))
         return frames.png_of(view, image)
 
     def _mosaic(self, view: View) -> Made:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.tag import BaseTag
 
 from imgd.pictures.worker.dicom_header import FACTS
 
@@ -49,7 +48,7 @@ _IMAGE: Final = (
 _ACQUISITION: Final = (
     *("EchoNumbers", "NumberOfPhaseEncodingSteps", "PercentSampling", "PercentPhaseFieldOfView"),
     *("InPlanePhaseEncodingDirection", "AcquisitionMatrix", "VariableFlipAngleFlag", "SAR", "dBdt"),
-    *("TriggerTime", "NominalInterval", "CardiacNumberOfImages", "HeartRate", "B1rms"),
+    *("TriggerTime", "NominalInterval", "CardiacNumberOfImages", "B1rms"),
     *("AngioFlag", "EffectiveEchoTime", "ParallelAcquisition", "ParallelReductionFactorInPlane"),
     *("DiffusionDirectionality", "DiffusionGradientOrientation", "DiffusionAnisotropyType"),
     *("DiffusionBValueXX", "DiffusionBValueXY", "DiffusionBValueXZ", "DiffusionBValueYY"),
@@ -148,8 +147,8 @@ SEQUENCES: Final = (
         "RotationInformationSequence",
     ),
     *("RadiopharmaceuticalInformationSequence", "SegmentSequence", "SegmentIdentificationSequence"),
-    *("ReferencedSeriesSequence", "ReferencedInstanceSequence", "ReferencedImageSequence"),
-    *("DerivationImageSequence", "SourceImageSequence", "TotalPixelMatrixOriginSequence"),
+    *("ReferencedSeriesSequence", "ReferencedInstanceSequence"),
+    "TotalPixelMatrixOriginSequence",
 )
 # Attributes that clients of DICOMweb expect in every answer, and that tell of the patient, of
 # people or of days: given without a value (PS3.18 section F.2.5).
@@ -163,12 +162,12 @@ KEYWORDS: Final = tuple(
 )
 
 
-def tag_of(keyword: str) -> BaseTag:
+def tag_of(keyword: str) -> int:
     """KeyError if the standard has no such attribute."""
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise KeyError(keyword)
-    return BaseTag(tag)
+    return tag
 
 
 _TAGS: Final = {keyword: tag_of(keyword) for keyword in KEYWORDS}

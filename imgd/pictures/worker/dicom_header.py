@@ -59,8 +59,9 @@ _NEEDED: Final = (
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
+# Plain numbers: pydicom's own class compares them three times as slowly.
 _TAGS: Final[list[BaseTag | int]] = [
-    BaseTag(tag) for tag in map(tag_for_keyword, (*FACTS, *_NEEDED)) if tag is not None
+    tag for tag in map(tag_for_keyword, (*FACTS, *_NEEDED)) if tag is not None
 ]
 UNDEFINED: Final = 0xFFFFFFFF  # length of an element that a delimiter ends
 _PIXELS: Final = {
@@ -71,6 +72,8 @@ _PIXELS: Final = {
 # A file without its preamble begins with an element of group 2 or 8, and names a UID of DICOM soon.
 _FIRST_GROUPS: Final = (b"\x02\0", b"\x08\0", b"\0\x08")
 _UID_ROOT: Final = b"1.2.840.10008."
+_META: Final = 4096  # bytes in which the transfer syntax is told
+_DEFLATED: Final = DeflatedExplicitVRLittleEndian.encode()
 
 # What pydicom logs quotes values of the file.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
@@ -93,6 +96,9 @@ class BoundedFile:
         return self._file.read(length)
 
 
+Readable = BoundedFile | io.BytesIO
+
+
 class Parsed(NamedTuple):
     """A file that was read up to its pixels. Of a deflated file, ``file`` is what was deflated,
     and ``syntax`` that of what it holds.
@@ -100,7 +106,7 @@ class Parsed(NamedTuple):
 
     dataset: Dataset
     syntax: UID
-    file: BoundedFile
+    file: Readable
     is_deflated: bool
 
 
@@ -122,7 +128,7 @@ class Header(NamedTuple):
 
     dataset: Dataset
     syntax: UID
-    pixels: BoundedFile
+    pixels: Readable
     size: int
     offset: int
     keyword: str
@@ -142,17 +148,19 @@ def read(source: SourceFile) -> Header:
     place = find_pixels(parsed)
     if place is None:
         raise NotAPicture(_without_pixels(parsed.dataset))
-    file = parsed.file
-    return Header(parsed.dataset, parsed.syntax, file, file.size, *place[:3])
+    size = len(parsed.file.getbuffer()) if isinstance(parsed.file, io.BytesIO) else source.size
+    return Header(parsed.dataset, parsed.syntax, parsed.file, size, *place[:3])
 
 
-def parse(file: BoundedFile, tags: list[BaseTag | int] | None, most: int) -> Parsed:
+def parse(file: Readable, tags: list[BaseTag | int] | None, most: int) -> Parsed:
     """The elements of these tags (None: all) that are before the pixels, where the file stands
     then, or at its end if it has none. Values of more than ``most`` bytes are None.
     """
-    is_part_10 = file.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
-    if is_part_10 and _meta(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        return _inflated(file, tags, most)
+    begin = file.read(_META)
+    if begin[PREAMBLE : PREAMBLE + 4] == b"DICM" and _DEFLATED in begin:
+        file.seek(PREAMBLE + 4)
+        if _meta(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            return _inflated(file, tags, most)
     file.seek(0)
     dataset = read_partial(
         cast(BinaryIO, file), _is_of_pixels, defer_size=most, force=True, specific_tags=tags
@@ -165,7 +173,7 @@ def _is_of_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return tag in _PIXELS
 
 
-def _meta(file: BoundedFile) -> Dataset:
+def _meta(file: Readable) -> Dataset:
     """The group before the data set, which ``file`` stands at (PS3.10 section 7.1)."""
     return read_dataset(
         cast(BinaryIO, file),
@@ -176,7 +184,7 @@ def _meta(file: BoundedFile) -> Dataset:
     )
 
 
-def _inflated(file: BoundedFile, tags: list[BaseTag | int] | None, most: int) -> Parsed:
+def _inflated(file: Readable, tags: list[BaseTag | int] | None, most: int) -> Parsed:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         data = inflater.decompress(file.read(), MAX_INFLATED)
@@ -184,7 +192,7 @@ def _inflated(file: BoundedFile, tags: list[BaseTag | int] | None, most: int) ->
         raise NotAPicture("its compressed data is broken.") from None
     if inflater.unconsumed_tail:
         raise PictureError(422, "It takes too much memory.")
-    inner = BoundedFile(io.BytesIO(data), len(data))
+    inner = io.BytesIO(data)
     dataset = read_dataset(
         cast(BinaryIO, inner),
         is_implicit_VR=False,

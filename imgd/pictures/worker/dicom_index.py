@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 import numpy as np
 from pydicom.tag import BaseTag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from imgd.pictures.instances import MAX_ANSWER, MAX_METADATA, Broken, Ignored, Indexed, Instance
 from imgd.pictures.messages import Job
-from imgd.pictures.views import View, ViewKind
+from imgd.pictures.views import INDEXES, View, ViewKind
 from imgd.pictures.worker import dicom_attributes as attributes_of
 from imgd.pictures.worker import dicom_patient
 from imgd.pictures.worker.dicom_header import (
@@ -30,7 +31,6 @@ from imgd.pictures.worker.dicom_planes import planes
 from imgd.pictures.worker.encoding import JSON
 from imgd.pictures.worker.source import Made, PictureError, SourceFile, Sources
 
-_KINDS: Final = (ViewKind.INDEX, ViewKind.PATIENT_INDEX)
 HEAD: Final = 1 << 16  # bytes in which most headers end
 MAX_HEADER: Final = 32 << 20  # bytes of elements that are read
 MAX_VALUE: Final = 16 << 20  # bytes of one: a sequence of thousands of frames
@@ -73,14 +73,17 @@ def warm() -> None:
 
 def is_asked_for(job: Job) -> bool:
     """Whether a job is of the index: its files have nothing to do with each other."""
-    return any(view.kind in _KINDS for view in job.views)
+    return any(view.kind in INDEXES for view in job.views)
 
 
 def make(sources: Sources) -> Iterator[Made]:
     """An answer to each view of such a job, as ``instances.parse`` reads it."""
     files = sources.files or [sources.file]
-    for view in sources.job.views:
-        yield Made.of(view, JSON, answer(files, view))
+    with warnings.catch_warnings():  # what pydicom warns of quotes files
+        warnings.simplefilter("ignore")
+        answers = [(view, answer(files, view)) for view in sources.job.views]
+    for view, body in answers:
+        yield Made.of(view, JSON, body)
 
 
 def answer(files: Sequence[SourceFile], view: View) -> bytes:
@@ -99,9 +102,7 @@ def answer(files: Sequence[SourceFile], view: View) -> bytes:
 def indexed(file: SourceFile, *, with_patient: bool) -> Indexed:
     """A file, whatever it holds."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _indexed(file, with_patient)
+        return _indexed(file, with_patient)
     except BrokenFile as error:
         return Broken(error.why)
     except MemoryError:
@@ -116,7 +117,7 @@ def _indexed(file: SourceFile, with_patient: bool) -> Indexed:
     parsed, place = _read(file, None if with_patient else TAGS)
     if _is_directory(parsed):
         return Ignored()
-    syntax = str(parsed.syntax)
+    syntax = str(DeflatedExplicitVRLittleEndian if parsed.is_deflated else parsed.syntax)
     attributes = metadata(parsed.dataset, syntax, with_patient=with_patient)
     text = msgspec.json.encode(attributes)
     if len(text) > MAX_METADATA:
@@ -131,7 +132,7 @@ def _read(file: SourceFile, tags: list[BaseTag | int] | None) -> tuple[Parsed, P
     """Out of its first bytes, if that is enough: it is three times as fast."""
     head = file.read(0, HEAD)
     try:
-        parsed = parse(BoundedFile(io.BytesIO(head), len(head)), tags, MAX_VALUE)
+        parsed = parse(io.BytesIO(head), tags, MAX_VALUE)
         place = find_pixels(parsed)
         if place is not None or len(head) == file.size:
             return parsed, place

@@ -46,7 +46,8 @@ def _of_imgd(syntax: str) -> Json:
 def _attributes(dataset: Dataset, options: _Options) -> Json:
     attributes: Json = {}
     for raw in dataset.values():
-        vr = ALLOWED.get(raw.tag)
+        tag = int(raw.tag)  # pydicom's own class is slow as a key
+        vr = ALLOWED.get(tag)
         if vr is not None:
             attribute = _allowed(dataset, raw, vr, options)
         elif options.with_patient:
@@ -54,7 +55,7 @@ def _attributes(dataset: Dataset, options: _Options) -> Json:
         else:
             continue
         if attribute is not None:
-            attributes[_NAMES.get(raw.tag) or f"{raw.tag:08X}"] = attribute
+            attributes[_NAMES.get(tag) or f"{tag:08X}"] = attribute
     return attributes
 
 

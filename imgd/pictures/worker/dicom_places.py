@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from imgd.pictures.instances import Pixels
 from imgd.pictures.worker.dicom_header import UNDEFINED, Parsed, PixelPlace
@@ -17,6 +18,7 @@ from imgd.pictures.worker.source import SourceFile
 MAX_FRAGMENTS: Final = 100_000
 _ITEM: Final = 0xE000FFFE  # the tags of items (PS3.5 section 7.5), their two halves exchanged
 _END: Final = 0xE0DDFFFE
+_NATIVE: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 _MARKER: Final = b"\xff\xd9"  # the end of a JPEG, JPEG-LS or JPEG 2000 codestream
 _TAIL: Final = 10  # bytes of a fragment in which it is looked for: padding may follow
 
@@ -41,16 +43,20 @@ def places(source: SourceFile, parsed: Parsed, place: PixelPlace, frames: int, s
     """
     if parsed.is_deflated:
         raise BadPixels("Its pixels are deflated together with its header.")
-    if parsed.syntax.is_encapsulated:
-        found = _fragments(source, place)
-        return Pixels(
-            place.keyword, place.offset, 0, _of_frames(source, parsed.dataset, found, frames)
-        )
+    if parsed.syntax not in _NATIVE:
+        if place.length != UNDEFINED and not _is_encapsulated(parsed.syntax):
+            raise BadPixels("Its transfer syntax is not known.")
+        fragments = _of_frames(source, parsed.dataset, _fragments(source, place), frames)
+        return Pixels(place.keyword, place.offset, 0, fragments)
     if place.length == UNDEFINED:
         raise BadPixels("The length of its pixels is not given.")
     if place.offset + place.length > source.size or size > place.length:
         raise BadPixels("Its pixels are cut short.")
     return Pixels(place.keyword, place.offset, place.length)
+
+
+def _is_encapsulated(syntax: UID) -> bool:
+    return syntax.is_transfer_syntax and syntax.is_encapsulated
 
 
 def _fragments(source: SourceFile, place: PixelPlace) -> list[_Fragment]:

@@ -1,21 +1,158 @@
-"""WADO-RS instances and frames (DICOM PS3.18 section 10.4): ranges of the files."""
+"""WADO-RS instances and frames (DICOM PS3.18 section 10.4): files, and ranges of them, as they are.
+
+Nothing is decoded or converted: what a client would have otherwise is a 406.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Final
+from urllib.parse import unquote
+
 from imgd.collections.manager import LoadedCollection
+from imgd.core import joined_file
 from imgd.core.dicomweb_paths import DicomwebTarget
+from imgd.core.joined_file import FileSlice, JoinedFile
+from imgd.core.ranges import Slice
+from imgd.dicom import accept, frame_layout, multipart
+from imgd.dicom.accept import Offer
+from imgd.dicom.frame_layout import BYTES, FrameLayout
+from imgd.dicom.model import DicomIndex, IndexedInstance
 from imgd.errors import NotFound
+from imgd.files import disk
+from imgd.files.disk import Root
 from imgd.web.dicom.parts import DicomParts
+from imgd.web.endpoint import vary_by_accept
+from imgd.web.many_files import send_joined
 from imgd.web.request import Request
+
+_DICOM: Final = "application/dicom"
+_WHAT: Final = {"studies": "study", "series": "series", "instances": "instance"}
+MANY: Final = 200  # instances whose answer is not put together on the reactor's thread
+_VR_BEFORE_VALUE: Final = (
+    8  # bytes: VR, two reserved bytes, four of the length (PS3.5 section 7.1.2)
+)
 
 
 async def answer(
     request: Request, parts: DicomParts, loaded: LoadedCollection, target: DicomwebTarget
 ) -> None:
-    raise NotFound
+    """All files of a study or a series, or the one of an instance."""
+    instances = _instances(await parts.indexes.index(loaded), target)
+    syntaxes = {instance.syntax for instance in instances}
+    offers = [Offer(_DICOM, syntaxes.pop() if len(syntaxes) == 1 else "")]
+    if target.level == "instances":
+        offers.append(offers[0]._replace(is_multipart=False))
+    bodies = (
+        (
+            Offer(_DICOM, instance.syntax).content_type,
+            (FileSlice(instance.names, instance.facts, Slice(0, instance.facts.size)),),
+        )
+        for instance in instances
+    )
+    await _send(request, parts, loaded, instances, _choose(request, offers), bodies)
 
 
 async def answer_frames(
     request: Request, parts: DicomParts, loaded: LoadedCollection, target: DicomwebTarget
 ) -> None:
-    raise NotFound
+    """Frames of an instance, in the order asked."""
+    instances = _instances(await parts.indexes.index(loaded), target)
+    instance = instances[0]
+    layout = frame_layout.of_indexed(instance) or await _layout(parts, loaded, instance)
+    frames = [
+        [FileSlice(instance.names, instance.facts, part) for part in layout.slices(number)]
+        for number in target.frames
+    ]
+    types = dict.fromkeys((layout.media_type, BYTES))
+    offers = [Offer(media_type, layout.syntax) for media_type in types]
+    if len(frames) == 1:
+        offers += [offer._replace(is_multipart=False) for offer in offers]
+    chosen = _choose(request, offers)
+    bodies = ((chosen.content_type, frame) for frame in frames)
+    await _send(request, parts, loaded, instances, chosen, bodies)
+
+
+def _instances(index: DicomIndex, target: DicomwebTarget) -> Sequence[IndexedInstance]:
+    """At least one, or NotFound."""
+    found = list(index.instances(target.study, target.series, target.instance))
+    if not found:
+        raise NotFound(f"This collection has no such {_WHAT[target.level]}.")
+    return found
+
+
+def _choose(request: Request, offers: Sequence[Offer]) -> Offer:
+    vary_by_accept(request)
+    return accept.choose(_accepted(request), offers)
+
+
+def _accepted(request: Request) -> list[str]:
+    """What a client accepts: by ``accept`` in the query if it is there, for a browser cannot set
+    its header (PS3.18 section 8.3.3.1). A plus sign is one, as in ``application/dicom+json``.
+    """
+    _, question, query = request.uri.partition(b"?")
+    if question:
+        pairs = (pair.partition(b"=") for pair in query.split(b"&"))
+        given = [unquote(value, "latin-1") for key, _, value in pairs if key == b"accept" and value]
+        if given:
+            return given
+    values = request.requestHeaders.getRawHeaders(b"accept", ())
+    return [value.decode("latin-1") for value in values]
+
+
+async def _layout(
+    parts: DicomParts, loaded: LoadedCollection, instance: IndexedInstance
+) -> FrameLayout:
+    [record] = await parts.indexes.records(loaded, [instance])
+    is_swapped = False
+    if record.pixels is not None and record.syntax == frame_layout.BIG_ENDIAN:
+        path, names = loaded.root.path, instance.names
+        ask = parts.ask(path, _has_words, loaded.root, names, record.pixels.offset, key=names)
+        is_swapped = await ask
+    return frame_layout.of_record(record, is_swapped=is_swapped)
+
+
+def _has_words(root: Root, names: tuple[str, ...], offset: int) -> bool:
+    """Whether the pixels of a file with explicit VR, whose value is at ``offset``, are words of 16
+    bits. Blocks.
+    """
+    with closing(disk.open_file(root, names)) as file:
+        return file.read(offset - _VR_BEFORE_VALUE, 2) != b"OB"
+
+
+async def _send(
+    request: Request,
+    parts: DicomParts,
+    loaded: LoadedCollection,
+    instances: Sequence[IndexedInstance],
+    chosen: Offer,
+    bodies: Iterable[multipart.Part],
+) -> None:
+    """Send what was chosen: bodies of these instances, each with its Content-Type."""
+    what = (request.path.rstrip(b"/"), chosen.content_type.encode("ascii"))
+    make = partial(_make, instances, chosen, bodies, what)
+    is_long = len(instances) > MANY
+    made = (await parts.run(loaded.root.path, make, key=request)) if is_long else make()
+    joined, media_type, tag = made
+    rep = joined_file.represent(joined, media_type, tag, request.now, request.site.max_age)
+    plan = joined_file.plan_joined(rep, request.conditions(), request.now)
+    await send_joined(request, plan, joined, parts.opener(loaded, instances))
+
+
+def _make(
+    instances: Iterable[IndexedInstance],
+    chosen: Offer,
+    bodies: Iterable[multipart.Part],
+    what: Iterable[bytes],
+) -> tuple[JoinedFile, str, str]:
+    """The answer, its Content-Type, and what its ETag is made of."""
+    kind = b"multipart" if chosen.is_multipart else b"single"
+    tag = joined_file.digest((instance.facts for instance in instances), *what, kind)
+    if chosen.is_multipart:
+        boundary = f"imgd-{tag}"
+        joined = JoinedFile(multipart.message(bodies, boundary))
+        return joined, multipart.content_type(chosen.media_type, boundary), tag
+    [(media_type, pieces)] = bodies
+    return JoinedFile(pieces), media_type, tag

@@ -1,0 +1,86 @@
+"""Long answers of DICOM JSON: no more of the store in memory than a piece, nor cut unseen."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from imgd.errors import Unavailable
+from imgd.web.dicom.json_answers import MAX_FRAMES, pieces
+from tests.dicom.instances import indexed
+from tests.dicom_files import ct_slice, save
+from tests.fakes import Transport, parse_answer
+from tests.web.dicom.dicomweb_case import BASE, DicomwebCase
+
+PATH = f"{BASE}/studies/1.6/metadata"
+UIDS = [f"1.6.{n}.1" for n in (1, 2, 3)]
+
+
+class PiecesTests(SynchronousTestCase):
+    def test_pieces(self) -> None:
+        """A piece has so many frames at most, or one instance that has more."""
+        for frames, expected in (
+            ([], []),
+            ([1], [1]),
+            ([0] * MAX_FRAMES, [MAX_FRAMES]),
+            ([1] * (MAX_FRAMES + 1), [MAX_FRAMES, 1]),
+            ([MAX_FRAMES * 2, 1, 1], [1, 2]),
+            ([1, MAX_FRAMES, 1], [1, 1, 1]),
+            ([100] * 5, [2, 2, 1]),
+        ):
+            instances = [indexed("1", "1", str(n), frames=f) for n, f in enumerate(frames)]
+            cuts = [instances[cut] for cut in pieces(instances)]
+            self.assertEqual([len(cut) for cut in cuts], expected)
+            self.assertEqual([i for cut in cuts for i in cut], instances)
+
+
+class WritingTests(DicomwebCase):
+    def setUp(self) -> None:
+        """A study of three pieces is known already."""
+        super().setUp()
+        for number in (1, 2, 3):
+            pixels = b"ab" * MAX_FRAMES
+            more = {"NumberOfFrames": MAX_FRAMES, "PixelData": pixels, "SeriesNumber": number}
+            file = ct_slice(study="1.6", series=f"1.6.{number}", rows=1, columns=1, more=more)
+            save(file, f"{self.folder}/frames/IM{number}")
+        self.load()
+        self.assertEqual(len(self.memory_site.ask(PATH).json), 3)
+
+    def begin_answer(self) -> Transport:
+        """Ask, until the first piece is written."""
+        self.blocking = self.memory_site.blocking
+        self.blocking.held = True
+        transport = self.memory_site.connect()
+        transport.protocol.dataReceived(
+            f"GET {PATH} HTTP/1.1\r\nHost: localhost:8888\r\n\r\n".encode()
+        )
+        while not transport.value():
+            self.blocking.step()
+        self.assertIn(UIDS[0].encode(), transport.value())
+        return transport
+
+    def test_slow_reader(self) -> None:
+        """While the client does not read, nothing more is read from the store."""
+        transport = self.begin_answer()
+        transport.protocol.pauseProducing()
+        self.blocking.step()
+        self.assertIn(UIDS[1].encode(), transport.value())
+        self.assertEqual(self.blocking.waiting, 0)
+        self.blocking.held = False
+        transport.protocol.resumeProducing()
+        answer = parse_answer(transport.value())
+        self.assertEqual([i["00080018"]["Value"][0] for i in answer.json], UIDS)
+
+    def test_gone_reader(self) -> None:
+        """A client that goes ends the work for it."""
+        transport = self.begin_answer()
+        transport.lose()
+        self.blocking.release()
+        self.assertEqual(self.blocking.waiting, 0)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_error(self) -> None:
+        """What fails after the beginning cuts the connection: nobody takes a part for all."""
+        transport = self.begin_answer()
+        self.blocking.fail(Unavailable("The disk does not answer."))
+        self.assertTrue(transport.aborted)
+        self.assertFalse(transport.value().endswith(b"0\r\n\r\n"))
