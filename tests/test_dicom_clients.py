@@ -26,7 +26,7 @@ from tests.dicom_phantoms import (
     write_frames,
     write_native,
 )
-from tests.ohif import SOFTWARE_WEBGL, OhifBrowser, OhifSite
+from tests.ohif import PICTURES, SOFTWARE_WEBGL, OhifBrowser, OhifSite
 from tests.test_viewer import installed
 
 
@@ -93,10 +93,18 @@ class OhifTests(OhifCase):
             write_frames(folder, studies[0])
 
         daemon = self.start(write)
-        for study in studies:
-            self.check_viewer(f"/viewer?StudyInstanceUIDs={study}", 5)
         url = f"{daemon.url}collections/export/dicom.json"
-        self.check_viewer(f"/viewer/dicomjson?url={url}&StudyInstanceUIDs={studies[1]}", 5)
+        for study in studies:
+            self.check_viewer(f"/viewer?StudyInstanceUIDs={study}", 4)
+            self.check_viewer(f"/viewer/dicomjson?url={url}&StudyInstanceUIDs={study}", 2)
+
+    def test_mpr(self) -> None:
+        """OHIF makes three planes of a series."""
+        self.start(write_native)
+        study = f"/viewer?StudyInstanceUIDs={STUDY}&hangingprotocolId=mpr"
+        self.browser.open(self.site.url + study)
+        self.assertTrue(self.browser.until(f"{PICTURES}.filter(Boolean).length === 3"))
+        self.assertEqual(self.browser.errors(), [])
 
 
 class NiiVueTests(DicomCase):
