@@ -17,11 +17,12 @@ from twisted.python.failure import Failure
 from imgd.collections.manager import CollectionManager
 from imgd.collections.registry import LoadedCollection
 from imgd.collections.scan import CollectionIndex
+from imgd.core.conditional import FileFacts
 from imgd.core.name_index import NameIndex
 from imgd.core.sizes import counted
 from imgd.dicom.index_store import IndexStore, RecordsMissing, StoreLost
 from imgd.dicom.indexer import IndexerParts, IndexRun
-from imgd.dicom.model import DicomIndex, IndexedInstance, IndexEntry
+from imgd.dicom.model import DicomIndex, IndexedInstance, IndexEntry, NotIndexed
 from imgd.errors import ImgdError, NotFound, Unavailable
 from imgd.host.blocking import BlockingRunner
 from imgd.logs import Logger
@@ -35,7 +36,10 @@ WAIT: Final = 3.0  # seconds that who asks first waits for an index
 # its folder. Longer if asking for them took long, so that it takes a fifth of the time at most.
 FACTS_AGE: Final = 5.0
 FACTS_SHARE: Final = 4.0
+RECENT: Final = 1.0  # seconds
 MAX_LOST: Final = 2  # stores that one pass may lose
+# Of a file that is not the one that was indexed; as long as this is known, so is its name.
+_OTHER_VERSION: Final = NotIndexed(FileFacts(-1, -1, -1, -1), "", is_kept=False)
 NO_EXTRA: Final = f"DICOM is not indexed here: {PIP_LINE}"
 NO_WORKERS: Final = "DICOM is not indexed here: pictures are switched off (--picture-workers 0)."
 _STOPPING: Final = "The server is stopping."
@@ -60,6 +64,7 @@ class _Indexing:
         self.names: NameIndex | None = None  # those that it was made of
         self.facts_at = self.facts_took = 0.0  # when facts of files were asked for, in seconds
         self.has_changed = False  # a file is known to be another
+        self.confirmed_at = -RECENT  # seconds, when it was last known to be as the directory is
         self.number = -1  # it holds for all who asked before this number
         self.work: Deferred[None] | None = None
         self.run: IndexRun | None = None
@@ -115,7 +120,7 @@ class DicomIndexes:
         seconds, 501 if nothing can be indexed here, NotFound if it is unloaded meanwhile.
         """
         parts = self.require()
-        number = next(self._numbers)
+        number, asked_at = next(self._numbers), parts.clock.seconds()
         listing = await self._manager.index(loaded)
         indexing = self._indexing(loaded)
         while indexing.number < number and not indexing.is_current(listing, parts.clock.seconds()):
@@ -126,7 +131,19 @@ class DicomIndexes:
             if indexing.work is None:
                 self._begin(parts, indexing, listing, number)
             await waiter
+        indexing.confirmed_at = asked_at
         return indexing.index
+
+    def recent(self, loaded: LoadedCollection) -> DicomIndex | None:
+        """The index as the directory was within the last second, if that is known: enough for
+        answers that look whether each file is still the one that was indexed.
+        """
+        known = self._by_name.get(loaded.collection.name)
+        is_same = known is not None and known.loaded.index_reads is loaded.index_reads
+        if known is None or self._parts is None or not is_same or known.has_changed:
+            return None
+        age = self._parts.clock.seconds() - known.confirmed_at
+        return known.index if age < RECENT else None
 
     def prepare(self, loaded: LoadedCollection) -> None:
         """Begin to index; nobody waits. 501 as an exception if nothing can be."""
@@ -160,7 +177,7 @@ class DicomIndexes:
         indexing = self._indexing(loaded)
         name = "/".join(instance.names)
         if indexing.entries.get(name) is instance:
-            indexing.entries = {n: e for n, e in indexing.entries.items() if n != name}
+            indexing.entries = {**indexing.entries, name: _OTHER_VERSION}
         indexing.has_changed = True
 
     @property

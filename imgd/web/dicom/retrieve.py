@@ -40,7 +40,7 @@ async def answer(
     request: Request, parts: DicomParts, loaded: LoadedCollection, target: DicomwebTarget
 ) -> None:
     """All files of a study or a series, or the one of an instance."""
-    instances = _instances(await parts.indexes.index(loaded), target)
+    instances = await _instances(parts, loaded, target)
     syntaxes = {instance.syntax for instance in instances}
     offers = [Offer(_DICOM, syntaxes.pop() if len(syntaxes) == 1 else "")]
     if target.level == "instances":
@@ -59,7 +59,7 @@ async def answer_frames(
     request: Request, parts: DicomParts, loaded: LoadedCollection, target: DicomwebTarget
 ) -> None:
     """Frames of an instance, in the order asked."""
-    instances = _instances(await parts.indexes.index(loaded), target)
+    instances = await _instances(parts, loaded, target)
     instance = instances[0]
     layout = frame_layout.of_indexed(instance) or await _layout(parts, loaded, instance)
     frames = [
@@ -75,12 +75,24 @@ async def answer_frames(
     await _send(request, parts, loaded, instances, chosen, bodies)
 
 
-def _instances(index: DicomIndex, target: DicomwebTarget) -> Sequence[IndexedInstance]:
-    """At least one, or NotFound."""
-    found = list(index.instances(target.study, target.series, target.instance))
+async def _instances(
+    parts: DicomParts, loaded: LoadedCollection, target: DicomwebTarget
+) -> Sequence[IndexedInstance]:
+    """At least one, or NotFound. One that was there a second ago need not be asked for: whether its
+    file is the same is seen when that is opened.
+    """
+    if target.level == "instances" and (recent := parts.indexes.recent(loaded)) is not None:
+        found = _found(recent, target)
+        if found:
+            return found
+    found = _found(await parts.indexes.index(loaded), target)
     if not found:
         raise NotFound(f"This collection has no such {_WHAT[target.level]}.")
     return found
+
+
+def _found(index: DicomIndex, target: DicomwebTarget) -> Sequence[IndexedInstance]:
+    return list(index.instances(target.study, target.series, target.instance))
 
 
 def _choose(request: Request, offers: Sequence[Offer]) -> Offer:
