@@ -18,7 +18,7 @@ from imgd.collections.manager import CollectionManager
 from imgd.collections.registry import LoadedCollection
 from imgd.dicom.index_store import IndexStore, RecordsMissing, StoreLost
 from imgd.dicom.indexer import IndexerParts
-from imgd.dicom.indexing import Indexing, StillIndexing
+from imgd.dicom.indexing import RECENT, WAIT, Indexing, StillIndexing
 from imgd.dicom.model import DicomIndex, IndexedInstance
 from imgd.errors import ImgdError, NotFound, Unavailable
 from imgd.host.blocking import BlockingRunner
@@ -27,7 +27,7 @@ from imgd.pictures.maker import PIP_LINE, code_version, is_installed
 from imgd.pictures.pool import PicturePool
 from imgd.pictures.views import ViewKind
 
-__all__ = ["DicomIndexes", "StillIndexing", "make"]
+__all__ = ["RECENT", "WAIT", "DicomIndexes", "StillIndexing", "make"]
 
 NO_EXTRA: Final = f"DICOM is not indexed here: {PIP_LINE}"
 NO_WORKERS: Final = "DICOM is not indexed here: pictures are switched off (--picture-workers 0)."
@@ -64,13 +64,22 @@ class DicomIndexes:
         ``indexing.WAIT`` seconds, 501 if nothing can be indexed here, NotFound if it is unloaded
         meanwhile.
         """
-        self.require()
-        number = next(self._numbers)
+        parts = self.require()
+        number, asked_at = next(self._numbers), parts.clock.seconds()
         listing = await self._manager.index(loaded)
         indexing = self._indexing(loaded)
         while indexing.number < number and not indexing.is_current(listing):
             await indexing.make_new(listing, number)
+        indexing.confirmed_at = asked_at
         return indexing.index
+
+    def recent(self, loaded: LoadedCollection) -> DicomIndex | None:
+        """The index as the directory was within the last second, if that is known: enough for
+        answers that look whether each file is still the one that was indexed.
+        """
+        known = self._by_name.get(loaded.collection.name)
+        is_same = known is not None and known.loaded.index_reads is loaded.index_reads
+        return known.index if known is not None and is_same and known.is_recent else None
 
     def prepare(self, loaded: LoadedCollection) -> None:
         """Begin to index; nobody waits. 501 as an exception if nothing can be."""

@@ -11,11 +11,12 @@ from twisted.python.failure import Failure
 
 from imgd.collections.registry import LoadedCollection
 from imgd.collections.scan import CollectionIndex
+from imgd.core.conditional import FileFacts
 from imgd.core.name_index import NameIndex
 from imgd.core.sizes import counted
 from imgd.dicom.index_store import StoreLost
 from imgd.dicom.indexer import IndexerParts, IndexRun
-from imgd.dicom.model import DicomIndex, IndexedInstance, IndexEntry
+from imgd.dicom.model import DicomIndex, IndexedInstance, IndexEntry, NotIndexed
 from imgd.errors import ImgdError, NotFound, Unavailable
 from imgd.logs import Logger
 
@@ -24,7 +25,10 @@ WAIT: Final = 3.0  # seconds that who asks first waits for an index
 # its folder. Longer if asking for them took long, so that it takes a fifth of the time at most.
 FACTS_AGE: Final = 5.0
 FACTS_SHARE: Final = 4.0
+RECENT: Final = 1.0  # seconds
 MAX_LOST: Final = 2  # stores that one pass may lose
+# Of a file that is not the one that was indexed; as long as this is known, so is its name.
+_OTHER_VERSION: Final = NotIndexed(FileFacts(-1, -1, -1, -1), "", is_kept=False)
 _LOST: Final = "The index of DICOM was lost while it was made. Try again."
 
 
@@ -49,6 +53,7 @@ class Indexing:
         self.loaded = loaded
         self.index = DicomIndex(tag="0")  # as long as it has no files
         self.number = -1
+        self.confirmed_at = -RECENT  # seconds, when it was last known to be as the directory is
         self._parts = parts
         self._on_lost = on_lost
         self._entries: dict[str, IndexEntry] = {}
@@ -74,6 +79,12 @@ class Indexing:
             return False
         age = self._parts.clock.seconds() - self._facts_at
         return bool(age <= max(FACTS_AGE, FACTS_SHARE * self._facts_took))
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether it was as the directory is within the last second."""
+        age: float = self._parts.clock.seconds() - self.confirmed_at
+        return age < RECENT and not self._is_outdated
 
     def has_changed(self, instance: IndexedInstance) -> None:
         """The file of an instance is another, or nothing is stored of it."""
@@ -171,7 +182,7 @@ class Indexing:
             outdated, self._outdated, self._is_outdated = self._outdated, set(), False
             known = self._entries
             if outdated:
-                known = {name: known[name] for name in known.keys() - outdated}
+                known = {**known, **dict.fromkeys(outdated, _OTHER_VERSION)}
             run = self._run = IndexRun(self._parts, self.loaded.root, names, known)
             try:
                 return run, await run.go()

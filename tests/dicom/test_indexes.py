@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from imgd.dicom.indexes import StillIndexing
+from imgd.dicom.indexes import RECENT, StillIndexing
 from imgd.dicom.model import DicomIndex
 from imgd.errors import ImgdError, Unavailable
 from imgd.pictures.instances import Instance
@@ -276,3 +276,34 @@ class FailureTests(DicomCase):
         self.assertEqual(lines, ["The DICOM of scans is not indexed: Pictures cannot be made now."])
         self.pool.error = lambda files, view: None
         self.assertEqual(self.index(loaded).count, 2)
+
+
+class RecentTests(DicomCase):
+    def test_recent(self) -> None:
+        """What was true within the last second is known without asking the disk, unless a file is
+        known to be another, or the collection was loaded again.
+        """
+        write_series(self.folder, 1)
+        loaded = self.load()
+        self.assertIsNone(self.dicom.recent(loaded))
+        index = self.index(loaded)
+        self.memory_site.blocking.held = True
+        self.assertIs(self.dicom.recent(loaded), index)
+        self.memory_site.clock.advance(RECENT)
+        self.assertIsNone(self.dicom.recent(loaded))
+        self.memory_site.blocking.held = False
+        index = self.index(loaded)
+        self.assertIs(self.dicom.recent(loaded), index)
+        self.dicom.has_changed(loaded, next(index.instances()))
+        self.assertIsNone(self.dicom.recent(loaded))
+        self.index(loaded)
+        self.assertIsNone(self.dicom.recent(self.load()))
+
+    def test_gone(self) -> None:
+        """A file that is known to be another, and then gone, is in the index no more."""
+        paths = write_series(self.folder, 2)
+        loaded = self.load()
+        first = next(self.index(loaded).instances())
+        os.remove(paths[0])
+        self.dicom.has_changed(loaded, first)
+        self.assertEqual(numbers(self.index(loaded)), [2])
