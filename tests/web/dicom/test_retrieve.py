@@ -174,6 +174,7 @@ class InstanceTests(RetrieveCase):
         self.assertEqual([body for _, body in split(after)], self.contents()[:1])
         self.assertNotEqual(after.headers["etag"], before.headers["etag"])
         os.remove(self.paths[0])
+        self.assertEqual(self.ask(path).status, 503)
         self.assertEqual(self.ask(path).status, 404)
 
     def test_many(self) -> None:
@@ -339,7 +340,7 @@ class FrameTests(RetrieveCase):
         """In a deflated file lies no frame: a sentence says what can be had."""
         dataset = self.write(DeflatedExplicitVRLittleEndian)
         self.load()
-        self.check_refused(self.path(dataset, "1"), 406, "deflated")
+        self.check_refused(self.path(dataset, "1"), 406, "deflated", "rendered")
 
     def test_bits(self) -> None:
         """Frames of single bits are given where they begin at whole bytes."""
