@@ -30,6 +30,8 @@ class Search:
         self._level = LEVELS[target.level]
         self._depth = max((self._level, *(key.attribute.level for key in query.keys)))
         self._study_uids = query.wanted(UIDS[0])
+        # One more than is asked for, which tells that there are more.
+        self._most = None if query.limit is None else query.offset + query.limit + 1
         self._in_memory = [key for key in query.keys if key.attribute.tag in KNOWN]
         self._in_records = [key for key in query.keys if key.attribute.tag not in KNOWN]
 
@@ -39,8 +41,8 @@ class Search:
         return bool(self._in_records)
 
     def candidates(self, index: DicomIndex) -> list[Found]:
-        """What matches as far as memory knows, in the order of the index: every one of it once, or,
-        if records are needed, whatever is to be judged by them.
+        """What matches as far as memory knows, in the order of the index: every one of it once and
+        no more than are needed, or, if records are needed, whatever is to be judged by them.
         """
         below = self._below(index)
         found = (f for f in below if all(_matches(key, f) for key in self._in_memory))
@@ -79,9 +81,13 @@ class Search:
         return all(_has(metadata, key) for key in self._in_records)
 
     def distinct(self, found: Iterable[Found]) -> list[Found]:
-        """Each study, series or instance once, of what was matched below it."""
+        """Each study, series or instance once, of what was matched below it; no more than are
+        needed to answer.
+        """
         first: dict[tuple[str, ...], Found] = {}
         for one in found:
+            if len(first) == self._most:
+                break
             first.setdefault(one.uids(self._level), one)
         return list(first.values())
 
