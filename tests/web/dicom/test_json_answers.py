@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from imgd.dicom.index_store import StoreLost
 from imgd.errors import Unavailable
 from imgd.web.dicom.json_answers import MAX_FRAMES, pieces
 from imgd.web.dicom.parts import MAX_ANSWERS_PER_CLIENT, TOO_MANY
@@ -99,3 +100,13 @@ class WritingTests(DicomwebCase):
         self.blocking.fail(Unavailable("The disk does not answer."))
         self.assertTrue(transport.aborted)
         self.assertFalse(transport.value().endswith(b"0\r\n\r\n"))
+
+    def test_lost_store(self) -> None:
+        """If the store is lost on the way, the answer is cut; the next has everything again."""
+        transport = self.begin_answer()
+        self.blocking.fail(StoreLost())
+        self.assertTrue(transport.aborted)
+        self.blocking.held = False
+        self.blocking.release()
+        answer = self.memory_site.ask(PATH)
+        self.assertEqual([i["00080018"]["Value"][0] for i in answer.json], UIDS)
