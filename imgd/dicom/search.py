@@ -11,7 +11,7 @@ from imgd.core.dicomweb_paths import DicomwebTarget
 from imgd.dicom.attributes import LEVELS, Level
 from imgd.dicom.model import DicomIndex, IndexedSeries
 from imgd.dicom.query import DicomQuery, Key
-from imgd.dicom.results import KNOWN, UIDS, Element, Found
+from imgd.dicom.results import KNOWN, UIDS, Element, Found, FoundStudy
 from imgd.pictures.instances import Instance
 
 _METADATA: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -49,8 +49,9 @@ class Search:
         return list(found) if self.needs_records else self.distinct(found)
 
     def _below(self, index: DicomIndex) -> Iterator[Found]:
-        for study in self._studies(index):
-            for series in self._series(study):
+        for of_study in self._studies(index):
+            study = FoundStudy(of_study)
+            for series in self._series(of_study):
                 if self._depth is Level.INSTANCE:
                     yield from (Found(study, series, instance) for instance in series.instances)
                 else:
