@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Final
 
-HARNESSES: Final = ("head", "chunks", "ranges", "paths", "bodies", "volumes", "pictures")
+HARNESSES: Final = ("head", "chunks", "ranges", "paths", "bodies", "volumes", "pictures", "series")
 
 
 def main() -> int:
