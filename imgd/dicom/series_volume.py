@@ -15,7 +15,7 @@ import msgspec
 
 from imgd.core.joined_file import FileSlice, JoinedFile, digest
 from imgd.core.ranges import Slice
-from imgd.dicom import nifti_header, slice_order, voxel_rules
+from imgd.dicom import nifti_header, slice_gaps, slice_order, voxel_rules
 from imgd.dicom.acquisition import CODE, DOSE_SCALING, Fact, SharedFacts, facts
 from imgd.dicom.model import IndexedInstance
 from imgd.dicom.slice_order import PlacedFrame, Volumes
@@ -125,7 +125,7 @@ def _attempt(make: Callable[[], T]) -> tuple[T | None, str]:
 
 def _lay_out(files: Sequence[VolumeFile], volume_time: float) -> _LaidOut:
     frames = slice_order.along_normal(slice_order.place(files), files)
-    slice_order.check_pixels(frames, files)
+    slice_gaps.check_pixels(frames, files)
     volumes, dimension = slice_order.into_volumes(frames, files)
     first = volumes[0][0]
     record = files[first.file].record
@@ -133,7 +133,7 @@ def _lay_out(files: Sequence[VolumeFile], volume_time: float) -> _LaidOut:
         raise NotAVolume(f"The series has more than {MAX_SIZE} slices or volumes.")
     grid = VolumeGrid(
         *(record.columns, record.rows, len(volumes[0]), len(volumes)),
-        *(first.row, first.column, slice_order.step(volumes, files, record.thickness)),
+        *(first.row, first.column, slice_gaps.step(volumes, files, record.thickness)),
         *(first.position, first.pixel),
         volume_time if dimension in ("time", "acquisition") else 0.0,
     )

@@ -7,16 +7,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import Final, NamedTuple
 
-from imgd.dicom.volume_files import NotAVolume, VolumeFile, odd_one
-from imgd.dicom.volume_grid import Vector, cross, dot, length, scale, subtract
+from imgd.dicom.volume_files import NotAVolume, VolumeFile
+from imgd.dicom.volume_grid import Vector, cross, dot, length, scale
 from imgd.pictures.instances import FramePlane
 
 DIRECTION_TOLERANCE: Final = 1e-4  # of the cosines of directions
 UNIT_TOLERANCE: Final = 0.01  # how far directions may be from length 1 and from perpendicular
-SPACING_TOLERANCE: Final = 1e-4  # of the distance of pixels, as a part of it
 SAME_PLACE: Final = 1e-3  # mm along the normal
 MAX_MM: Final = 1e7  # what is farther away, or larger, is a mistake in the file
 
@@ -97,7 +95,7 @@ def _placed(
         return None
     if (len(position), len(directions), len(spacing)) != (3, 6, 2):
         return None
-    # "not <" so that what is no number fails, too.
+    # What is no number is not less than anything.
     if not all(abs(value) < MAX_MM for value in (*position, *directions)):
         return None
     row, column = _vector(directions[:3]), _vector(directions[3:])
@@ -129,7 +127,8 @@ def along_normal(frames: list[PlacedFrame], files: Sequence[VolumeFile]) -> list
         pairs = zip((*usual[0], *usual[1]), (*frame.row, *frame.column), strict=True)
         if any(abs(a - b) > DIRECTION_TOLERANCE for a, b in pairs):
             raise NotAVolume(
-                f"{_name(frame, files)} lies in another direction than other slices of the series."
+                f"{frame_name(frame, files)} lies in another direction than other slices of the "
+                "series."
             )
     upwards = cross(*usual)
     return sorted(frames, key=lambda frame: (dot(upwards, frame.position), _place(frame)))
@@ -139,7 +138,8 @@ def _place(frame: PlacedFrame) -> tuple[Vector, Vector, Vector]:
     return frame.row, frame.column, frame.position
 
 
-def _name(frame: PlacedFrame, files: Sequence[VolumeFile]) -> str:
+def frame_name(frame: PlacedFrame, files: Sequence[VolumeFile]) -> str:
+    """The name of its file, and which frame of it if it has several."""
     file = files[frame.file]
     return file.name if file.record.frames == 1 else f"{file.name} (frame {frame.number + 1})"
 
@@ -185,79 +185,10 @@ def _why_not_split(places: list[list[PlacedFrame]], files: Sequence[VolumeFile])
     if odd is not None:
         there = "1 slice" if usual == 1 else f"{usual} slices"
         return (
-            f"{_name(odd[0], files)} is one of {len(odd)} at its place, and at other places of the "
-            f"series there {'is' if usual == 1 else 'are'} {there}."
+            f"{frame_name(odd[0], files)} is one of {len(odd)} at its place, and at other places "
+            f"of the series there {'is' if usual == 1 else 'are'} {there}."
         )
     return (
-        f"{_name(places[0][0], files)} is one of {usual} at its place, and neither temporal "
+        f"{frame_name(places[0][0], files)} is one of {usual} at its place, and neither temporal "
         "position, echo, b-value nor acquisition number tells them apart."
     )
-
-
-def check_pixels(frames: Sequence[PlacedFrame], files: Sequence[VolumeFile]) -> None:
-    """NotAVolume unless frames and their pixels are of one size."""
-    if odd := odd_one(files, lambda file: (file.record.columns, file.record.rows)):
-        file, size, usual_size = odd
-        raise NotAVolume(
-            f"{file.name} has {size[0]} x {size[1]} pixels, "
-            f"and other files of the series {usual_size[0]} x {usual_size[1]}."
-        )
-    usual, _count = Counter(frame.pixel for frame in frames).most_common(1)[0]
-    for frame in frames:
-        pairs = zip(frame.pixel, usual, strict=True)
-        if any(abs(size - other) > SPACING_TOLERANCE * other for size, other in pairs):
-            raise NotAVolume(
-                f"{_name(frame, files)} has a pixel spacing of {_mm(frame.pixel)} mm, and other "
-                f"slices of the series {_mm(usual)} mm."
-            )
-
-
-def _mm(pixel: tuple[float, float]) -> str:
-    return f"{pixel[1]:g} x {pixel[0]:g}"
-
-
-def step(volumes: Volumes, files: Sequence[VolumeFile], thickness: float | None) -> Vector:
-    """From a slice to the next; NotAVolume if that is not the same everywhere."""
-    first, upwards = volumes[0], normal(volumes[0][0])
-    if len(first) == 1:
-        return scale(upwards, thickness if thickness and 0 < thickness < MAX_MM else 1.0)
-    depths = [dot(upwards, frame.position) for frame in first]
-    gaps = [after - before for before, after in pairwise(depths)]
-    usual = sorted(gaps)[len(gaps) // 2]
-    tolerance = max(0.01 * usual, 0.01)
-    for frame, gap in zip(first, gaps, strict=False):
-        if abs(gap - usual) > tolerance:
-            raise NotAVolume(_why_uneven(_name(frame, files), gap, usual))
-    _check_line(volumes, files, tolerance)
-    return scale(subtract(first[-1].position, first[0].position), 1 / len(gaps))
-
-
-def _why_uneven(name: str, gap: float, usual: float) -> str:
-    missing = round(gap / usual) - 1
-    is_missing = missing > 0 and abs(gap / (missing + 1) - usual) < 0.1 * usual
-    more = f": {missing} seem{'s' * (missing == 1)} to be missing there" if is_missing else ""
-    return (
-        f"The slice after {name} comes after {gap:.6g} mm, and others of the series after "
-        f"{usual:.6g} mm{more}."
-    )
-
-
-def _check_line(volumes: Volumes, files: Sequence[VolumeFile], tolerance: float) -> None:
-    """Whether slices are moved sideways alike, and lie at the same places in every volume."""
-    first, upwards = volumes[0], normal(volumes[0][0])
-    moves = [subtract(after.position, before.position) for before, after in pairwise(first)]
-    moves = [subtract(move, scale(upwards, dot(upwards, move))) for move in moves]
-    x, y, z = (sorted(numbers)[len(moves) // 2] for numbers in zip(*moves, strict=True))
-    for frame, move in zip(first[1:], moves, strict=True):
-        if (distance := length(subtract(move, (x, y, z)))) > tolerance:
-            raise NotAVolume(
-                f"{_name(frame, files)} is moved sideways by {distance:.6g} mm beside the other "
-                "slices of the series."
-            )
-    for volume in volumes[1:]:
-        for frame, other in zip(volume, first, strict=True):
-            if length(subtract(frame.position, other.position)) > tolerance:
-                raise NotAVolume(
-                    f"{_name(frame, files)} does not lie where the same slice of the first volume "
-                    "lies."
-                )
