@@ -16,8 +16,8 @@ async function limit() {
   const size = Number(head.headers.get('Content-Length'));
   if (size > MAX_FILE) return `The file has ${(size / 1e9).toFixed(1)} GB, and a browser reads 1 GB at most in one piece. Its slices can be seen without 3D.`;
   if (!facts.ok) return (await facts.json()).detail;
-  const { shape, dim } = await facts.json();
-  const bytes = 4 * (shape ?? dim ?? []).reduce((product, count) => product * count, 1);
+  const { shape } = await facts.json();
+  const bytes = 4 * (shape ?? []).reduce((product, count) => product * count, 1);
   if (bytes > MAX_TEXTURE) return 'The volume has too many voxels for a texture of the graphics card, which holds 2 GB at most. Its slices can be seen without 3D.';
   return '';
 }
