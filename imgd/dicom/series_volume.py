@@ -124,9 +124,9 @@ def _attempt(make: Callable[[], T]) -> tuple[T | None, str]:
 
 
 def _lay_out(files: Sequence[VolumeFile], volume_time: float) -> _LaidOut:
-    frames = slice_order.along_normal(slice_order.place(files), files)
+    frames, upwards = slice_order.along_normal(slice_order.place(files), files)
     slice_gaps.check_pixels(frames, files)
-    volumes, dimension = slice_order.into_volumes(frames, files)
+    volumes, dimension = slice_order.into_volumes(frames, upwards, files)
     first = volumes[0][0]
     record = files[first.file].record
     if max(len(volumes), len(volumes[0])) > MAX_SIZE:
@@ -143,9 +143,10 @@ def _lay_out(files: Sequence[VolumeFile], volume_time: float) -> _LaidOut:
 def _along_normal(files: Sequence[VolumeFile]) -> Order:
     """Empty if there is no normal."""
     try:
-        return _one_after_another([slice_order.along_normal(slice_order.place(files), files)])
+        frames, _upwards = slice_order.along_normal(slice_order.place(files), files)
     except NotAVolume:
         return []
+    return _one_after_another([frames])
 
 
 def _all_frames(file: VolumeFile) -> FramesOfFile:
