@@ -93,6 +93,14 @@ class DocumentTests(DicomCase):
             self.assertEqual(metadata["SOPInstanceUID"], first["SOPInstanceUID"])
             self.assertNotIn("PerFrameFunctionalGroupsSequence", metadata)
 
+    def test_claimed_frames(self) -> None:
+        """A file that claims frames by the million, and has one, is one entry."""
+        save(ct_slice(more={"NumberOfFrames": 20_000_000}), f"{self.folder}/IM")
+        self.load()
+        for study in self.studies():
+            [entry] = study["series"][0]["instances"]
+            self.assertEqual(entry["url"], f"{FILES}IM")
+
     def test_one_study(self) -> None:
         """One study can be asked for; one that is not there is 404."""
         write_series(self.folder, 2)
@@ -133,8 +141,10 @@ class StreamTests(DicomCase):
         """What is sent does not depend on how many files are read at once."""
         write_series(self.folder, 7)
         write_series(self.folder, 3, name="b{}", series="1.2.8")
+        save(multiframe(8), f"{self.folder}/frames")
         self.load()
         whole = self.memory_site.ask(PATH).body
+        self.assertEqual(whole.count(b'"url":'), 7 + 3 + 8)
         for piece in (1, 2, 3, 7):
             self.patch(ohif, "PIECE", piece)
             self.assertEqual(self.memory_site.ask(PATH).body, whole)
