@@ -140,7 +140,10 @@ def _entries(
     pieces = []
     for instance, record in zip(instances, records, strict=True):
         url, frames = files + paths.encode(*instance.names), _frames(record)
-        metadata = {**natural(record.metadata), "NumberOfFrames": frames}
+        metadata = natural(record.metadata)
+        metadata.pop("NumberOfFrames", None)
+        if frames > 1:
+            metadata["NumberOfFrames"] = frames
         first = {"metadata": metadata, "url": f"{url}?frame=1" if frames > 1 else url}
         pieces.append(messages.encode(first))
         if frames > 1 and PIECE > 1:
