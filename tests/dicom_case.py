@@ -54,14 +54,19 @@ def _connection(daemon: Daemon) -> http.client.HTTPSConnection:
 def load(daemon: Daemon, folder: Path, name: str, **more: object) -> None:
     """Load a folder with its DICOM, and wait until its index is complete."""
     order = {"directory": str(folder), "name": name, "dicom": True, "recursive": True, **more}
+    post(daemon, "load-directory", order)
+    wait_for_index(daemon, name)
+
+
+def post(daemon: Daemon, path: str, message: object) -> None:
+    """Ask the daemon to do something, and insist on success."""
     request = urllib.request.Request(
-        f"{daemon.url}load-directory",
-        json.dumps(order).encode(),
+        daemon.url + path,
+        json.dumps(message).encode(),
         {"Content-Type": "application/json", "Authorization": f"Bearer {daemon.token}"},
     )
     with urllib.request.urlopen(request, timeout=PATIENCE, context=daemon.tls()):
         pass
-    wait_for_index(daemon, name)
 
 
 def wait_for_index(daemon: Daemon, name: str) -> list[Reply]:

@@ -103,10 +103,11 @@ def write_many(folder: str, count: int, **options: Any) -> None:
     """Write ``count`` instances of one series in little time: copies of one with other UIDs."""
     first = 1_000_000
     template = os.path.join(folder, f"IM{first}")
-    save(ct_slice(**{"number": first, **options}), template)
+    uid = f"{options.get('series', SERIES)}.{first}"
+    save(ct_slice(uid=uid, **options), template)
     with open(template, "rb") as file:
         data = file.read()
-    uid = f"{options.get('series', SERIES)}.{first}".encode("ascii")
     for number in range(first + 1, first + count):
+        other = f"{uid.removesuffix(str(first))}{number}"
         with open(os.path.join(folder, f"IM{number}"), "wb") as file:
-            file.write(data.replace(uid, uid.replace(b"%d" % first, b"%d" % number)))
+            file.write(data.replace(uid.encode("ascii"), other.encode("ascii")))

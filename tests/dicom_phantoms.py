@@ -66,4 +66,5 @@ def write_frames(folder: Path, study: str) -> None:
     made.PixelData = b"".join(phantom(number).tobytes() for number in range(8))
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "SliceThickness"):
         del made[keyword]
-    dicom_files.save(made, str(folder / "frames" / "IM1"))
+    # Not a folder "frames": OHIF takes that for DICOMweb's word.
+    dicom_files.save(made, str(folder / "B" / "IM1"))

@@ -130,6 +130,7 @@ class Blocking:
 
     def __init__(self) -> None:
         self.held = False
+        self.calls = 0
         self._waiting: list[tuple[Deferred[Any], Any]] = []
 
     def __call__(
@@ -139,6 +140,7 @@ class Blocking:
 
     def run_own(self, f: Callable[..., T], *args: Any) -> Deferred[T]:
         """The same for work that says no directory."""
+        self.calls += 1
         if not self.held:
             return execute(f, *args)
         done: Deferred[T] = Deferred(self._drop)

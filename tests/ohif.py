@@ -35,7 +35,7 @@ new Promise(done => {
 })
 """
 # The picture of each viewport as a text that differs if the pictures do; null for an empty one.
-_PICTURES = """
+PICTURES = """
 [...document.querySelectorAll('.cornerstone-canvas')].map(canvas => {
     if (!canvas.width || !canvas.height) return null;
     const context = canvas.getContext('2d');
@@ -118,28 +118,26 @@ class OhifBrowser(Chromium):
 
     def picture(self) -> str | None:
         """What the first viewport shows, to compare; None if it shows next to nothing."""
-        shown: str | None = self.evaluate(f"{_PICTURES}[0] ?? null")
+        shown: str | None = self.evaluate(f"{PICTURES}[0] ?? null")
         return shown
 
     def until_shown(self) -> None:
         """Wait for a picture in the first viewport; AssertionError if none comes."""
-        if not self.until(f"{_PICTURES}[0]"):
+        if not self.until(f"{PICTURES}[0]"):
             raise AssertionError(f"no picture: {self.errors()[:5]}\n{self.texts('body')}")
 
-    def another_picture(self, known: Collection[str | None]) -> str | None:
-        """What the first viewport shows once that is none of these; AssertionError if it stays."""
-        shown: str | None = self.until(
-            f"(p => {json.dumps([*known])}.includes(p) ? null : p)({_PICTURES}[0])"
-        )
-        if shown is None:
-            raise AssertionError(f"no other picture: {self.errors()[:5]}\n{self.texts('body')}")
-        return shown
-
-    def leaf(self) -> None:
-        """Turn the wheel over the first viewport, by one slice."""
+    def leaf(self, known: Collection[str | None]) -> str:
+        """Turn the wheel over the first viewport until it shows a picture that is none of these;
+        returns that. AssertionError if it stays.
+        """
         box = "document.querySelector('.cornerstone-canvas').getBoundingClientRect()"
         x, y = self.evaluate(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
-        self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=100)
+        other = f"(p => {json.dumps([*known])}.includes(p) ? null : p)({PICTURES}[0])"
+        for _ in range(20):  # OHIF drops turns while a slice is being drawn
+            self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=100)
+            if shown := self.until(other, PATIENCE / 20):
+                return str(shown)
+        raise AssertionError(f"no other picture: {self.errors()[:5]}\n{self.texts('body')}")
 
     def errors(self) -> list[str]:
         """What the page's console has of errors since it was opened, and exceptions."""

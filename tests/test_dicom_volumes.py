@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from pydicom.uid import (
 )
 from twisted.trial.unittest import SkipTest
 
+from tests.daemons import PATIENCE, Daemon, DaemonCase, curl, port_of
 from tests.dicom.site_case import DicomCase
 from tests.dicom_files import AXIAL, SERIES, ct_slice, save
 
@@ -392,3 +394,62 @@ class PydicomTests(StrangerCase):
         values = values * float(pydicom.dcmread(names[0]).get("DoseGridScaling", 1))
         image = Nifti1Image.from_bytes(body)
         np.testing.assert_allclose(image.get_fdata().T.squeeze(), values.squeeze(), rtol=1e-6)
+
+
+class TransferTests(DaemonCase):
+    """A real daemon, whose answers are larger than its sockets hold."""
+
+    def start(self) -> Daemon:
+        self.scans = self.folder / "scans"
+        values = np.zeros((1024, 1024), dtype="<i2")
+        for number in range(1, 33):
+            values += 1
+            pixels = {"PixelData": values.tobytes()}
+            position = (0.0, 0.0, 2.0 * number)
+            made = ct_slice(number=number, position=position, rows=1024, columns=1024, more=pixels)
+            save(made, str(self.scans / f"IM{number:02}"))
+        daemon = self.daemon("--http-port", "0")
+        load = json.dumps({"directory": str(self.scans), "name": "scans"})
+        curl(daemon.http_url + "load-directory", "--json", load)
+        return daemon
+
+    def open(self, daemon: Daemon, **headers: str) -> HTTPResponse:
+        """The answer to a request for the volume, when the index is complete."""
+        connection = HTTPConnection("127.0.0.1", port_of(daemon.http_url), timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        for _ in range(20):  # each waits for three seconds
+            connection.request("GET", f"/collections/scans/dicom/{SERIES}.nii", headers=headers)
+            answer = connection.getresponse()
+            if answer.status != 202:
+                break
+            answer.read()
+        return answer
+
+    def test_same(self) -> None:
+        """HTTP, HTTPS and ranges give the same bytes, which nibabel opens."""
+        daemon = self.start()
+        body = self.open(daemon).read()
+        image = Nifti1Image.from_bytes(body)
+        np.testing.assert_array_equal(np.unique(unscaled(image)), np.arange(1, 33))
+        path = f"collections/scans/dicom/{SERIES}.nii"
+        self.assertEqual(self.get(daemon, path), body)
+        middle = self.open(daemon, Range="bytes=1000000-40000000")
+        self.assertEqual((middle.status, middle.read()), (206, body[1_000_000:40_000_001]))
+
+    def test_changed(self) -> None:
+        """If a file changes after the answer began, the connection ends before the last byte."""
+        daemon = self.start()
+        answer = self.open(daemon)
+        self.assertEqual(answer.status, 200)
+        answer.read(100_000)
+        with open(self.scans / "IM32", "r+b") as last:
+            last.seek(5000)
+            last.write(b"changed")
+        with self.assertRaises((IncompleteRead, ConnectionResetError)):
+            answer.read()
+        again = self.open(daemon)
+        if again.status == 503:  # it was known at once that the file is another
+            again.read()
+            again = self.open(daemon)
+        self.assertEqual(again.status, 200)
+        self.assertNotEqual(again.headers["ETag"], answer.headers["ETag"])

@@ -266,7 +266,7 @@ class ReferenceTests(SynchronousTestCase):
                     example.shown[0].replace('"collections":[…]', '"collections":[]')
                 )
                 given = answer.json
-                if shown.get("collections") == []:
+                if isinstance(shown, dict) and shown.get("collections") == []:
                     given = {**given, "collections": []}
                 self.assertEqual(shape(given), shape(shown), example.path)
         self.assertGreater(count, 10)

@@ -32,18 +32,20 @@ QUICK = Sizes(32, 12, 8, 30, 60, 16, 10, 1.0, 2, 3.0)
 
 
 class Inputs:
-    """``series``, ``volume``, ``many`` and ``most`` are the folders of so many files each."""
+    """``one``, ``series``, ``volume``, ``many`` and ``most`` are the folders of so many files each;
+    ``plain`` has files that are not DICOM.
+    """
 
     def __init__(self, work: Path, sizes: Sizes) -> None:
         self.sizes = sizes
         root = work / f"dicom-{sizes.series}x{sizes.side}-{sizes.most}"
-        self.root = root
-        self.series, self.volume = root / "series", root / "volume"
+        self.one, self.series, self.volume = root / "one", root / "series", root / "volume"
         self.many, self.most = root / "many", root / "most"
         self.plain = root / "plain"
         if (root / "complete").exists():
             return
         root.mkdir(parents=True, exist_ok=True)
+        write_series(self.one, 1, sizes.small_side, number=3)
         write_series(self.series / "SE000000", sizes.series, sizes.side, number=1)
         write_series(self.volume / "SE000000", sizes.volume, sizes.side, number=2)
         self._write_many(self.many, sizes.many, first=10_000)

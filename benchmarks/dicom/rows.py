@@ -6,7 +6,7 @@ import random
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from email.parser import BytesParser
 from email.policy import HTTP
 from pathlib import Path
@@ -52,22 +52,16 @@ class Measurement:
     @contextmanager
     def knowing(self, name: str, folder: Path) -> Iterator[Server]:
         """A new server of a kind that knows every file of a folder, and rests."""
-        if name == ORTHANC:
-            with orthanc(self.work) as server:
-                upload(server, folder)
-                calm(server.process.pid)
-                yield server
-            return
-        with imgd(self.work, self.inputs.plain) as server:
-            load(server, folder, "ct")
-            index(server, "ct", count(folder))
+        with start(name, self.work, self.inputs) as server:
+            learn(server, folder)
             calm(server.process.pid)
             yield server
 
 
 class Index(Measurement):
     """The CPU time of a server and its children until it knows a folder: imgd's of loading and
-    indexing it, Orthanc's of taking its files.
+    indexing it, Orthanc's of taking its files. What starts with the first file has started, and is
+    a row of its own.
     """
 
     def __init__(self, work: Path, inputs: Inputs, *, with_peers: bool) -> None:
@@ -78,24 +72,24 @@ class Index(Measurement):
             inputs.series: Row(f"index {series} files of {side}x{side}, CPU", "ms/file", floors),
             inputs.many: Row(f"index {many:,} files of {small}x{small}, CPU", "ms/file", floors),
         }
-        self.rows = tuple(self._by_folder.values())
+        self.first = Row("index one file, the first of all, CPU", "ms")
+        self.rows = (*self._by_folder.values(), self.first)
 
     def measure(self) -> None:
         for folder, row in self._by_folder.items():
             for name in self.kinds():
-                row.add(name, self._cpu(name, folder) * 1000 / count(folder))
+                first, rest = self._cpu(name, folder)
+                self.first.add(name, first * 1000)
+                row.add(name, rest * 1000 / count(folder))
 
-    def _cpu(self, name: str, folder: Path) -> float:
-        if name == ORTHANC:
-            with orthanc(self.work) as server:
-                before = calm(server.process.pid)
-                upload(server, folder)
-                return calm(server.process.pid) - before
-        with imgd(self.work, self.inputs.plain) as server:
-            before = calm(server.process.pid)
-            load(server, folder, "ct")
-            index(server, "ct", count(folder))
-            return calm(server.process.pid) - before
+    def _cpu(self, name: str, folder: Path) -> tuple[float, float]:
+        """Seconds for the first file of all, and for a folder after it."""
+        with start(name, self.work, self.inputs) as server:
+            used = [calm(server.process.pid)]
+            for each in (self.inputs.one, folder):
+                learn(server, each)
+                used.append(calm(server.process.pid))
+        return used[1] - used[0], used[2] - used[1]
 
 
 class Metadata(Measurement):
@@ -117,7 +111,7 @@ class Metadata(Measurement):
                 self._ask(name, server)
 
     def _ask(self, name: str, server: Server) -> None:
-        client, web = Client(server), Web.of(server, "ct")
+        client, web = Client(server), Web.of(server, self.inputs.series.name)
         study, series, _ = uids(client, web)
         path = web.metadata(study, series)
         found = client.json(path)
@@ -147,7 +141,7 @@ class Frames(Measurement):
         pixels = []
         for name in self.kinds():
             with self.knowing(name, self.inputs.series) as server:
-                client, web = Client(server), Web.of(server, "ct")
+                client, web = Client(server), Web.of(server, self.inputs.series.name)
                 study, series, instances = uids(client, web)
                 paths = [web.frame(study, series, uid) for uid in sorted(instances)]
                 assert len(paths) == self.sizes.series, len(paths)
@@ -178,8 +172,11 @@ class Volume(Measurement):
     def measure(self) -> None:
         with self.knowing(IMGD, self.inputs.volume) as server:
             client = Client(server)
-            _, series, _ = uids(client, Web.of(server, "ct"))
-            paths = {IMGD: f"collections/ct/dicom/{series}.nii", self.FILE: "v.nii"}
+            _, series, _ = uids(client, Web.of(server, self.inputs.volume.name))
+            paths = {
+                IMGD: f"collections/{self.inputs.volume.name}/dicom/{series}.nii",
+                self.FILE: "v.nii",
+            }
             volume, length = client.fetch(paths[IMGD]), (self.inputs.plain / "v.nii").stat().st_size
             assert (volume[344:348], len(volume)) == (b"n+1\0", length), (volume[:352], length)
             for tls, row in self._by_tls.items():
@@ -228,6 +225,20 @@ class Stalls(Measurement):
         self.stall.add(self.IDLE, max(idle["times"]) * 1000)
         self.stall.add(IMGD, max(beside["times"]) * 1000)
         self.worker.add(IMGD, workers["resident"] / MB)
+
+
+def start(name: str, work: Path, inputs: Inputs) -> AbstractContextManager[Server]:
+    """A new server of a kind, with an empty store."""
+    return orthanc(work) if name == ORTHANC else imgd(work, inputs.plain)
+
+
+def learn(server: Server, folder: Path) -> None:
+    """Have a server know every file of a folder; imgd calls the collection as the folder."""
+    if server.name == ORTHANC:
+        upload(server, folder)
+    else:
+        load(server, folder, folder.name)
+        index(server, folder.name, count(folder))
 
 
 def count(folder: Path) -> int:

@@ -84,20 +84,26 @@ def _parameters(element: str) -> Mapping[str, str]:
 
 
 def choose(headers: Iterable[str], offers: Sequence[Offer]) -> Offer:
+    """The best offer; an ImgdError of status 406 if the client takes none."""
+    found = best(headers, offers)
+    if found is None:
+        raise ImgdError.of(406, _sentence(offers))
+    return found
+
+
+def best(headers: Iterable[str], offers: Sequence[Offer]) -> Offer | None:
     """The offer that the client likes best; of those that it likes the same, the one that it names
-    most closely, then the first. An ImgdError of status 406 if it takes none.
+    most closely, then the first. None if it takes none.
     """
     ranges = parse(tuple(headers))
     if not ranges:
         return offers[0]
-    best, liked = None, (0.0, 0)
+    found, liked = None, (0.0, 0)
     for offer in offers:
         closeness, quality = max(_judged(ranges, offer), default=(0, 0.0))
         if quality and (quality, closeness) > liked:
-            best, liked = offer, (quality, closeness)
-    if best is None:
-        raise ImgdError.of(406, _sentence(offers))
-    return best
+            found, liked = offer, (quality, closeness)
+    return found
 
 
 def _judged(ranges: Iterable[AcceptedType], offer: Offer) -> Iterator[tuple[int, float]]:

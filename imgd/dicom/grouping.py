@@ -24,8 +24,8 @@ def group(
 ) -> DicomIndex:
     """The index of these files, each with its name, in the order of their names.
 
-    Of an SOP instance that is there twice in a series the first counts. ``version`` is of what the
-    store keeps: it is part of the tag.
+    Of an SOP instance that is there twice in a series the first that has pixels counts: another may
+    be a part of a file. ``version`` is of what the store keeps: it is part of the tag.
     """
     digest = hashlib.sha256(version)
     instances: dict[tuple[str, str], dict[str, IndexedInstance]] = {}
@@ -40,8 +40,10 @@ def group(
         series = instances.setdefault((entry.study, entry.series), {})
         first = series.setdefault(entry.uid, entry)
         if first is not entry:
-            why = f"The same instance as {'/'.join(first.names)}."
-            unindexed.append(UnindexedFile(entry.names, why))
+            kept, other = (entry, first) if entry.frames and not first.frames else (first, entry)
+            series[entry.uid] = kept
+            why = f"The same instance as {'/'.join(kept.names)}."
+            unindexed.append(UnindexedFile(other.names, why))
     return DicomIndex(_studies(instances, progress), unindexed, digest.hexdigest()[:32])
 
 

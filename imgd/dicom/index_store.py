@@ -221,6 +221,12 @@ class IndexStore:
             raise RecordsMissing(missing)
         return [record for record in records if record is not None]
 
+    def drop_old(self) -> None:
+        """Drop what is of another version, or unused, if there is a file."""
+        if self._path and os.path.exists(self._path):
+            with suppress(StoreLost), self._used():
+                pass
+
     def close(self) -> None:
         """Close the file."""
         connection, self._connection = self._connection, None

@@ -70,7 +70,7 @@ class _Indexing:
     def is_current(self, listing: CollectionIndex | None, now: float) -> bool:
         if self.names is None or self.has_changed:
             return False
-        if listing is not None and listing.names is not self.names:
+        if listing is not None and not listing.names.has_names_of(self.names):
             return False
         return now - self.facts_at <= max(FACTS_AGE, FACTS_SHARE * self.facts_took)
 
@@ -335,4 +335,6 @@ def make(
         run_store=partial(runner.run_internal, "the index of DICOM"),
         clock=clock,
     )
+    # Before anybody asks: it may tell of patients, and from now on nothing is to.
+    parts.run_store(store.drop_old).addErrback(lambda failure: failure.trap(Unavailable))
     return DicomIndexes(manager, parts)

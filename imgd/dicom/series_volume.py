@@ -26,12 +26,16 @@ from imgd.pictures.instances import FramePlane, Instance
 
 T = TypeVar("T")
 Order = list[tuple[int, int]]  # the numbers of a file and of a frame in it, from 0
+# Frames of a file without places that are told: files claim as many as they like.
+MAX_TOLD: Final = 100_000
 _NO_METADATA: Final = msgspec.Raw(b"{}")
 _MODALITY_LUT: Final = b'"00283000"'
 
 
 class FramesOfFile(NamedTuple):
-    """Frames of a file that follow one another in a volume; ``numbers`` count from 0."""
+    """Frames of a file that follow one another in a volume; ``numbers`` count from 0. None if it
+    has none, or claims too many.
+    """
 
     instance: IndexedInstance
     numbers: Sequence[int]
@@ -79,10 +83,10 @@ class VolumeDraft:
         files, shared = self._files, self._facts
         laid_out, why = _attempt(lambda: _lay_out(files, shared.volume_time()))
         stored, why_not_stored = _attempt(lambda: voxel_rules.check(files))
-        order = _in_order(files) if laid_out is None else _one_after_another(laid_out.volumes)
-        middle = files[order[len(order) // 2][0]].record
+        order = _along_normal(files) if laid_out is None else _one_after_another(laid_out.volumes)
+        middle = files[order[len(order) // 2][0] if order else len(files) // 2].record
         volume = SeriesVolume(
-            frames=_by_file(order, files),
+            frames=_by_file(order, files) if order else list(map(_all_frames, files)),
             grid=laid_out and laid_out.grid,
             window=_window(middle),
             acquisition=shared.found or {},
@@ -136,12 +140,17 @@ def _lay_out(files: Sequence[VolumeFile], volume_time: float) -> _LaidOut:
     return _LaidOut(volumes, dimension, grid)
 
 
-def _in_order(files: Sequence[VolumeFile]) -> Order:
-    """Along the normal if there is one, else as the series has them."""
+def _along_normal(files: Sequence[VolumeFile]) -> Order:
+    """Empty if there is no normal."""
     try:
         return _one_after_another([slice_order.along_normal(slice_order.place(files), files)])
     except NotAVolume:
-        return [(n, i) for n, file in enumerate(files) for i in range(max(file.record.frames, 1))]
+        return []
+
+
+def _all_frames(file: VolumeFile) -> FramesOfFile:
+    frames = file.record.frames
+    return FramesOfFile(file.indexed, tuple(range(frames if frames <= MAX_TOLD else 0)))
 
 
 def _one_after_another(volumes: Volumes) -> Order:

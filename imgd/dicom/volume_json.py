@@ -46,6 +46,6 @@ def _file(frames: FramesOfFile, base: str) -> dict[str, Any]:
         "name": paths.display("/".join(names)),
         "url": f"{base}/files/{paths.encode(*names)}",
     }
-    if frames.instance.frames > 1:
+    if frames.instance.frames > 1 and frames.numbers:
         message["frames"] = [number + 1 for number in frames.numbers]
     return message

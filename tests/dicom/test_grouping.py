@@ -17,12 +17,13 @@ FIRST = IndexedInstance(("a",), FACTS, 1, "1.2", "1.2.1", "1.2.1.1", "", "", "CT
 
 def grouped(*instances: IndexEntry, version: bytes = b"") -> DicomIndex:
     """Of files that are called ``a/0``, ``a/1`` and so on."""
-    entries = []
+    entries: list[tuple[str, IndexEntry]] = []
     for number, entry in enumerate(instances):
         name = f"a/{number}"
-        is_instance = isinstance(entry, IndexedInstance)
-        named = replace(entry, names=("a", str(number))) if is_instance else entry
-        entries.append((name, named))
+        if isinstance(entry, IndexedInstance):
+            entries.append((name, replace(entry, names=("a", str(number)))))
+        else:
+            entries.append((name, entry))
     return group(entries, version, JobProgress())
 
 
@@ -50,6 +51,14 @@ class GroupTests(SynchronousTestCase):
         self.assertEqual(index.count, 3)
         [other] = index.unindexed
         self.assertEqual(other, (("a", "1"), "The same instance as a/0."))
+
+    def test_cut_off(self) -> None:
+        """Of duplicates, one with pixels comes before one without."""
+        cut, whole = replace(FIRST, frames=0), FIRST
+        for entries, kept in (((cut, whole, whole), "1"), ((cut, cut), "0"), ((whole, cut), "0")):
+            index = grouped(*entries)
+            self.assertEqual([i.names for i in index.instances()], [("a", kept)])
+            self.assertEqual(len(index.unindexed), len(entries) - 1)
 
     def test_unindexed(self) -> None:
         """Broken files are named, catalogues are not."""

@@ -171,6 +171,16 @@ class DroppedTests(IndexStoreCase):
             with open(os.path.join(self.folder, name), "rb") as file:
                 self.assertNotIn(b"name of a patient", file.read())
 
+    def test_drop_old(self) -> None:
+        """That is so before anything is asked, if it is asked to; no file is made for that."""
+        self.open(b"v").drop_old()
+        self.assertEqual(os.listdir(self.folder), [])
+        store = self.open(b"with patients")
+        self.put(store, Broken("The name of a patient."))
+        store.close()
+        self.open(b"without").drop_old()
+        self.assertEqual(self.rows(), 0)
+
     def test_unused(self) -> None:
         """What nobody indexed for a month is dropped when the store is opened; what was asked for
         is not.

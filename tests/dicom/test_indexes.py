@@ -204,6 +204,19 @@ class ChangeTests(DicomCase):
         self.dicom.has_changed(loaded, instance)
         self.assertEqual(numbers(self.index(loaded)), [7])
 
+    def test_one_survey(self) -> None:
+        """A folder that changed a moment ago is listed each time, but the facts of its files are
+        not asked for again each time.
+        """
+        write_series(self.folder, 2)
+        loaded = self.load()
+        before = self.index(loaded)
+        asked = self.memory_site.blocking.calls
+        self.assertIs(self.index(loaded), before)
+        of_listing = self.memory_site.blocking.calls - asked
+        Deferred.fromCoroutine(self.memory_site.manager.index(loaded))
+        self.assertEqual(self.memory_site.blocking.calls - asked, 2 * of_listing)
+
     def test_same_index(self) -> None:
         """While nothing changes, the same index is given."""
         write_series(self.folder, 2)

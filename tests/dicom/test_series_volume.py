@@ -188,4 +188,6 @@ class FactsTests(VolumeCase):
         made = volume([file("b", plane(4.0)), file("c", turned), file("a", plane(0.0))])
         self.assertEqual(names(made), "b c a")
         made = volume([file("b", plane(4.0)), file("c", frames=0, pixels=None)])
-        self.assertEqual([f.numbers for f in made.frames], [(0,), (0,)])
+        self.assertEqual([f.numbers for f in made.frames], [(0,), ()])
+        made = volume([file("film", frames=3), file("liar", frames=2**31 - 1, pixels=None)])
+        self.assertEqual([f.numbers for f in made.frames], [(0, 1, 2), ()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -23,11 +24,11 @@ class SurveyTests(SynchronousTestCase):
         self.root = os.path.join(self.base, "root")
         os.makedirs(self.root)
 
-    def survey(self, *names: str, **options: bool) -> list[SurveyedFile]:
+    def survey(self, *names: str, **options: Any) -> list[SurveyedFile]:
         root = Root(self.root, images_only=True, dicom_files=DicomFiles(), **options)
         return dicom_survey.find(root, names, JobProgress())
 
-    def names(self, *names: str, **options: bool) -> list[str]:
+    def names(self, *names: str, **options: Any) -> list[str]:
         return [file.name for file in self.survey(*names, **options)]
 
     def test_kinds(self) -> None:

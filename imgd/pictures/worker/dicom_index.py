@@ -29,11 +29,12 @@ from imgd.pictures.worker.dicom_metadata import TAGS, metadata
 from imgd.pictures.worker.dicom_places import BadPixels, places
 from imgd.pictures.worker.dicom_planes import planes
 from imgd.pictures.worker.encoding import JSON
-from imgd.pictures.worker.source import Made, PictureError, SourceFile, Sources
+from imgd.pictures.worker.source import Made, NotAPicture, PictureError, SourceFile, Sources
 
 HEAD: Final = 1 << 16  # bytes in which most headers end
 MAX_HEADER: Final = 32 << 20  # bytes of elements that are read
 MAX_VALUE: Final = 16 << 20  # bytes of one: a sequence of thousands of frames
+_NOT_READ: Final = "Its DICOM data is broken or cut short."
 _LOOKED_AT: Final = 1 << 16  # bytes of pixels
 _DIRECTORY: Final = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 _IDENTITY: Final = (
@@ -108,9 +109,9 @@ def indexed(file: SourceFile, *, with_patient: bool) -> Indexed:
     except MemoryError:
         return Broken("It takes too much memory.")
     except PictureError as error:
-        return Broken(error.detail)
+        return Broken(_NOT_READ if isinstance(error, NotAPicture) else error.detail)
     except Exception:  # pydicom raises whatever the data leads it to
-        return Broken("Its DICOM data is broken or cut short.")
+        return Broken(_NOT_READ)
 
 
 def _indexed(file: SourceFile, with_patient: bool) -> Indexed:

@@ -1,4 +1,4 @@
-"""Answers of DICOM JSON: what of it a client accepts, and arrays written piece by piece."""
+"""Answers of DICOM JSON: their type, and arrays written piece by piece."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from imgd.core.plan import Header
-from imgd.dicom.media_ranges import choose
 from imgd.dicom.model import IndexedInstance
-from imgd.errors import ImgdError
 from imgd.web.backpressure import BackpressuredWriter
-from imgd.web.endpoint import vary_by_accept
+from imgd.web.dicom.asked import accepted_type
 from imgd.web.request import Request
 
 DICOM_JSON: Final = "application/dicom+json"
@@ -20,23 +18,9 @@ _TYPES: Final = (DICOM_JSON, "application/json")
 _NO_XML: Final = f"imgd gives this as {DICOM_JSON} alone: it has no XML. Accept that, or */*."
 
 
-def accepted(request: Request, offers: Sequence[str], why_not: str) -> str:
-    """The media type of an answer by ``accept`` in the query, which counts for more (DICOM PS3.18
-    section 8.3.3.1), or by ``Accept``. 406 with a sentence if none is acceptable.
-    """
-    vary_by_accept(request)
-    in_query = request.args.get(b"accept", [])
-    in_head = request.requestHeaders.getRawHeaders(b"accept", ())
-    values = [value.decode("latin-1") for value in in_query or in_head]
-    chosen = choose(values, offers)
-    if chosen is None:
-        raise ImgdError.of(406, why_not)
-    return chosen
-
-
 def json_type(request: Request) -> Header:
     """The type of an answer of DICOM JSON; 406 if the client does not accept it."""
-    return b"Content-Type", accepted(request, _TYPES, _NO_XML).encode("ascii")
+    return b"Content-Type", accepted_type(request, _TYPES, _NO_XML).encode("ascii")
 
 
 def pieces(instances: Sequence[IndexedInstance]) -> Iterator[slice]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Final
 
 from imgd.collections.manager import LoadedCollection
 from imgd.core import conditional
 from imgd.core.dicomweb_paths import DicomwebTarget
-from imgd.dicom.model import DicomIndex, IndexedInstance
-from imgd.errors import NotFound
+from imgd.dicom.model import DicomIndex
 from imgd.web.dicom import json_answers
+from imgd.web.dicom.asked import instances_of
 from imgd.web.dicom.parts import DicomParts
 from imgd.web.endpoint import respond
 from imgd.web.request import Request
 
-_WHAT: Final = {"studies": "study", "series": "series", "instances": "instance"}
 _BY_TAG: Final = (b"if-match", b"if-none-match")
 
 
@@ -45,14 +43,6 @@ async def answer(
         return b",".join(bytes(record.metadata) for record in records)
 
     await json_answers.write_array(request, (media_type, *common), instances, encoded)
-
-
-def instances_of(index: DicomIndex, target: DicomwebTarget) -> Sequence[IndexedInstance]:
-    """The instances of a target; 404 with a sentence if there is none."""
-    found = list(index.instances(target.study, target.series, target.instance))
-    if not found:
-        raise NotFound(f"This collection has no such {_WHAT[target.level]}.")
-    return found
 
 
 def _etag(index: DicomIndex, target: DicomwebTarget, media_type: bytes) -> bytes:

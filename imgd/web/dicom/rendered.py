@@ -11,8 +11,7 @@ from imgd.dicom import rendering
 from imgd.dicom.model import DicomIndex, IndexedInstance
 from imgd.errors import BadRequest, NotFound, Unavailable
 from imgd.web import pictures
-from imgd.web.dicom import json_answers
-from imgd.web.dicom.metadata import instances_of
+from imgd.web.dicom.asked import accepted_type, instances_of
 from imgd.web.dicom.parts import DicomParts
 from imgd.web.request import Request
 
@@ -26,7 +25,7 @@ async def answer(
     """A frame as JPEG or PNG: of an instance the first, and as a thumbnail the one in the middle;
     of a series its middle instance's, of a study that of its largest series.
     """
-    media_type = json_answers.accepted(request, rendering.OFFERS, _NO_OTHER)
+    media_type = accepted_type(request, rendering.OFFERS, _NO_OTHER)
     if len(target.frames) > 1:
         raise BadRequest("imgd renders one frame at a time.")
     is_thumbnail = target.resource is Resource.THUMBNAIL

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Final
-from urllib.parse import unquote
 
 from imgd.collections.manager import LoadedCollection
 from imgd.core import joined_file
@@ -19,17 +18,15 @@ from imgd.core.ranges import Slice
 from imgd.dicom import accept, frame_layout, multipart
 from imgd.dicom.accept import Offer
 from imgd.dicom.frame_layout import BYTES, FrameLayout
-from imgd.dicom.model import DicomIndex, IndexedInstance
-from imgd.errors import NotFound
+from imgd.dicom.model import IndexedInstance
 from imgd.files import disk
 from imgd.files.disk import Root
+from imgd.web.dicom.asked import accepted, instances_of
 from imgd.web.dicom.parts import DicomParts
-from imgd.web.endpoint import vary_by_accept
 from imgd.web.many_files import send_joined
 from imgd.web.request import Request
 
 _DICOM: Final = "application/dicom"
-_WHAT: Final = {"studies": "study", "series": "series", "instances": "instance"}
 MANY: Final = 200  # instances whose answer is not put together on the reactor's thread
 _VR_BEFORE_VALUE: Final = (
     8  # bytes: VR, two reserved bytes, four of the length (PS3.5 section 7.1.2)
@@ -40,7 +37,7 @@ async def answer(
     request: Request, parts: DicomParts, loaded: LoadedCollection, target: DicomwebTarget
 ) -> None:
     """All files of a study or a series, or the one of an instance."""
-    instances = _instances(await parts.indexes.index(loaded), target)
+    instances = instances_of(await parts.indexes.index(loaded), target)
     syntaxes = {instance.syntax for instance in instances}
     offers = [Offer(_DICOM, syntaxes.pop() if len(syntaxes) == 1 else "")]
     if target.level == "instances":
@@ -52,14 +49,14 @@ async def answer(
         )
         for instance in instances
     )
-    await _send(request, parts, loaded, instances, _choose(request, offers), bodies)
+    await _send(request, parts, loaded, instances, accept.choose(accepted(request), offers), bodies)
 
 
 async def answer_frames(
     request: Request, parts: DicomParts, loaded: LoadedCollection, target: DicomwebTarget
 ) -> None:
     """Frames of an instance, in the order asked."""
-    instances = _instances(await parts.indexes.index(loaded), target)
+    instances = instances_of(await parts.indexes.index(loaded), target)
     instance = instances[0]
     layout = frame_layout.of_indexed(instance) or await _layout(parts, loaded, instance)
     frames = [
@@ -70,36 +67,9 @@ async def answer_frames(
     offers = [Offer(media_type, layout.syntax) for media_type in types]
     if len(frames) == 1:
         offers += [offer._replace(is_multipart=False) for offer in offers]
-    chosen = _choose(request, offers)
+    chosen = accept.choose(accepted(request), offers)
     bodies = ((chosen.content_type, frame) for frame in frames)
     await _send(request, parts, loaded, instances, chosen, bodies)
-
-
-def _instances(index: DicomIndex, target: DicomwebTarget) -> Sequence[IndexedInstance]:
-    """At least one, or NotFound."""
-    found = list(index.instances(target.study, target.series, target.instance))
-    if not found:
-        raise NotFound(f"This collection has no such {_WHAT[target.level]}.")
-    return found
-
-
-def _choose(request: Request, offers: Sequence[Offer]) -> Offer:
-    vary_by_accept(request)
-    return accept.choose(_accepted(request), offers)
-
-
-def _accepted(request: Request) -> list[str]:
-    """What a client accepts: by ``accept`` in the query if it is there, for a browser cannot set
-    its header (PS3.18 section 8.3.3.1). A plus sign is one, as in ``application/dicom+json``.
-    """
-    _, question, query = request.uri.partition(b"?")
-    if question:
-        pairs = (pair.partition(b"=") for pair in query.split(b"&"))
-        given = [unquote(value, "latin-1") for key, _, value in pairs if key == b"accept" and value]
-        if given:
-            return given
-    values = request.requestHeaders.getRawHeaders(b"accept", ())
-    return [value.decode("latin-1") for value in values]
 
 
 async def _layout(

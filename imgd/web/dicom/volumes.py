@@ -14,7 +14,8 @@ from twisted.internet.defer import Deferred
 
 from imgd.collections.manager import LoadedCollection
 from imgd.core import conditional, joined_file, media
-from imgd.core.disposition import inline
+from imgd.core.conditional import FileFacts
+from imgd.core.disposition import attachment, inline
 from imgd.core.joined_file import JoinedFile
 from imgd.core.plan import unchanged
 from imgd.dicom import volume_json
@@ -98,9 +99,10 @@ async def _send(
     rep = joined_file.represent(
         nifti, media.media_type(name), volume.tag, now, request.site.max_age
     )
-    modified = min(volume.modified // conditional.NANOSECONDS, int(now))
+    modified = conditional.last_modified(FileFacts(0, volume.modified, 0, 0), now)
     dated = (b"Last-Modified", conditional.http_date(modified))
-    named = replace(rep, headers=(*rep.headers, dated, inline(name)))
+    disposition = attachment(name) if request.has_flag(b"download") else inline(name)
+    named = replace(rep, headers=(*rep.headers, dated, disposition))
     plan = joined_file.plan_joined(named, request.conditions(), now)
     plan = unchanged(named) if plan.status == 304 else plan
     await send_joined(request, plan, nifti, parts.opener(loaded, series.instances))

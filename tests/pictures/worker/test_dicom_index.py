@@ -180,6 +180,11 @@ class FileTests(SynchronousTestCase):
         self.assertEqual((found.rows, found.frames, found.pixels), (512, 1, None))
         self.assertEqual(found.note, "Its pixels are deflated together with its header.")
 
+    def test_broken_deflated(self) -> None:
+        data = (FILES / "image_dfl.dcm").read_bytes()
+        broken = data[:400] + bytes(range(256)) + data[656:]
+        self.assertEqual(told(broken), [Broken("Its DICOM data is broken or cut short.")])
+
     def test_header_over_the_head(self) -> None:
         """A header that does not end in the bytes that are read first is read whole."""
         dataset = ct()

@@ -156,8 +156,13 @@ class SearchTests(DicomwebCase):
             "imgd gives this as application/dicom+json alone: it has no XML. Accept that, or */*.",
         )
         self.assertEqual(answer.headers["vary"], "Accept")
-        in_query = self.get("studies?accept=application/json", Accept="text/html")
-        self.assertEqual(in_query.headers["content-type"], "application/json")
+        for named, media_type in (
+            ("application/json", "application/json"),
+            ("application/dicom+json", "application/dicom+json"),
+            ("application/dicom%2Bjson", "application/dicom+json"),
+        ):
+            in_query = self.get(f"studies?accept={named}", Accept="text/html")
+            self.assertEqual(in_query.headers["content-type"], media_type)
 
     def test_methods(self) -> None:
         """HEAD has GET's headers; a preflight allows what viewers send."""

@@ -72,6 +72,13 @@ class NiftiTests(VolumeCase):
         self.assertEqual((header["cal_min"], header["cal_max"]), (-160, 240))
         self.assertNotIn(b"Doe", answer.body)
 
+    def test_download(self) -> None:
+        """A browser saves it under its name if it is asked to."""
+        self.write(2)
+        answer = self.ask(f"{NII}?download")
+        disposition = f'attachment; filename="{SERIES}.nii"'
+        self.assertEqual(answer.headers["content-disposition"], disposition)
+
     def test_head(self) -> None:
         """HEAD has the headers of GET."""
         self.write()
@@ -279,6 +286,10 @@ class JsonTests(VolumeCase):
         self.write(2)
         token = {"Authorization": "Bearer a-token-for-the-tests"}
         self.assertEqual(self.ask(NII).status, 401)
+        link = self.memory_site.post("/links", {"path": NII}, headers=token).json["url"]
+        path = link.removeprefix("https://localhost:8888")
+        self.assertEqual(self.ask(path).status, 200)
+        self.assertEqual(self.ask(path, Range="bytes=0-3").headers["cache-control"][:7], "private")
         message = self.ask(JSON, **token).json
         for url in (message["nii"], message["files"][0]["url"]):
             path = url.removeprefix("https://localhost:8888")
