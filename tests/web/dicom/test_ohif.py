@@ -170,6 +170,27 @@ class StreamTests(DicomCase):
             sent = transport.value()
         self.assertTrue(sent.endswith(self.END))
 
+    def test_gone_reader(self) -> None:
+        """Nothing more is read for a client that has gone."""
+        self.patch(ohif, "PIECE", 1)
+        write_series(self.folder, 9)
+        self.load()
+        self.memory_site.ask(PATH)
+        records, asked = self.dicom.records, []
+
+        async def count(loaded: LoadedCollection, instances: Any) -> Any:
+            asked.append(instances)
+            return await records(loaded, instances)
+
+        self.patch(self.dicom, "records", count)
+        transport = FullTransport("127.0.0.1")
+        connect(self.memory_site, transport)
+        transport.protocol.dataReceived(
+            f"GET {PATH} HTTP/1.1\r\nHost: localhost:8888\r\n\r\n".encode("ascii")
+        )
+        transport.lose()
+        self.assertLess(len(asked), 4)
+
     def test_changed_on_the_way(self) -> None:
         """If a file is indexed no more while the answer is sent, the connection ends: nobody takes
         a part for the whole.
