@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -20,6 +21,8 @@ from imgd.web.request import Request
 
 PIECE: Final = 256  # frames whose metadata are in memory at once, or one file with more
 T = TypeVar("T")
+# OHIF takes a URL with this segment for one of DICOMweb's, and shows nothing.
+_FRAMES: Final = re.compile("(/frame)(s)(?=/)", re.IGNORECASE)
 
 
 async def answer(request: Request, parts: DicomParts, loaded: LoadedCollection) -> None:
@@ -124,6 +127,11 @@ def _pieces(instances: Sequence[IndexedInstance]) -> Iterator[Sequence[IndexedIn
         yield instances[start:]
 
 
+def _url(files: str, instance: IndexedInstance) -> str:
+    url = files + paths.encode(*instance.names)
+    return _FRAMES.sub(lambda match: f"{match[1]}%{ord(match[2]):02X}", url)
+
+
 def _frames(record: Instance) -> int:
     """As many as the file really has; 1 if there is nothing to tell them apart."""
     return record.frames if record.pixels is not None else 1
@@ -139,7 +147,7 @@ def _entries(
     """
     pieces = []
     for instance, record in zip(instances, records, strict=True):
-        url, frames = files + paths.encode(*instance.names), _frames(record)
+        url, frames = _url(files, instance), _frames(record)
         metadata = natural(record.metadata)
         metadata.pop("NumberOfFrames", None)
         if frames > 1:
@@ -153,7 +161,7 @@ def _entries(
 
 def _further(instance: IndexedInstance, record: Instance, files: str, first: int) -> bytes:
     """A file's frames from ``first`` to the end of the piece that it is in."""
-    url = files + paths.encode(*instance.names)
+    url = _url(files, instance)
     metadata = {
         **{"StudyInstanceUID": record.study, "SeriesInstanceUID": record.series},
         **{"SOPInstanceUID": record.uid, "NumberOfFrames": record.frames},

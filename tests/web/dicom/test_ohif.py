@@ -93,6 +93,18 @@ class DocumentTests(DicomCase):
             self.assertEqual(metadata["SOPInstanceUID"], first["SOPInstanceUID"])
             self.assertNotIn("PerFrameFunctionalGroupsSequence", metadata)
 
+    def test_folders_called_frames(self) -> None:
+        """No URL has a segment by which OHIF would take it for one of DICOMweb's, whatever folders
+        and collections are called; each leads to its file.
+        """
+        save(multiframe(2), f"{self.folder}/frames/Frames/frames/IM")
+        self.memory_site.load(self.folder, name="frames", recursive=True)
+        [study] = self.memory_site.ask("/collections/frames/dicom.json").json["studies"]
+        for entry in study["series"][0]["instances"]:
+            self.assertNotIn("/frames/", entry["url"].lower())
+            path = entry["url"].removeprefix("dicomweb:https://localhost:8888").partition("?")[0]
+            self.assertEqual(self.memory_site.ask(path).body[128:132], b"DICM")
+
     def test_claimed_frames(self) -> None:
         """A file that claims frames by the million, and has one, is one entry."""
         save(ct_slice(more={"NumberOfFrames": 20_000_000}), f"{self.folder}/IM")
