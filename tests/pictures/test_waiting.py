@@ -46,7 +46,7 @@ class TurnTests(QueueCase):
         self.assertEqual(self.taken(), ["a", "c", "b"])
 
     def test_index(self) -> None:
-        """What the index of DICOM asks for leaves every second turn to people, of this machine too."""
+        """The index of DICOM leaves every second turn to people, those of this machine too."""
         for key, client in (("i1", INDEX), ("i2", INDEX), ("a", "127.0.0.1"), ("i3", INDEX)):
             self.ask(key, client)
         self.assertEqual(self.taken(), ["i1", "a", "i2", "i3"])
