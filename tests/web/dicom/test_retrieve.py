@@ -131,6 +131,22 @@ class InstanceTests(RetrieveCase):
         named = f'multipart/related; type="application/dicom"; transfer-syntax={syntaxes[0]}'
         self.check_refused(OF_SERIES, 406, Accept=named)
 
+    def test_hostile_syntax(self) -> None:
+        """A transfer syntax that is no UID is in no header, neither of the answer nor of a part."""
+        for text in (b"1.2.840.1000\r\nX: yyyy", b"1.2.840.1000\xe9\xff", b'1.2";a="xxxxx'):
+            with open(self.paths[0], "rb") as file:
+                data = file.read()
+            stored = data.index(b"\x02\0\x10\0UI") + 8
+            with open(os.path.join(self.folder, "hostile"), "wb") as file:
+                file.write(data[:stored] + text[:20].ljust(20, b"\0") + data[stored + 20 :])
+            os.remove(self.paths[0])
+            os.rename(os.path.join(self.folder, "hostile"), self.paths[0])
+            self.wait()
+            answer = self.ask(f"{OF_SERIES}/instances/{SERIES}.1")
+            [(kind, _)] = split(answer)
+            self.assertEqual((kind, answer.headers.get("x")), ("application/dicom", None))
+            self.check_refused(f"{OF_SERIES}/instances/{SERIES}.1/frames/1", 406, "not known")
+
     def test_unknown(self) -> None:
         """What is not there is a 404 that says what was looked for."""
         self.check_refused(f"{BASE}.9", 404, "study")
