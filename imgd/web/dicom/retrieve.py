@@ -90,9 +90,9 @@ async def _layout(
     [record] = await parts.indexes.records(loaded, [instance])
     is_swapped = False
     if record.pixels is not None and record.syntax == frame_layout.BIG_ENDIAN:
-        path, names = loaded.root.path, instance.names
-        ask = parts.ask(path, _has_words, loaded.root, names, record.pixels.offset, key=names)
-        is_swapped = await ask
+        root, names, offset = loaded.root, instance.names, record.pixels.offset
+        key = (root.path, names)
+        is_swapped = await parts.ask(root.path, _has_words, root, names, offset, key=key)
     return frame_layout.of_record(record, is_swapped=is_swapped)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import email
 import email.policy
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -130,6 +129,22 @@ class InstanceTests(RetrieveCase):
         self.assertEqual(syntaxes, [ExplicitVRLittleEndian] * 3 + [ImplicitVRLittleEndian])
         named = f'multipart/related; type="application/dicom"; transfer-syntax={syntaxes[0]}'
         self.check_refused(OF_SERIES, 406, Accept=named)
+
+    def test_hostile_syntax(self) -> None:
+        """A transfer syntax that is no UID is in no header, neither of the answer nor of a part."""
+        for text in (b"1.2.840.1000\r\nX: yyyy", b"1.2.840.1000\xe9\xff", b'1.2";a="xxxxx'):
+            with open(self.paths[0], "rb") as file:
+                data = file.read()
+            stored = data.index(b"\x02\0\x10\0UI") + 8
+            with open(os.path.join(self.folder, "hostile"), "wb") as file:
+                file.write(data[:stored] + text[:20].ljust(20, b"\0") + data[stored + 20 :])
+            os.remove(self.paths[0])
+            os.rename(os.path.join(self.folder, "hostile"), self.paths[0])
+            self.wait()
+            answer = self.ask(f"{OF_SERIES}/instances/{SERIES}.1")
+            [(kind, _)] = split(answer)
+            self.assertEqual((kind, answer.headers.get("x")), ("application/dicom", None))
+            self.check_refused(f"{OF_SERIES}/instances/{SERIES}.1/frames/1", 406, "not known")
 
     def test_unknown(self) -> None:
         """What is not there is a 404 that says what was looked for."""
@@ -401,14 +416,12 @@ class FrameTests(RetrieveCase):
         self.assertEqual(answer.headers["access-control-allow-origin"], "*")
 
     def test_hostile(self) -> None:
-        """Whatever Accept and query hold, the answer is one, soon, and no error of imgd's."""
+        """Whatever Accept and query hold, the answer is one, and no error of imgd's."""
         dataset = self.write()
         self.load()
         path = self.path(dataset, "1")
         for accepted in ('"\\"' * 20_000, ";" * 60_000, 'a/b;type="' + "x" * 60_000, ",/," * 9000):
-            began = time.process_time()
             self.assertIn(self.ask(path, Accept=accepted).status, (200, 406, 431))
-            self.assertLess(time.process_time() - began, 5)
         for query in ("accept", "accept=", "accept=%00%ff", "accept=a/b;q=", "accept=%22"):
             self.assertIn(self.ask(f"{path}?{query}").status, (200, 400, 406), query)
         for frames in ("0", "-1", "1,,2", "99999999", "1,", "a", "1%2C1", "1,1"):
