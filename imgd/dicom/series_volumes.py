@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from twisted.internet.defer import Deferred, succeed
 
 from imgd.dicom.series_volume import SeriesVolume
+from imgd.host.garbage import GarbagePause
 from imgd.host.single_flight import SingleFlight
 
 # Files of all that are kept, and frames of those that have many: some 15 MB.
@@ -34,10 +35,14 @@ class _Making:
 
 
 class SeriesVolumes:
-    """Volumes by key; the least recently used go first. The last one is kept, however large."""
+    """Volumes by key; the least recently used go first. The last one is kept, however large.
+
+    ``garbage_pause`` is for making a large one.
+    """
 
     def __init__(self, limit: int = MAX_FRAMES) -> None:
         self._limit = limit
+        self.garbage_pause = GarbagePause()
         self._kept: OrderedDict[VolumeKey, SeriesVolume] = OrderedDict()
         self._making: dict[VolumeKey, _Making] = {}
 

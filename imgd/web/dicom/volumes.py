@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -73,11 +74,13 @@ def _volume(
 
 async def _make(parts: DicomParts, loaded: LoadedCollection, series: IndexedSeries) -> SeriesVolume:
     draft, directory = VolumeDraft(), loaded.root.path
-    for start in range(0, len(series.instances), _BATCH):
-        batch = series.instances[start : start + _BATCH]
-        records = await parts.indexes.records(loaded, batch)
-        await parts.run(directory, draft.add, batch, records, key=id(draft))
-    return await parts.run(directory, draft.finish, key=id(draft))
+    is_large = len(series.instances) > _BATCH
+    with parts.volumes.garbage_pause if is_large else nullcontext():
+        for start in range(0, len(series.instances), _BATCH):
+            batch = series.instances[start : start + _BATCH]
+            records = await parts.indexes.records(loaded, batch)
+            await parts.run(directory, draft.add, batch, records, key=id(draft))
+        return await parts.run(directory, draft.finish, key=id(draft))
 
 
 async def _send(

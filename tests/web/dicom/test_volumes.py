@@ -72,6 +72,19 @@ class NiftiTests(VolumeCase):
         self.assertEqual((header["cal_min"], header["cal_max"]), (-160, 240))
         self.assertNotIn(b"Doe", answer.body)
 
+    def test_large(self) -> None:
+        """A series of more files than are read at once is a volume like others."""
+        paths = [os.path.join(self.folder, f"IM{z}") for z in range(520)]
+        for z, path in enumerate(paths):
+            position, uid = (0.0, 0.0, float(z)), f"{SERIES}.{z}"
+            made = ct_slice(number=z % 300, uid=uid, position=position, rows=1, columns=1)
+            save(made, path)
+        self.load()
+        image = read(self.ask())
+        self.assertEqual(image.shape, (1, 1, 520))
+        np.testing.assert_array_equal(image.get_fdata(), stored(paths) - 1024.0)
+        self.assertEqual(len(self.ask(JSON).json["files"]), 520)
+
     def test_download(self) -> None:
         """A browser saves it under its name if it is asked to."""
         self.write(2)
