@@ -42,7 +42,8 @@ def test_of(vr: str, wanted: tuple[str, ...]) -> Test:
         numbers = frozenset(_numbers(wanted))
         return lambda values: not numbers.isdisjoint(_found_numbers(values))
     if vr in _RANGES:
-        return _range_test(vr, *wanted)
+        tests = [_range_test(vr, text) for text in wanted]
+        return lambda values: any(test(values) for test in tests)
     if vr in _TEXTS:
         patterns = [_pattern(text, vr) for text in (_listed(wanted) if vr == "CS" else wanted)]
         return lambda values: any(p.fullmatch(t) for t in _texts(values) for p in patterns)

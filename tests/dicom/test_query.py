@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlencode
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from imgd.dicom import attributes
 from imgd.dicom.query import MAX_KEYS, NOT_FUZZY, DicomQuery, parse
 from imgd.errors import BadRequest
+
+FOUND: list[list[Any]] = [[], [""], [None], ["1"], [1.5], [{"Alphabetic": "a"}], [{}], [[1]]]
+PROPERTY = settings(deadline=None, database=None, max_examples=500)
+KEYS = st.sampled_from(
+    [
+        *(attribute.keyword for attribute in attributes.ALL),
+        *("limit", "offset", "includefield", "fuzzymatching", "00101010", "00091001", "x"),
+    ]
+)
+VALUES = st.one_of(
+    st.text(max_size=20),
+    st.from_regex(r"\A[0-9.*?,\\:+eE-]{0,20}\Z"),
+    st.binary(max_size=8).map(lambda data: data.decode("utf-8", "surrogateescape")),
+)
 
 
 def parsed(query: bytes, *, has_patient_data: bool = False) -> DicomQuery:
@@ -120,3 +140,21 @@ class QueryTests(SynchronousTestCase):
     def test_of_any_request(self) -> None:
         """What every DICOMweb request may have is no key."""
         self.assertEqual(parsed(b"accept=application/dicom%2Bjson&charset=utf-8"), DicomQuery())
+
+    @PROPERTY
+    @given(st.lists(st.tuples(KEYS, VALUES), max_size=5), st.booleans(), st.binary(max_size=20))
+    def test_anything(
+        self, pairs: list[tuple[str, str]], has_patient_data: bool, more: bytes
+    ) -> None:
+        """Whatever a query is, it is refused with a sentence or can be held against any values."""
+        text = urlencode(pairs, errors="surrogateescape").encode() + b"&" + more
+        try:
+            found = parsed(text, has_patient_data=has_patient_data)
+            for key in found.keys:
+                for vr in (key.attribute.vr or "LO", "PN", "DA", "IS"):
+                    for values in FOUND:
+                        key.matches(vr, values)
+        except BadRequest as error:
+            self.assertRegex(error.detail, r"\.\Z")
+        else:
+            self.assertTrue("".join(found.warnings).isascii())

@@ -65,6 +65,7 @@ class MatchingTests(SynchronousTestCase):
         """What is named twice may be either."""
         test = value_test("UI", ("1.2", "3.4"))
         self.assertEqual([test([uid]) for uid in ("1.2", "3.4", "5.6")], [True, True, False])
+        self.assertTrue(value_test("DA", ("20250101", "20260101-"))(["20260102"]))
 
     def test_bad_values(self) -> None:
         """What no such attribute can be is refused, and so is what cannot be searched for."""
