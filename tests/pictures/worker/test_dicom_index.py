@@ -114,14 +114,17 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(found.photometric, dataset.get("PhotometricInterpretation", ""))
 
     def test_pixels(self) -> None:
-        """The bytes that are told of are those that pydicom takes for pixels."""
+        """The bytes that are told of are the pixels that pydicom reads, without what fills up."""
         native = 0
         for path in all_files():
             data = path.read_bytes()
             [found] = told(data)
             if isinstance(found, Instance) and found.pixels and not found.pixels.fragments:
                 offset, length = found.pixels.offset, found.pixels.length
-                self.assertEqual(data[offset : offset + length], parsed(path).PixelData, path)
+                expected = parsed(path).PixelData
+                self.assertEqual(data[offset : offset + length], expected[:length], path)
+                if len(expected) > length + 1:
+                    self.assertIn(path.name, ("MR_small_padded.dcm", "badVR.dcm"))
                 native += 1
         self.assertGreater(native, 50)
 
