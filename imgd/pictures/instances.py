@@ -17,7 +17,7 @@ MAX_ANSWER: Final = 16 << 20
 
 class Pixels(msgspec.Struct, omit_defaults=True, gc=False):
     """Where the pixels are in the file, in bytes. ``keyword`` is the element's: PixelData,
-    FloatPixelData or DoubleFloatPixelData. Native: ``offset`` and ``length`` of the value.
+    FloatPixelData or DoubleFloatPixelData. Native: ``offset`` and ``length`` of all frames.
     Encapsulated: ``fragments`` has for each frame the offset and the length of each of its
     fragments in turn, ``[[offset, length, offset, length], ...]``.
     """

@@ -21,6 +21,7 @@ from imgd.pictures.worker.dicom_header import (
     BoundedFile,
     Parsed,
     PixelPlace,
+    detect,
     find_pixels,
     parse,
 )
@@ -29,6 +30,7 @@ from imgd.pictures.worker.dicom_metadata import TAGS, metadata
 from imgd.pictures.worker.dicom_places import BadPixels, places
 from imgd.pictures.worker.dicom_planes import planes
 from imgd.pictures.worker.encoding import JSON
+from imgd.pictures.worker.formats import HEAD_SIZE
 from imgd.pictures.worker.source import Made, NotAPicture, PictureError, SourceFile, Sources
 
 HEAD: Final = 1 << 16  # bytes in which most headers end
@@ -126,7 +128,8 @@ def _indexed(file: SourceFile, with_patient: bool) -> Indexed:
         raise BrokenFile(f"Its metadata has more than {MAX_METADATA >> 20} MB.")
     for keyword, name in _IDENTITY:
         if not attributes_of.text(attributes, keyword):
-            raise BrokenFile(f"It has no {name}.")
+            is_dicom = detect(file.read(0, HEAD_SIZE))
+            raise BrokenFile(f"It has no {name}." if is_dicom else "It is not DICOM.")
     return _instance(file, parsed, place, attributes, msgspec.Raw(text))
 
 

@@ -54,7 +54,7 @@ def places(source: SourceFile, parsed: Parsed, place: PixelPlace, frames: int, s
         raise BadPixels("The size of its pixels is not given.")
     if place.offset + place.length > source.size or size > place.length:
         raise BadPixels("Its pixels are cut short.")
-    return Pixels(place.keyword, place.offset, place.length)
+    return Pixels(place.keyword, place.offset, size)
 
 
 def _is_encapsulated(syntax: UID) -> bool:

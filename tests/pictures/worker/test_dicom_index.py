@@ -86,7 +86,10 @@ class FileTests(SynchronousTestCase):
                     k for k in ("Study", "Series", "SOP") if not dataset.get(f"{k}InstanceUID")
                 ]
                 self.assertTrue(missing, f"{path}: {found}")
-                self.assertEqual(found.why, f"It has no {missing[0]} Instance UID.")
+                why = f"It has no {missing[0]} Instance UID."
+                if path.read_bytes()[128:132] != b"DICM":
+                    why = "It is not DICOM."
+                self.assertEqual(found.why, why)
             else:
                 self.assertIn("DICOMDIR", path.name)
         self.assertGreater(compared, 140)
@@ -111,14 +114,17 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(found.photometric, dataset.get("PhotometricInterpretation", ""))
 
     def test_pixels(self) -> None:
-        """The bytes that are told of are those that pydicom takes for pixels."""
+        """The bytes that are told of are the pixels that pydicom reads, without what fills up."""
         native = 0
         for path in all_files():
             data = path.read_bytes()
             [found] = told(data)
             if isinstance(found, Instance) and found.pixels and not found.pixels.fragments:
                 offset, length = found.pixels.offset, found.pixels.length
-                self.assertEqual(data[offset : offset + length], parsed(path).PixelData, path)
+                expected = parsed(path).PixelData
+                self.assertEqual(data[offset : offset + length], expected[:length], path)
+                if len(expected) > length + 1:
+                    self.assertIn(path.name, ("MR_small_padded.dcm", "badVR.dcm"))
                 native += 1
         self.assertGreater(native, 50)
 
@@ -160,10 +166,11 @@ class FileTests(SynchronousTestCase):
 
     def test_no_dicom(self) -> None:
         """Files that are none are broken, whatever they hold."""
-        for data in (b"", b"\0", bytes(200), b"\xff" * 70_000, bytes(128) + b"DICM"):
+        for data in (b"", b"\0", bytes(200), b"\xff" * 70_000, b"A note, and no scan.\n" * 9):
             [found] = told(data)
             assert isinstance(found, Broken)
-            self.assertRegex(found.why, r"^It[ s].*\.$")
+            self.assertIn(found.why, ("It is not DICOM.", "Its DICOM data is broken or cut short."))
+        self.assertEqual(told(bytes(128) + b"DICM"), [Broken("It has no Study Instance UID.")])
 
     def test_syntaxes(self) -> None:
         """The same facts, however the file is written."""
