@@ -42,8 +42,6 @@ TESTED_IN = {
     "pictures/worker/samples": "pictures/worker/decoding",
     "service": "daemon",
     "settings/spec": "settings/table",
-    "web/dicom/endpoints": "web/dicom/overview",
-    "web/dicom/parts": "web/dicom/overview",
     "web/memory_admission": "web/file_cache",
     "web/request": "web/bad_requests",
     "web/server": "web/hostile",
