@@ -14,7 +14,6 @@ from imgd.pictures.instances import FramePlane, Instance
 _NATIVE: Final = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 _SAME: Final = 1e-4  # difference of cosines
 _EVEN: Final = 0.01  # of a gap
-_NO_PLANE: Final = FramePlane()
 _KEEPS: Final = ("time", "echo", "b_value")  # the same in all slices of one 3-D volume
 
 
@@ -68,14 +67,12 @@ def _planes(record: Instance) -> Sequence[FramePlane]:
 def _voxel_size(
     planes: Sequence[FramePlane], frames: int
 ) -> tuple[float, float, float | None] | None:
-    spacing = (planes[0] if planes else _NO_PLANE).spacing
-    if spacing is None or len(spacing) != 2:
+    spacing = planes[0].spacing if planes else None
+    if spacing is None:
         return None
-    return (
-        spacing[1],
-        spacing[0],
-        _gap(planes[0], planes[1], planes[-1], frames - 1) if (len(planes) > 1) else None,
-    )
+    between_rows, between_columns = spacing
+    gap = _gap(planes[0], planes[1], planes[-1], frames - 1) if len(planes) > 1 else None
+    return between_columns, between_rows, gap
 
 
 def _gap(first: FramePlane, second: FramePlane, last: FramePlane, gaps: int) -> float | None:
@@ -83,29 +80,28 @@ def _gap(first: FramePlane, second: FramePlane, last: FramePlane, gaps: int) -> 
     if any(getattr(first, key) != getattr(last, key) for key in _KEEPS):
         return None
     near, far = _distance(first, second), _distance(first, last)
-    if near is None or far is None or not near:
+    if not near or far is None or gaps < 1:
         return None
     return round(near, 6) if abs(far / gaps - near) <= _EVEN * near else None
 
 
 def _distance(one: FramePlane, other: FramePlane) -> float | None:
     """How far apart along their normal two parallel frames are, in mm."""
-    ends = one.position, other.position
-    row_column = one.orientation
-    if None in ends or row_column is None or not _are_parallel(one, other):
+    if one.position is None or other.position is None or one.orientation is None:
         return None
-    (a, b, c), (d, e, f) = row_column[:3], row_column[3:]
+    if not _are_parallel(one, other):
+        return None
+    a, b, c, d, e, f = one.orientation
     normal = (b * f - c * e, c * d - a * f, a * e - b * d)
-    start, end = ends
-    parts = zip(normal, start or (), end or (), strict=True)
-    return abs(sum(length * (to - since) for length, since, to in parts))
+    steps = zip(normal, one.position, other.position, strict=True)
+    return abs(sum(length * (end - start) for length, start, end in steps))
 
 
 def _are_parallel(one: FramePlane, other: FramePlane) -> bool:
-    both = one.orientation, other.orientation
-    if both[0] is None or both[1] is None:
+    if one.orientation is None or other.orientation is None:
         return False
-    return all(abs(a - b) <= _SAME for a, b in zip(both[0], both[1], strict=True))
+    cosines = zip(one.orientation, other.orientation, strict=True)
+    return all(abs(a - b) <= _SAME for a, b in cosines)
 
 
 def _why_no_volume(

@@ -1,6 +1,6 @@
 // What the server sends: pictures and facts, their problems, and a cache.
 
-import { clamp, IS_SMALL, panes } from './viewer_view.js';
+import { clamp, IS_SMALL, main, panes } from './viewer_view.js';
 import { update } from './viewer_panes.js';
 import { say } from './viewer_controls.js';
 
@@ -16,7 +16,7 @@ class Problem extends Error {}
 
 /** Fetch; a server that is busy, or has not read all files yet, is asked again when it says so. Throws Problem, or AbortError. */
 async function ask(url, signal) {
-  const late = AbortSignal.timeout(ANSWER_WITHIN);
+  let late = AbortSignal.timeout(ANSWER_WITHIN);
   for (;;) {
     let answer;
     try {
@@ -28,7 +28,12 @@ async function ask(url, signal) {
     if (answer.ok && answer.status !== 202) return answer;
     if (![202, 503].includes(answer.status)) throw new Problem(await sentence(answer));
     const seconds = clamp(Number(answer.headers.get('Retry-After')) || 2, 1, 30);
-    say(`${await sentence(answer)}${answer.ok ? '' : ` Trying again in ${seconds} s.`}`);
+    const text = await sentence(answer);
+    if (answer.ok) { // it goes on, however long that takes
+      late = AbortSignal.timeout(ANSWER_WITHIN);
+      main.querySelector('.message')?.replaceChildren(text);
+    }
+    say(answer.ok ? text : `${text} Trying again in ${seconds} s.`);
     await sleep(seconds * 1e3);
     if (signal.aborted) throw new DOMException('', 'AbortError');
   }

@@ -11,6 +11,11 @@ const url = new URL(main.dataset.file, location.href).href;
 async function limit() {
   const factsUrl = 'series' in main.dataset ? url.replace(/nii$/, 'json') : `${url}?info`;
   const [head, facts] = await Promise.all([fetch(url, { method: 'HEAD' }), fetch(factsUrl)]);
+  if ([head.status, facts.status].includes(202)) { // the files of the series are still being read
+    message.textContent = (await facts.json()).detail ?? message.textContent;
+    await new Promise((done) => setTimeout(done, 1000));
+    return limit();
+  }
   if (head.status === 409) return (await facts.json()).why;
   if (!head.ok) return `The server answered ${head.status}.`;
   const size = Number(head.headers.get('Content-Length'));

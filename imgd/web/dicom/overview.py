@@ -69,7 +69,7 @@ def answer_progress(request: Request, progress: StillIndexing) -> None:
         respond(request, progress_page(name, progress.done, progress.total), HTML, 202)
         return
     done, total = progress.done, progress.total
-    detail = f"imgd is reading the DICOM files: {done:,} of {total:,} so far. Ask again."
+    detail = f"imgd is reading the DICOM files: {done:,} of {total:,} so far."
     respond_json(request, IndexProgress(detail, done, total), 202)
 
 

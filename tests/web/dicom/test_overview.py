@@ -78,7 +78,7 @@ class ProgressTests(OverviewCase):
         ):
             answer = self.wait_in_vain(path, accept)
             self.assertTrue(answer.startswith(b"HTTP/1.1 202 "), (path, answer))
-            for part in (b"Retry-After: 1\r\n", b'"total":3', b'"indexed":0', b"Ask again."):
+            for part in (b"Retry-After: 1\r\n", b'"total":3', b'"indexed":0', b"so far."):
                 self.assertIn(part, answer, path)
         self.pool.release()
         self.assertEqual(self.overview()["instance_count"], 3)
