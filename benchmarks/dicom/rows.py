@@ -259,7 +259,7 @@ def only_part(client: Client, path: str) -> bytes:
 def wrk_paths(
     server: Server, work: Path, paths: Sequence[str], seconds: float, connections: int = 32
 ) -> loads.Cost:
-    """These paths in turn, asked for as OHIF does."""
+    """These paths in turn, frames as OHIF asks for them, and metadata."""
     listed = work / "paths.txt"
     listed.write_text("".join(f"/{path}\n" for path in paths), "ascii")
     return loads.wrk(
@@ -268,6 +268,6 @@ def wrk_paths(
         tls=False,
         seconds=seconds,
         script="paths.lua",
-        variables={"PATHS": str(listed), "ACCEPT": ACCEPT},
+        variables={"PATHS": str(listed), "ACCEPT": f"{ACCEPT}, application/dicom+json"},
         connections=connections,
     )
