@@ -74,7 +74,8 @@ def wait_for_index(daemon: Daemon, name: str) -> list[Reply]:
     end = time.monotonic() + PATIENCE
     replies: list[Reply] = []
     while time.monotonic() < end:  # each answer takes imgd some seconds while it indexes
-        replies.append(ask(daemon, f"collections/{name}/dicom/"))
+        bearer = f"Bearer {daemon.token}"
+        replies.append(ask(daemon, f"collections/{name}/dicom/", Authorization=bearer))
         if replies[-1].status != 202:
             return replies
     raise AssertionError(replies[-1])

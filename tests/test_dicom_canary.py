@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from urllib.parse import quote
 
@@ -193,3 +193,18 @@ class PatientDataTests(CanaryCase):
             self.assertEqual(metadata["00100020"]["Value"], [canaries.PATIENT_ID])
             self.assertEqual(metadata["00080020"]["Value"], [canaries.DATE])
             self.assertEqual([tag for tag in metadata if int(tag[:4], 16) % 2], [])
+
+    def test_no_more(self) -> None:
+        """Once the daemon was started without the option, nothing that it kept before is in its
+        files any more, not even in what a database has deleted.
+        """
+        daemon = self.start("--patient-data")
+        daemon.stop()
+        with_patients = b"".join(data for _, data in kept(self.folder / "state"))
+        self.assertNotEqual(canaries.found(with_patients), [])
+        daemon = self.daemon()
+        for _, reply in islice(self.replies(daemon), 3):
+            self.assertEqual(canaries.found(reply.body), [])
+        daemon.stop()
+        for name, data in kept(self.folder / "state"):
+            self.assertEqual(canaries.found(data), [], name)

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,22 @@ class OhifTests(OhifCase):
         """Both data sources work over plain HTTP."""
         daemon = self.start(write_native, "--http-port", "0")
         collection = f"{daemon.http_url}collections/export"
+        self.site.dicomweb = f"{collection}/dicomweb"
+        self.check_viewer(f"/viewer?StudyInstanceUIDs={STUDY}", 3)
+        self.check_viewer(f"/viewer/dicomjson?url={collection}/dicom.json", 3)
+
+    def test_private(self) -> None:
+        """Of a private daemon, OHIF takes a signed link to the collection for the URL of DICOMweb,
+        and needs no token.
+        """
+        daemon = self.start(write_native, "--private")
+        path = "/collections/export/"
+        order = json.dumps({"path": path, "prefix": True}).encode()
+        headers = {"Authorization": f"Bearer {daemon.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{daemon.url}links", order, headers)
+        with urllib.request.urlopen(request, timeout=PATIENCE, context=daemon.tls()) as answer:
+            collection = json.load(answer)["url"].rstrip("/")
+        self.assertIn("/-/s/", collection)
         self.site.dicomweb = f"{collection}/dicomweb"
         self.check_viewer(f"/viewer?StudyInstanceUIDs={STUDY}", 3)
         self.check_viewer(f"/viewer/dicomjson?url={collection}/dicom.json", 3)

@@ -13,7 +13,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest
 
 from tests.chromium import Chromium, serve_page
-from tests.daemons import PATIENCE, Daemon, environment
+from tests.daemons import CHECKOUT, PATIENCE, Daemon, environment
 from tests.dicom_case import DicomCase, ask
 from tests.dicom_phantoms import SERIES, SIZE, SLICES, STUDY, write_native
 from tests.fronts import FrontCase, free_port, program
@@ -77,6 +77,13 @@ class CommandTests(DocumentCase):
         self.assertRegex(self.told, rf"1 study.*1 series.*{SLICES}")
         told = json.loads(self.run_lines(daemon, "sh", block(DOCUMENT, "list")))
         self.assertIn(STUDY, json.dumps(told))
+
+    def test_readme(self) -> None:
+        """The README has the same commands."""
+        readme = (CHECKOUT / "README.md").read_text("utf-8")
+        for mark in ("load", "list"):
+            command = block(DOCUMENT, mark).splitlines()[-1].replace("$CA", f"~/{STATE}/ca.pem")
+            self.assertIn(f"\n{command}\n", readme)
 
     def test_python(self) -> None:
         """nibabel reads the series as a volume."""
