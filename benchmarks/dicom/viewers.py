@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.dicom.inputs import Inputs
-from benchmarks.dicom.rows import PROBE_EVERY, Measurement, wrk_paths
+from benchmarks.dicom.rows import Measurement, wrk_paths
 from benchmarks.dicom.servers import Client, Web, index, load, uids
 from benchmarks.pictures.report import IMGD, Floor, Row
 from benchmarks.pictures.rows import percentile, probed
@@ -18,6 +18,7 @@ from benchmarks.pictures.servers import calm, imgd
 from benchmarks.servers import Server
 
 VIEWERS = 20
+PROBE_EVERY = 0.01  # seconds between two requests of the client that measures waits
 CLOSING = 10.0  # seconds after which the daemon has closed what its clients closed
 
 
