@@ -262,9 +262,14 @@ def only_part(client: Client, path: str) -> bytes:
 
 
 def wrk_paths(
-    server: Server, work: Path, paths: Sequence[str], seconds: float, connections: int = 32
+    server: Server,
+    work: Path,
+    paths: Sequence[str],
+    seconds: float,
+    accept: str = ACCEPT,
+    connections: int = 32,
 ) -> loads.Cost:
-    """These paths in turn, frames as OHIF asks for them, and metadata."""
+    """These paths in turn, by default as OHIF asks for frames."""
     listed = work / "paths.txt"
     listed.write_text("".join(f"/{path}\n" for path in paths), "ascii")
     return loads.wrk(
@@ -273,6 +278,6 @@ def wrk_paths(
         tls=False,
         seconds=seconds,
         script="paths.lua",
-        variables={"PATHS": str(listed), "ACCEPT": f"{ACCEPT}, application/dicom+json"},
+        variables={"PATHS": str(listed), "ACCEPT": accept},
         connections=connections,
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks import loads
 from benchmarks.dicom.inputs import Inputs
-from benchmarks.dicom.rows import Measurement, wrk_paths
+from benchmarks.dicom.rows import ACCEPT, Measurement, wrk_paths
 from benchmarks.dicom.servers import Client, Web, index, load, uids
 from benchmarks.pictures.report import IMGD, Floor, Row
 from benchmarks.pictures.rows import percentile, probed
@@ -44,16 +45,20 @@ class Viewers(Measurement):
             index(server, "ct", self.sizes.series)
             load(server, self.inputs.most, "most")
             paths = self._paths(server)
-            wrk_paths(server, self.work, paths, 1, VIEWERS)  # what is made once is made
+            self._ask(server, paths, 1)  # what is made once is made
             before = resting_descriptors(server)
             with probed(server, "f.bin", PROBE_EVERY) as beside, self._indexing(server) as indexed:
-                seconds = self.sizes.load_seconds
-                cost = wrk_paths(server, self.work, paths, seconds, VIEWERS)
+                cost = self._ask(server, paths, self.sizes.load_seconds)
             self.left.add(IMGD, resting_descriptors(server, before) - before)
         self.frames.add(IMGD, cost.per_second)
         self.p99.add(IMGD, percentile(beside["times"], 99) * 1000)
         self.longest.add(IMGD, max(beside["times"]) * 1000)
         self.indexed.add(IMGD, sum(indexed))
+
+    def _ask(self, server: Server, paths: Sequence[str], seconds: float) -> loads.Cost:
+        """Every frame, and the metadata, in turn."""
+        accept = f"{ACCEPT}, application/dicom+json"
+        return wrk_paths(server, self.work, paths, seconds, accept, VIEWERS)
 
     @staticmethod
     def _paths(server: Server) -> list[str]:
