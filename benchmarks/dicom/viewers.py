@@ -35,9 +35,8 @@ class Viewers(Measurement):
         self.frames = Row(f"{VIEWERS} viewers for {seconds:.0f} s beside an index", "frames/s")
         self.p99 = Row("the same, p99 of a 20 kB GET", "ms")
         self.longest = Row("the same, the longest", "ms")
-        self.indexed = Row("the same, files indexed meanwhile", "files")
         self.left = Row("left open afterwards", "descriptors", (Floor(plus=0),))
-        self.rows = (self.frames, self.p99, self.longest, self.indexed, self.left)
+        self.rows = (self.frames, self.p99, self.longest, self.left)
 
     def measure(self) -> None:
         with imgd(self.work, self.inputs.plain, is_pinned=False) as server:
@@ -47,13 +46,12 @@ class Viewers(Measurement):
             paths = self._paths(server)
             self._ask(server, paths, 1)  # what is made once is made
             before = resting_descriptors(server)
-            with probed(server, "f.bin", PROBE_EVERY) as beside, self._indexing(server) as indexed:
+            with probed(server, "f.bin", PROBE_EVERY) as beside, self._indexing(server):
                 cost = self._ask(server, paths, self.sizes.load_seconds)
             self.left.add(IMGD, resting_descriptors(server, before) - before)
         self.frames.add(IMGD, cost.per_second)
         self.p99.add(IMGD, percentile(beside["times"], 99) * 1000)
         self.longest.add(IMGD, max(beside["times"]) * 1000)
-        self.indexed.add(IMGD, sum(indexed))
 
     def _ask(self, server: Server, paths: Sequence[str], seconds: float) -> loads.Cost:
         """Every frame, and the metadata, in turn."""
@@ -68,9 +66,8 @@ class Viewers(Measurement):
         return [web.metadata(study, series), *frames]
 
     @contextmanager
-    def _indexing(self, server: Server) -> Iterator[list[int]]:
-        """While the large folder is indexed; how many files each complete index had is there."""
-        complete: list[int] = []
+    def _indexing(self, server: Server) -> Iterator[None]:
+        """While the files of the large folder change, and its index is asked for."""
         failures: list[Exception] = []
         over = threading.Event()
 
@@ -79,14 +76,13 @@ class Viewers(Measurement):
                 while not over.is_set():
                     self.inputs.renew(self.inputs.most)
                     index(server, "most", self.sizes.most)
-                    complete.append(self.sizes.most)
             except Exception as error:
                 failures.append(error)
 
         thread = threading.Thread(target=work)
         thread.start()
         try:
-            yield complete
+            yield
         finally:
             over.set()
             thread.join()
