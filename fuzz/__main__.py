@@ -7,14 +7,8 @@ import sys
 from typing import Final
 
 HARNESSES: Final = (
-    "head",
-    "chunks",
-    "ranges",
-    "paths",
-    "bodies",
-    "volumes",
-    "dicom_index",
-    "pictures",
+    *("head", "chunks", "ranges", "paths", "bodies"),
+    *("volumes", "dicom_index", "pictures", "series"),
 )
 
 

@@ -116,10 +116,8 @@ class RetrieveTests(DicomCase):
         """A series of which a file changes while it is sent is cut off, and right when it is asked
         for again.
         """
-        big = dicom_files.write_series(
-            *(str(self.folder / "big"), 40),
-            **{"rows": 1024, "columns": 1024, "series": f"{SERIES}.7", "name": "{:04}"},
-        )
+        folder = str(self.folder / "big")
+        big = dicom_files.write_series(folder, 40, rows=1024, columns=1024, series=f"{SERIES}.7")
         dicom_case.load(self.running, self.folder, "scans")
         series = dcmread(big[0], stop_before_pixels=True).SeriesInstanceUID
         url = urlsplit(self.running.http_url)

@@ -52,7 +52,7 @@ def facts(metadata: bytes) -> dict[str, Fact]:
     """What a data set, as DICOM JSON, tells of its acquisition; ``{}`` if it is none."""
     try:
         dataset = msgspec.json.decode(metadata)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     places = [dataset, *_groups(dataset)]
     found = {name: _first(places, tags, factor) for name, (tags, factor) in _FACTS.items()}

@@ -30,6 +30,9 @@ _MEDIA_TYPES: Final = {
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{n}" for n in (110, 111, 112)), "image/jxl"),
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{n}" for n in (201, 202, 203)), "image/jphc"),
 }
+# Of one sample or three; of two if two pixels share their colour. A file whose pixels are more
+# than its header says has none of these.
+_BYTES_PER_PIXEL: Final = frozenset({1, 2, 3, 4, 6, 8})
 _INSTEAD: Final = "the rendered resource of the instance can be had instead."
 
 
@@ -64,7 +67,7 @@ def of_indexed(instance: IndexedInstance) -> FrameLayout | None:
     if instance.syntax not in (IMPLICIT, EXPLICIT) or pixels < 4:
         return None
     bytes_per_pixel, rest = divmod(instance.length, pixels)
-    if not bytes_per_pixel or rest > 1:  # one byte may make the length even
+    if bytes_per_pixel not in _BYTES_PER_PIXEL or rest > 1:  # one may make the length even
         return None
     length = instance.rows * instance.columns * bytes_per_pixel
     return FrameLayout(instance.frames, BYTES, EXPLICIT, instance.offset, length)

@@ -27,10 +27,12 @@ from imgd.pictures.instances import Indexed
 from imgd.pictures.maker import Maker
 from imgd.pictures.picture_source import LocatedFile
 from imgd.pictures.views import View, ViewKind
+from imgd.pictures.worker_slot import KILLED
 
 CLIENT: Final = "the index of DICOM"  # of the pool: people who ask for pictures have their turns
 MAX_RECORD: Final = 16 << 20  # bytes that a worker may tell of one file
-TRIES: Final = 5  # of a batch, while the pool has no room or its worker was killed
+TRIES: Final = 5  # of a batch, while the pool has no room
+KILLED_TRIES: Final = 2  # of a batch whose worker was killed: perhaps as a file took all memory
 PAUSE: Final = 1.0  # seconds between two of them
 _NOT_READ: Final = "It cannot be opened: check its permissions."
 _TOO_MUCH: Final = "It cannot be indexed: its header is too large or broken."
@@ -134,7 +136,7 @@ class IndexRun:
             body = await self._make([located for _, located in opened])
             return await self._parts.run_store(_store_told, self._parts.store, files, body)
         except (ImgdError, msgspec.MsgspecError, ValueError) as error:
-            if getattr(error, "status", 0) == Unavailable.status:
+            if isinstance(error, Unavailable) and error.detail != KILLED:
                 raise
             failure = error
         if len(opened) > 1:
@@ -156,15 +158,16 @@ class IndexRun:
     async def _make(self, files: Sequence[LocatedFile]) -> bytes:
         """The worker's answer about these files."""
         view, pool = View(self._parts.view), self._parts.pool
-        for left in reversed(range(TRIES)):
+        tries = 0
+        while True:
             try:
                 key = b"the index of DICOM %d" % next(_numbers)
                 return (await pool.make(key, files, view, CLIENT)).body
-            except Unavailable:
-                if not left:
+            except Unavailable as error:
+                tries += 1
+                if tries == (KILLED_TRIES if error.detail == KILLED else TRIES):
                     raise
             await deferLater(self._parts.clock, PAUSE)
-        raise AssertionError("unreachable")
 
 
 def survey(

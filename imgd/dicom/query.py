@@ -15,6 +15,7 @@ from imgd.dicom.value_matching import BadValue, test_of
 from imgd.errors import BadRequest
 
 MAX_KEYS: Final = 100  # each time that one is named counts
+MAX_NAMED: Final = 20  # unknown fields: proxies take headers of some kB
 OPTION: Final = "--patient-data"
 _NUMBER: Final = re.compile("[0-9]{1,9}", re.ASCII)
 _NAME: Final = re.compile("[A-Za-z0-9]{1,64}", re.ASCII)
@@ -69,9 +70,9 @@ def parse(query: bytes, *, has_patient_data: bool) -> DicomQuery:
     warnings = [NOT_FUZZY] if _is_fuzzy(values.pop("fuzzymatching", [])) else []
     named = [n for v in values.pop("includefield", []) for n in v.split(",") if n]
     include = [(name, _included(name)) for name in named if name != "all"]
-    unknown = ", ".join(name for name, attribute in include if attribute is None)
+    unknown = [name for name, attribute in include if attribute is None]
     if unknown:
-        warnings.append(f"imgd does not know these attributes of includefield: {unknown}.")
+        warnings.append(_unknown_sentence(unknown))
     keys = [_key(name, wanted, has_patient_data) for name, wanted in values.items()]
     tags = [a.tag for _, a in include if a is not None] + [key.attribute.tag for key in keys]
     return DicomQuery(
@@ -123,6 +124,12 @@ def _included(name: str) -> Attribute | None:
     known = attributes.find(name)
     is_tag = attributes.TAG.fullmatch(name) is not None
     return attributes.of_tag(name.upper()) if known is None and is_tag else known
+
+
+def _unknown_sentence(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    named = ", ".join(names[:MAX_NAMED])
+    return f"imgd does not know these attributes of includefield: {named}{more}."
 
 
 def _key(name: str, wanted: list[str], has_patient_data: bool) -> Key:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,12 +20,33 @@ _RETRIEVE_URL: Final = "00081190"
 _OF_ANY: Final = (attributes.CHARACTER_SET, "00080056", _RETRIEVE_URL)  # results
 
 
+class FoundStudy:
+    """A study, and what is counted of it, once for all that is found in it."""
+
+    def __init__(self, series: Mapping[str, IndexedSeries]) -> None:
+        self.series = series
+
+    @cached_property
+    def modalities(self) -> list[str]:
+        """Of its series, in alphabetical order."""
+        return sorted({series.modality for series in self.series.values()})
+
+    @cached_property
+    def sop_classes(self) -> list[str]:
+        """Of its instances, in alphabetical order."""
+        return sorted({i.sop_class for series in self.series.values() for i in series.instances})
+
+    @cached_property
+    def instance_count(self) -> int:
+        return sum(len(series.instances) for series in self.series.values())
+
+
 class Found(NamedTuple):
     """A study, a series or an instance. Of a study, ``series`` is the first one that matches; of
     both, ``instance`` is the first one of that.
     """
 
-    study: Mapping[str, IndexedSeries]
+    study: FoundStudy
     series: IndexedSeries
     instance: IndexedInstance
 
@@ -48,13 +70,13 @@ KNOWN: Final[Mapping[str, Callable[[Found], list[Any]]]] = {
     "00080016": lambda found: [found.instance.sop_class],
     "00080056": lambda _found: ["ONLINE"],
     "00080060": lambda found: [found.series.modality],
-    "00080061": lambda found: sorted({s.modality for s in found.study.values()}),
-    "00080062": lambda found: sorted({i.sop_class for i in _instances(found.study)}),
+    "00080061": lambda found: found.study.modalities,
+    "00080062": lambda found: found.study.sop_classes,
     "00083002": lambda found: [found.instance.syntax],
     "00200011": lambda found: [found.series.number],
     "00200013": lambda found: [found.instance.number],
-    "00201206": lambda found: [len(found.study)],
-    "00201208": lambda found: [sum(1 for _ in _instances(found.study))],
+    "00201206": lambda found: [len(found.study.series)],
+    "00201208": lambda found: [found.study.instance_count],
     "00201209": lambda found: [len(found.series.instances)],
     "00280008": lambda found: [found.instance.frames or None],
     "00280010": lambda found: [found.instance.rows or None],
@@ -63,10 +85,6 @@ KNOWN: Final[Mapping[str, Callable[[Found], list[Any]]]] = {
 # Of a file of one frame, NumberOfFrames is told only if it has it.
 _IN_FILE: Final = frozenset(("00280008", "00280010", "00280011"))
 _DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-def _instances(study: Mapping[str, IndexedSeries]) -> Iterator[IndexedInstance]:
-    return (instance for series in study.values() for instance in series.instances)
 
 
 class Results:

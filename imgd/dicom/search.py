@@ -11,7 +11,7 @@ from imgd.core.dicomweb_paths import DicomwebTarget
 from imgd.dicom.attributes import LEVELS, Level
 from imgd.dicom.model import DicomIndex, IndexedSeries
 from imgd.dicom.query import DicomQuery, Key
-from imgd.dicom.results import KNOWN, UIDS, Element, Found
+from imgd.dicom.results import KNOWN, UIDS, Element, Found, FoundStudy
 from imgd.pictures.instances import Instance
 
 _METADATA: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -30,6 +30,8 @@ class Search:
         self._level = LEVELS[target.level]
         self._depth = max((self._level, *(key.attribute.level for key in query.keys)))
         self._study_uids = query.wanted(UIDS[0])
+        # One more than is asked for, which tells that there are more.
+        self._most = None if query.limit is None else query.offset + query.limit + 1
         self._in_memory = [key for key in query.keys if key.attribute.tag in KNOWN]
         self._in_records = [key for key in query.keys if key.attribute.tag not in KNOWN]
 
@@ -39,16 +41,17 @@ class Search:
         return bool(self._in_records)
 
     def candidates(self, index: DicomIndex) -> list[Found]:
-        """What matches as far as memory knows, in the order of the index: every one of it once, or,
-        if records are needed, whatever is to be judged by them.
+        """What matches as far as memory knows, in the order of the index: every one of it once and
+        no more than are needed, or, if records are needed, whatever is to be judged by them.
         """
         below = self._below(index)
         found = (f for f in below if all(_matches(key, f) for key in self._in_memory))
         return list(found) if self.needs_records else self.distinct(found)
 
     def _below(self, index: DicomIndex) -> Iterator[Found]:
-        for study in self._studies(index):
-            for series in self._series(study):
+        for of_study in self._studies(index):
+            study = FoundStudy(of_study)
+            for series in self._series(of_study):
                 if self._depth is Level.INSTANCE:
                     yield from (Found(study, series, instance) for instance in series.instances)
                 else:
@@ -79,9 +82,13 @@ class Search:
         return all(_has(metadata, key) for key in self._in_records)
 
     def distinct(self, found: Iterable[Found]) -> list[Found]:
-        """Each study, series or instance once, of what was matched below it."""
+        """Each study, series or instance once, of what was matched below it; no more than are
+        needed to answer.
+        """
         first: dict[tuple[str, ...], Found] = {}
         for one in found:
+            if len(first) == self._most:
+                break
             first.setdefault(one.uids(self._level), one)
         return list(first.values())
 

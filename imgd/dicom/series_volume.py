@@ -15,7 +15,7 @@ import msgspec
 
 from imgd.core.joined_file import FileSlice, JoinedFile, digest
 from imgd.core.ranges import Slice
-from imgd.dicom import nifti_header, slice_order, voxel_rules
+from imgd.dicom import nifti_header, slice_gaps, slice_order, voxel_rules
 from imgd.dicom.acquisition import CODE, DOSE_SCALING, Fact, SharedFacts, facts
 from imgd.dicom.model import IndexedInstance
 from imgd.dicom.slice_order import PlacedFrame, Volumes
@@ -124,16 +124,16 @@ def _attempt(make: Callable[[], T]) -> tuple[T | None, str]:
 
 
 def _lay_out(files: Sequence[VolumeFile], volume_time: float) -> _LaidOut:
-    frames = slice_order.along_normal(slice_order.place(files), files)
-    slice_order.check_pixels(frames, files)
-    volumes, dimension = slice_order.into_volumes(frames, files)
+    frames, upwards = slice_order.along_normal(slice_order.place(files), files)
+    slice_gaps.check_pixels(frames, files)
+    volumes, dimension = slice_order.into_volumes(frames, upwards, files)
     first = volumes[0][0]
     record = files[first.file].record
     if max(len(volumes), len(volumes[0])) > MAX_SIZE:
         raise NotAVolume(f"The series has more than {MAX_SIZE} slices or volumes.")
     grid = VolumeGrid(
         *(record.columns, record.rows, len(volumes[0]), len(volumes)),
-        *(first.row, first.column, slice_order.step(volumes, files, record.thickness)),
+        *(first.row, first.column, slice_gaps.step(volumes, files, record.thickness)),
         *(first.position, first.pixel),
         volume_time if dimension in ("time", "acquisition") else 0.0,
     )
@@ -143,9 +143,10 @@ def _lay_out(files: Sequence[VolumeFile], volume_time: float) -> _LaidOut:
 def _along_normal(files: Sequence[VolumeFile]) -> Order:
     """Empty if there is no normal."""
     try:
-        return _one_after_another([slice_order.along_normal(slice_order.place(files), files)])
+        frames, _upwards = slice_order.along_normal(slice_order.place(files), files)
     except NotAVolume:
         return []
+    return _one_after_another([frames])
 
 
 def _all_frames(file: VolumeFile) -> FramesOfFile:

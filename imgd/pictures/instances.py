@@ -15,7 +15,7 @@ MAX_METADATA: Final = 8 << 20  # bytes of one file
 MAX_ANSWER: Final = 16 << 20
 
 
-class Pixels(msgspec.Struct, omit_defaults=True):
+class Pixels(msgspec.Struct, omit_defaults=True, gc=False):
     """Where the pixels are in the file, in bytes. ``keyword`` is the element's: PixelData,
     FloatPixelData or DoubleFloatPixelData. Native: ``offset`` and ``length`` of the value.
     Encapsulated: ``fragments`` has for each frame the offset and the length of each of its
@@ -28,7 +28,7 @@ class Pixels(msgspec.Struct, omit_defaults=True):
     fragments: list[list[int]] = []
 
 
-class FramePlane(msgspec.Struct, omit_defaults=True):
+class FramePlane(msgspec.Struct, omit_defaults=True, gc=False):
     """A frame in space, in mm of the patient's LPS: ``position`` of the centre of its first pixel,
     ``orientation`` (of a row, then of a column, 6 numbers), ``spacing`` (between rows, between
     columns). Then what tells volumes of a 4-D series apart, and how values are rescaled.
@@ -44,7 +44,7 @@ class FramePlane(msgspec.Struct, omit_defaults=True):
     intercept: float | None = None
 
 
-class Instance(msgspec.Struct, omit_defaults=True, tag="instance"):
+class Instance(msgspec.Struct, omit_defaults=True, tag="instance", gc=False):
     """What the index keeps of a DICOM file. ``planes`` has one for each frame, or one for a file of
     one frame; none if it has no geometry. ``metadata`` is a JSON object of DICOM PS3.18 annex F,
     made by the allow list, without pixels; with the patient if that was asked for.

@@ -31,7 +31,7 @@ _STATUSES: Final = frozenset({400, 413, 415, 422})
 _BROKEN: Final = "Not a picture that can be shown: its data is broken."
 _LATE: Final = "It takes too long."
 _CRASHED: Final = "It takes too much memory, or its data breaks its decoder."
-_KILLED: Final = "The process that made it was killed: ask again."
+KILLED: Final = "The process that made it was killed: ask again."
 # By the system, which needed memory, or by a person: no fault of the picture, so that none is kept.
 _BY_OTHERS: Final = f"signal {int(signal.SIGKILL)}" if hasattr(signal, "SIGKILL") else ""
 
@@ -159,7 +159,7 @@ class WorkerSlot:
         if job is not None:
             self.is_leaving = True
             is_killed = reason == _BY_OTHERS
-            error = Unavailable(_KILLED) if is_killed else ImgdError.of(422, _CRASHED)
+            error = Unavailable(KILLED) if is_killed else ImgdError.of(422, _CRASHED)
             self._give_up(job, error, reason)
         self._pool.gone(self, reason)
 

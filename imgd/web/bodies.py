@@ -38,6 +38,8 @@ class FileBody:
             return cast(bytes, self._parts.pop())
         data = self.peek(CHUNK)
         self.skip(len(data))
+        if self._parts and self.is_next_literal():
+            data += cast(bytes, self._parts.pop())  # one write for both
         return data
 
     def read_all(self) -> bytes:

@@ -140,10 +140,18 @@ def _version(facts: FileFacts) -> tuple[int, int, int]:
 def _read_ahead(file: OpenFile, segment: Segment) -> None:
     """Have the system read what will be sent, so that sending seldom waits for the disk."""
     slices = [part for part in segment.parts if isinstance(part, Slice)]
-    if hasattr(os, "posix_fadvise"):
-        start = min(part.offset for part in slices)
-        end = max(part.offset + part.length for part in slices)
+    end = slices[-1].offset + slices[-1].length
+    if not _is_in_memory(file.fd, end - 1) and hasattr(os, "posix_fadvise"):
+        start = slices[0].offset
         os.posix_fadvise(file.fd, start, end - start, os.POSIX_FADV_WILLNEED)
+
+
+def _is_in_memory(fd: int, offset: int) -> bool:
+    """Whether this byte of a file can be read without waiting; False if that is not known."""
+    try:
+        return os.preadv(fd, [bytearray(1)], offset, os.RWF_NOWAIT) == 1
+    except (AttributeError, OSError):  # a system that cannot tell, or the disk is needed
+        return False
 
 
 class FileBodies:
@@ -204,11 +212,11 @@ class FileBodies:
         self._keep_slots(0)
 
     def _open_more(self) -> None:
-        if self._opening is not None:
+        if self._opening is not None or len(self._ready) > AHEAD // 4:
             return
         held = len(self._ready) + self._is_sending
         self._keep_slots(held)
-        if self._has_all or self._error is not None or len(self._ready) > AHEAD // 4:
+        if self._has_all or self._error is not None:
             return
         self._ahead += self._opener.limit.take(AHEAD - self._ahead)
         count = self._ahead + 1 - held

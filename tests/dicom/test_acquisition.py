@@ -54,7 +54,15 @@ class FactsTests(SynchronousTestCase):
     def test_nonsense(self) -> None:
         """What is no data set has no facts."""
         for value in (
-            *(b"", b"[]", b"3", b"{", b'{"00180060":1}', b'{"00180060":{"Value":5}}'),
+            *(
+                b"",
+                b"[]",
+                b"3",
+                b"{",
+                b'{"\xff":1}',
+                b'{"00180060":1}',
+                b'{"00180060":{"Value":5}}',
+            ),
             *(b'{"00180060":{"Value":[true,null,{},[]]}}', b'{"52009229":{"Value":[1]}}'),
             *(b'{"52009229":{"Value":[{"00189112":{"Value":[2]}}]}}', b"[" * 100_000),
         ):

@@ -48,7 +48,7 @@ class IndexedTests(SynchronousTestCase):
     def test_left_to_the_record(self) -> None:
         """If that could be otherwise, the record is asked."""
         for instance in (
-            *(indexed(0), indexed(3), indexed(30), indexed(19), indexed(42)),
+            *(indexed(0), indexed(3), indexed(30), indexed(19), indexed(42), indexed(600)),
             *(indexed(40, RLE), indexed(40, BIG_ENDIAN), indexed(40, ""), indexed(40, frames=0)),
         ):
             self.assertIsNone(frame_layout.of_indexed(instance), instance)

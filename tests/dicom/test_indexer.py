@@ -14,6 +14,7 @@ from imgd.files.disk import OpenFile
 from imgd.pictures.instances import MAX_BATCH
 from imgd.pictures.views import View, ViewKind
 from imgd.pictures.waiting import Picture
+from imgd.pictures.worker_slot import KILLED
 from tests.dicom.site_case import DicomCase
 from tests.dicom_files import write_series
 from tests.fakes import write
@@ -55,18 +56,33 @@ class PassTests(DicomCase):
         self.assertEqual(len(self.pool.jobs), 6)
 
     def test_unreadable(self) -> None:
-        """A file that cannot be opened is named."""
-        paths = write_series(self.folder, 2)
+        """A file that cannot be opened is named, until it can be."""
+        paths = write_series(self.folder, 2, name="IM{:04}.dcm")
         loaded = self.load()
         if os.geteuid() == 0:
             self.skipTest("root reads every file")
         os.chmod(paths[0], 0)
         index = self.index(loaded)
         self.assertEqual(numbers(index), [2])
-        self.assertEqual(list(unindexed(index)), ["IM0001"])
+        self.assertEqual(list(unindexed(index)), ["IM0001.dcm"])
         os.chmod(paths[0], 0o600)
         self.wait()
         self.assertEqual(numbers(self.index(loaded)), [1, 2])
+
+    def test_killed(self) -> None:
+        """A file over which the system kills workers again and again is named, too."""
+        write_series(self.folder, 3)
+
+        def kill(files: Sequence[OpenFile], _view: View) -> ImgdError | None:
+            return Unavailable(KILLED) if "IM0002" in [file.name for file in files] else None
+
+        self.pool.error = kill
+        answers = self.begin(self.load())
+        for _ in range(2):
+            self.memory_site.clock.advance(1)
+        [index] = answers
+        assert isinstance(index, DicomIndex)
+        self.assertEqual((numbers(index), list(unindexed(index))), ([1, 3], ["IM0002"]))
 
     def test_busy_pool(self) -> None:
         """A batch for which the pool has no room is tried again."""

@@ -9,10 +9,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from imgd.dicom.indexes import StillIndexing
+from imgd.dicom.indexes import RECENT, StillIndexing
 from imgd.dicom.model import DicomIndex
-from imgd.errors import ImgdError, NotFound, Unavailable
-from imgd.pictures.instances import MAX_BATCH, Instance
+from imgd.errors import ImgdError, Unavailable
+from imgd.pictures.instances import Instance
 from tests import dicom_files
 from tests.dicom.site_case import DicomCase
 from tests.dicom_files import write_series
@@ -248,86 +248,6 @@ class ChangeTests(DicomCase):
         self.assertEqual(numbers(self.index(loaded)), [])
 
 
-class WaitTests(DicomCase):
-    def setUp(self) -> None:
-        super().setUp()
-        write_series(self.folder, 2 * MAX_BATCH + 3)
-        self.pool.held = True
-        self.loaded = self.load()
-
-    def progress(self, answers: list[Any]) -> tuple[int, int]:
-        [failure] = answers
-        assert isinstance(failure, Failure)
-        failure.trap(StillIndexing)
-        error: Any = failure.value
-        return error.done, error.total
-
-    def test_progress(self) -> None:
-        """Who asks first waits three seconds for an index, and is told then how far it is; who asks
-        later is told at once, until it is there.
-        """
-        first = self.begin(self.loaded)
-        self.memory_site.clock.advance(2.9)
-        self.assertEqual(first, [])
-        self.memory_site.clock.advance(0.2)
-        self.assertEqual(self.progress(first), (0, 35))
-        self.pool.step()
-        self.assertEqual(self.progress(self.begin(self.loaded)), (MAX_BATCH, 35))
-        self.pool.release()
-        self.assertEqual(self.index(self.loaded).count, 35)
-        self.assertEqual(len(self.pool.jobs), 3)
-
-    def test_prepare(self) -> None:
-        """What was begun for nobody goes on."""
-        self.dicom.prepare(self.loaded)
-        self.assertEqual(len(self.pool.waiting), 2)
-        self.memory_site.clock.advance(100)
-        self.pool.release()
-        self.assertEqual(self.index(self.loaded).count, 35)
-        self.assertEqual(len(self.pool.jobs), 3)
-
-    def test_client_gone(self) -> None:
-        """Who does not wait any more stops nothing."""
-        asking = Deferred.fromCoroutine(self.dicom.index(self.loaded))
-        asking.addErrback(lambda _: None)
-        asking.cancel()
-        self.pool.release()
-        self.assertEqual(self.index(self.loaded).count, 35)
-        self.assertEqual(len(self.pool.jobs), 3)
-
-    def test_unloaded(self) -> None:
-        """An unloaded collection ends its pass and its memory; who waits gets 404."""
-        answers = self.begin(self.loaded)
-        Deferred.fromCoroutine(self.memory_site.manager.unload("scans"))
-        self.dicom.drop_unloaded()
-        [failure] = answers
-        assert isinstance(failure, Failure)
-        self.assertIsInstance(failure.value, NotFound)
-        self.assertEqual(self.pool.waiting, [])
-        self.assertEqual(self.dicom.known_collections, [])
-
-    def test_replaced(self) -> None:
-        """A collection that was loaded again has an index of its own."""
-        answers = self.begin(self.loaded)
-        again = self.load()
-        self.pool.held = False
-        self.assertEqual(self.index(again).count, 35)
-        [failure] = answers
-        assert isinstance(failure, Failure)
-        self.assertIsInstance(failure.value, NotFound)
-        late = Deferred.fromCoroutine(self.dicom.index(self.loaded))
-        self.failureResultOf(late, NotFound)
-
-    def test_kept_so_far(self) -> None:
-        """What was told until the daemon ended is not asked for again."""
-        self.begin(self.loaded)
-        self.pool.step()
-        self.dicom.stop()
-        self.restart()
-        self.assertEqual(self.index(self.load()).count, 35)
-        self.assertEqual([len(names) for _, names in self.pool.jobs], [MAX_BATCH, 3])
-
-
 class FailureTests(DicomCase):
     def test_off(self) -> None:
         """Where nothing can be indexed, the answer is 501 and says what is missing."""
@@ -356,3 +276,34 @@ class FailureTests(DicomCase):
         self.assertEqual(lines, ["The DICOM of scans is not indexed: Pictures cannot be made now."])
         self.pool.error = lambda files, view: None
         self.assertEqual(self.index(loaded).count, 2)
+
+
+class RecentTests(DicomCase):
+    def test_recent(self) -> None:
+        """What was true within the last second is known without asking the disk, unless a file is
+        known to be another, or the collection was loaded again.
+        """
+        write_series(self.folder, 1)
+        loaded = self.load()
+        self.assertIsNone(self.dicom.recent(loaded))
+        index = self.index(loaded)
+        self.memory_site.blocking.held = True
+        self.assertIs(self.dicom.recent(loaded), index)
+        self.memory_site.clock.advance(RECENT)
+        self.assertIsNone(self.dicom.recent(loaded))
+        self.memory_site.blocking.held = False
+        index = self.index(loaded)
+        self.assertIs(self.dicom.recent(loaded), index)
+        self.dicom.has_changed(loaded, next(index.instances()))
+        self.assertIsNone(self.dicom.recent(loaded))
+        self.index(loaded)
+        self.assertIsNone(self.dicom.recent(self.load()))
+
+    def test_gone(self) -> None:
+        """A file that is known to be another, and then gone, is in the index no more."""
+        paths = write_series(self.folder, 2)
+        loaded = self.load()
+        first = next(self.index(loaded).instances())
+        os.remove(paths[0])
+        self.dicom.has_changed(loaded, first)
+        self.assertEqual(numbers(self.index(loaded)), [2])

@@ -43,6 +43,8 @@ class QueryTests(SynchronousTestCase):
         self.assertTrue(parsed(b"includefield=all").has_all)
         warning = "imgd does not know these attributes of includefield: Colour, Size."
         self.assertEqual(parsed(b"includefield=Colour,Size").warnings, (warning,))
+        many = parsed(b"includefield=" + b",".join(b"x%d" % n for n in range(50))).warnings
+        self.assertIn("x18, x19 and 30 more.", many[0])
         self.refuse(
             b"includefield=a%22%0d%0ab",
             "'includefield' must be keywords, tags of 8 hexadecimal digits, or all.",

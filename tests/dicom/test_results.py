@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.dicom import query
 from imgd.dicom.model import IndexedSeries
-from imgd.dicom.results import Found, Results
+from imgd.dicom.results import Found, FoundStudy, Results
 from tests.dicom.instances import element, indexed, record, series_of
 from tests.dicom.test_search import target_of
 
@@ -35,7 +35,7 @@ class ResultTests(SynchronousTestCase):
         path, _, text = url.partition("?")
         asked = query.parse(text.encode(), has_patient_data=False)
         results = Results(target_of(path), asked, SERVICES)
-        found = Found(STUDY, STUDY["1.1"], FIRST)
+        found = Found(FoundStudy(STUDY), STUDY["1.1"], FIRST)
         encoded = results.encode(found, record(FIRST, **(metadata or METADATA)))
         result: dict[str, Any] = json.loads(encoded)
         self.assertEqual(list(result), sorted(result))
@@ -141,7 +141,7 @@ class ResultTests(SynchronousTestCase):
         results = Results(target_of("series"), query.parse(b"", has_patient_data=False), SERVICES)
         first = indexed("1", "1.2", "1.2.1", modality="")
         series = series_of(first, number=None)
-        encoded = results.encode(Found({"1.2": series}, series, first), record(first))
+        encoded = results.encode(Found(FoundStudy({"1.2": series}), series, first), record(first))
         result = json.loads(encoded)
         for tag, vr in (("00080060", "CS"), ("00080061", "CS"), ("00200011", "IS")):
             self.assertEqual(result[tag], {"vr": vr})

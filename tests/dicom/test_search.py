@@ -87,6 +87,14 @@ class SearchTests(SynchronousTestCase):
             with self.subTest(url=url):
                 self.assertEqual(self.search(url), uids)
 
+    def test_limit(self) -> None:
+        """No more is looked for than is asked for, but one that tells of more."""
+        self.assertEqual(
+            self.search("instances?limit=2&offset=1"), [f"1.1.{n}" for n in (1, 2, 3)] + ["1.2.1"]
+        )
+        self.assertEqual(self.search("studies?limit=0"), ["1"])
+        self.assertEqual(self.search("studies?Modality=CT&limit=5"), ["1", "2"])
+
     def test_records(self) -> None:
         """What memory does not have is looked for in the store."""
         for url, uids in (

@@ -204,3 +204,5 @@ class VolumesTests(VolumeCase):
         """A volume that lies beside the first is refused."""
         pairs = [file(f"t{t}z{z:g}", plane(z, x=float(t), time=t)) for z in Z for t in (1, 2)]
         self.refused(pairs, "'folder/t2z0' does not lie where")
+        beside = [file("a", plane(time=1)), file("b", plane(x=0.0, time=2))]
+        self.refused(beside, "'folder/b' does not lie where")

@@ -32,8 +32,9 @@ from imgd.pictures.worker.encoding import JSON
 from imgd.pictures.worker.source import Made, NotAPicture, PictureError, SourceFile, Sources
 
 HEAD: Final = 1 << 16  # bytes in which most headers end
-MAX_HEADER: Final = 32 << 20  # bytes of elements that are read
-MAX_VALUE: Final = 16 << 20  # bytes of one: a sequence of thousands of frames
+MAX_HEADER: Final = 16 << 20  # bytes of elements that are read
+MAX_VALUE: Final = 12 << 20  # bytes of one: a sequence of thousands of frames
+MAX_FRAMES: Final = 100_000  # of a file whose pixels cannot be found
 _NOT_READ: Final = "Its DICOM data is broken or cut short."
 _LOOKED_AT: Final = 1 << 16  # bytes of pixels
 _DIRECTORY: Final = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
@@ -215,6 +216,8 @@ def _add_pixels(instance: Instance, file: SourceFile, parsed: Parsed, place: Pix
         instance.pixels = places(file, parsed, place, instance.frames, size)
     except BadPixels as error:
         instance.note = error.why
+        if instance.frames > MAX_FRAMES:  # else each would be listed
+            raise BrokenFile("It does not have the frames that its header claims.") from None
         return
     if not instance.pixels.fragments and instance.bits_stored < instance.bits_allocated:
         is_little = bool(parsed.dataset.original_encoding[1])

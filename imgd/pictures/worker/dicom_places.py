@@ -38,8 +38,8 @@ class _Fragment(NamedTuple):
 
 
 def places(source: SourceFile, parsed: Parsed, place: PixelPlace, frames: int, size: int) -> Pixels:
-    """``size`` is what native frames take, in bytes, 0 if that is not known. BadPixels if they
-    cannot be found.
+    """``size`` is what all frames take if they are native, in bytes, 0 if the header does not say.
+    BadPixels if they cannot be found.
     """
     if parsed.is_deflated:
         raise BadPixels("Its pixels are deflated together with its header.")
@@ -50,6 +50,8 @@ def places(source: SourceFile, parsed: Parsed, place: PixelPlace, frames: int, s
         return Pixels(place.keyword, place.offset, 0, fragments)
     if place.length == UNDEFINED:
         raise BadPixels("The length of its pixels is not given.")
+    if not size:
+        raise BadPixels("The size of its pixels is not given.")
     if place.offset + place.length > source.size or size > place.length:
         raise BadPixels("Its pixels are cut short.")
     return Pixels(place.keyword, place.offset, place.length)

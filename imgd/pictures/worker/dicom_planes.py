@@ -14,7 +14,7 @@ def planes(attributes: Json, frames: int) -> list[FramePlane]:
     if groups or shared:
         if len(groups) != frames and (groups or frames != 1):
             return []
-        found = [_of_groups(group, shared) for group in groups or [{}]]
+        found = [_of_groups(group, shared, attributes) for group in groups or [{}]]
     elif frames == 1:
         found = [_of_file(attributes)]
     else:
@@ -37,11 +37,13 @@ def _of_file(attributes: Json) -> FramePlane:
     )
 
 
-def _of_groups(own: Json, shared: Json) -> FramePlane:
-    """Functional groups (PS3.3 section C.7.6.16): a frame's own before those that all share."""
+def _of_groups(own: Json, shared: Json, of_file: Json) -> FramePlane:
+    """Functional groups (PS3.3 section C.7.6.16): a frame's own before those that all share, and
+    those before what the file has outside of groups.
+    """
 
     def group(keyword: str) -> Json:
-        return item(own, keyword) or item(shared, keyword)
+        return item(own, keyword) or item(shared, keyword) or of_file
 
     content, values_ = group("FrameContentSequence"), group("PixelValueTransformationSequence")
     return FramePlane(

@@ -13,7 +13,7 @@ from imgd.web.request import Request
 
 DICOM_JSON: Final = "application/dicom+json"
 # How much of the store is in memory at a time: records of files of many frames are large.
-MAX_FRAMES: Final = 256
+MAX_FRAMES: Final = 128
 _TYPES: Final = (DICOM_JSON, "application/json")
 _NO_XML: Final = f"imgd gives this as {DICOM_JSON} alone: it has no XML. Accept that, or */*."
 

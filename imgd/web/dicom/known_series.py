@@ -6,12 +6,15 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from twisted.internet.defer import Deferred
+
 from imgd.collections.manager import LoadedCollection
 from imgd.dicom import series_facts
 from imgd.dicom.indexes import DicomIndexes
 from imgd.dicom.model import DicomIndex, IndexedSeries
 from imgd.dicom.series_facts import PatientFacts, SeriesFacts
 from imgd.host.blocking import RunBlocking
+from imgd.host.single_flight import SingleFlight
 from imgd.pictures.instances import Instance
 
 MAX_COLLECTIONS: Final = 16  # whose facts are kept
@@ -25,19 +28,29 @@ class KnownSeries:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[str, FactsByUid]] = OrderedDict()
+        self._reads: dict[str, SingleFlight[FactsByUid]] = {}
 
-    async def facts(
+    def facts(
         self, indexes: DicomIndexes, run: RunBlocking, loaded: LoadedCollection, index: DicomIndex
-    ) -> FactsByUid:
-        """The facts of every series of this index."""
+    ) -> Deferred[FactsByUid]:
+        """The facts of every series of this index, read once for all who wait for them."""
         name = loaded.collection.name
-        tag, known = self._kept.get(name, ("", {}))
-        if tag != index.tag:
-            known = await _read(indexes, run, loaded, index)
-            self._kept[name] = index.tag, known
-            while len(self._kept) > MAX_COLLECTIONS:
-                self._kept.popitem(last=False)
-        return known
+
+        async def find() -> FactsByUid:
+            tag, known = self._kept.get(name, ("", {}))
+            if tag != index.tag:
+                known = await _read(indexes, run, loaded, index)
+                self._keep(name, index.tag, known)
+            return known
+
+        reads = self._reads.setdefault(name, SingleFlight())
+        return reads.wait(lambda: Deferred.fromCoroutine(find()))
+
+    def _keep(self, name: str, tag: str, known: FactsByUid) -> None:
+        self._kept[name] = tag, known
+        while len(self._kept) > MAX_COLLECTIONS:
+            oldest, _ = self._kept.popitem(last=False)
+            self._reads.pop(oldest, None)
 
 
 async def _read(

@@ -42,7 +42,8 @@ async def answer(
         records = await parts.indexes.records(loaded, instances[piece])
         return b",".join(bytes(record.metadata) for record in records)
 
-    await json_answers.write_array(request, (media_type, *common), instances, encoded)
+    with parts.answers.slot(loaded.root.path, request.peer):
+        await json_answers.write_array(request, (media_type, *common), instances, encoded)
 
 
 def _etag(index: DicomIndex, target: DicomwebTarget, media_type: bytes) -> bytes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, Final
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from twisted.internet.defer import Deferred
 
 from imgd.collections.manager import LoadedCollection
 from imgd.core import messages, paths
@@ -17,7 +20,9 @@ from imgd.web.endpoint import JSON
 from imgd.web.request import Request
 
 PIECE: Final = 256  # frames whose metadata are in memory at once, or one file with more
-_UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "NumberOfFrames")
+T = TypeVar("T")
+# OHIF takes a URL with this segment for one of DICOMweb's, and shows nothing.
+_FRAMES: Final = re.compile("(/frame)(s)(?=/)", re.IGNORECASE)
 
 
 async def answer(request: Request, parts: DicomParts, loaded: LoadedCollection) -> None:
@@ -62,13 +67,19 @@ class _Document:
         opening = _open(_about_study(all_series, first), "series")
         for series in all_series:
             opening += _open(await self._about_series(series), "instances")
-            for piece in _pieces(series.instances):
-                records = await self._parts.indexes.records(self._loaded, piece)
-                run, path = self._parts.run, self._loaded.root.path
-                yield opening + await run(path, _entries, piece, records, self._files)
+            async for entries in self._entries(series):
+                yield opening + entries
                 opening = b","
             opening = b"]},"
         yield b"]}]}"
+
+    async def _entries(self, series: IndexedSeries) -> AsyncIterator[bytes]:
+        for piece in _pieces(series.instances):
+            records = await self._parts.indexes.records(self._loaded, piece)
+            yield await self._run(_entries, piece, records, self._files)
+            last, record = piece[-1], records[-1]
+            for frame in range(PIECE + 1, _frames(record) + 1, PIECE):
+                yield await self._run(_further, last, record, self._files, frame)
 
     async def _about_series(self, series: IndexedSeries) -> dict[str, Any]:
         about = {
@@ -83,7 +94,10 @@ class _Document:
 
     async def _natural(self, instance: IndexedInstance) -> dict[str, Any]:
         [record] = await self._parts.indexes.records(self._loaded, [instance])
-        return await self._parts.run(self._loaded.root.path, natural, record.metadata)
+        return await self._run(natural, record.metadata)
+
+    def _run(self, f: Callable[..., T], *arguments: Any) -> Deferred[T]:
+        return self._parts.run(self._loaded.root.path, f, *arguments)
 
 
 def _about_study(all_series: Sequence[IndexedSeries], first: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,6 +116,7 @@ def _open(about: Mapping[str, Any], key: str) -> bytes:
 
 
 def _pieces(instances: Sequence[IndexedInstance]) -> Iterator[Sequence[IndexedInstance]]:
+    """Of the instances of a piece, only the last may have more frames than ``PIECE``."""
     start = frames = 0
     for end, instance in enumerate(instances):
         frames += max(1, instance.frames)
@@ -112,26 +127,47 @@ def _pieces(instances: Sequence[IndexedInstance]) -> Iterator[Sequence[IndexedIn
         yield instances[start:]
 
 
+def _url(files: str, instance: IndexedInstance) -> str:
+    url = files + paths.encode(*instance.names)
+    return _FRAMES.sub(lambda match: f"{match[1]}%{ord(match[2]):02X}", url)
+
+
+def _frames(record: Instance) -> int:
+    """As many as the file really has; 1 if there is nothing to tell them apart."""
+    return record.frames if record.pixels is not None else 1
+
+
 def _entries(
     instances: Sequence[IndexedInstance], records: Sequence[Instance], files: str
 ) -> bytes:
-    """Each file, or each frame of a file of several, as members of a JSON list."""
-    return b",".join(
-        messages.encode(entry)
-        for instance, record in zip(instances, records, strict=True)
-        for entry in _of_file(record, files + paths.encode(*instance.names))
-    )
+    """Each file, or the first frames of a file of several, as members of a JSON list.
 
-
-def _of_file(record: Instance, url: str) -> Iterator[dict[str, Any]]:
-    """OHIF keeps the metadata of the first entry of an instance alone, and takes the URL of frame n
+    OHIF keeps the metadata of the first entry of an instance alone, and takes the URL of frame n
     from its entry n.
     """
-    metadata = natural(record.metadata)
-    if record.frames < 2:
-        yield {"metadata": metadata, "url": url}
-        return
-    metadata["NumberOfFrames"] = record.frames
-    uids = {key: metadata[key] for key in _UIDS if key in metadata}
-    for frame in range(1, record.frames + 1):
-        yield {"metadata": metadata if frame == 1 else uids, "url": f"{url}?frame={frame}"}
+    pieces = []
+    for instance, record in zip(instances, records, strict=True):
+        url, frames = _url(files, instance), _frames(record)
+        metadata = natural(record.metadata)
+        metadata.pop("NumberOfFrames", None)
+        if frames > 1:
+            metadata["NumberOfFrames"] = frames
+        first = {"metadata": metadata, "url": f"{url}?frame=1" if frames > 1 else url}
+        pieces.append(messages.encode(first))
+        if frames > 1 and PIECE > 1:
+            pieces.append(_further(instance, record, files, 2))
+    return b",".join(pieces)
+
+
+def _further(instance: IndexedInstance, record: Instance, files: str, first: int) -> bytes:
+    """A file's frames from ``first`` to the end of the piece that it is in."""
+    url = _url(files, instance)
+    metadata = {
+        **{"StudyInstanceUID": record.study, "SeriesInstanceUID": record.series},
+        **{"SOPInstanceUID": record.uid, "NumberOfFrames": record.frames},
+    }
+    end = first + PIECE - (first - 1) % PIECE  # frames count from 1
+    return b",".join(
+        messages.encode({"metadata": metadata, "url": f"{url}?frame={frame}"})
+        for frame in range(first, min(end, record.frames + 1))
+    )

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import partial
-from itertools import islice
-from typing import Final
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw, Struct
 
 from imgd.collections.manager import LoadedCollection
-from imgd.core import messages, paths, routes
 from imgd.dicom.indexes import StillIndexing
-from imgd.dicom.model import DicomIndex, IndexedSeries
 from imgd.errors import NotFound
-from imgd.web.dicom.known_series import FactsByUid, study_patient
+from imgd.web.dicom.overview_json import overview_message
 from imgd.web.dicom.overview_page import OverviewQuery, progress_page, render
 from imgd.web.dicom.parts import DicomParts
 from imgd.web.endpoint import (
@@ -27,71 +23,6 @@ from imgd.web.endpoint import (
     vary_by_accept,
 )
 from imgd.web.request import Request
-
-MAX_UNINDEXED: Final = 1000  # files that are named
-
-
-class UnindexedName(Struct):
-    """A file of the collection that is not in the index; ``why`` is a sentence."""
-
-    name: str
-    why: str
-
-
-class SeriesSummary(Struct, omit_defaults=True):
-    """A series. ``shape`` has columns, rows and frames, ``voxel_size`` mm in the same order; null
-    for what is not known, or differs. ``nii`` is null if there is certainly none: ``why`` says so.
-    ``description`` is there with ``--patient-data`` alone.
-    """
-
-    uid: str
-    modality: str
-    number: int | None
-    instances: int
-    frames: int
-    shape: tuple[int, int, int] | None
-    voxel_size: tuple[float, float, float | None] | None
-    nii: str | None
-    json: str
-    dicomweb: str
-    thumbnail: str | None
-    viewer: str
-    why: str | UnsetType = UNSET
-    description: str | UnsetType = UNSET
-
-
-class StudySummary(Struct, omit_defaults=True):
-    """A study. ``ohif`` is the URL for OHIF's dicomjson data source; the last four are there with
-    ``--patient-data`` alone.
-    """
-
-    uid: str
-    modalities: list[str]
-    instances: int
-    frames: int
-    dicomweb: str
-    ohif: str
-    series: list[SeriesSummary]
-    description: str | UnsetType = UNSET
-    date: str | UnsetType = UNSET
-    patient_name: str | UnsetType = UNSET
-    patient_id: str | UnsetType = UNSET
-
-
-class DicomOverview(Struct):
-    """``GET /collections/NAME/dicom/``. ``unindexed`` names the first 1,000 of
-    ``unindexed_count`` files.
-    """
-
-    name: str
-    study_count: int
-    series_count: int
-    instance_count: int
-    dicomweb: str
-    ohif: str
-    studies: list[StudySummary]
-    unindexed_count: int
-    unindexed: list[UnindexedName]
 
 
 class IndexProgress(Struct):
@@ -121,7 +52,7 @@ async def answer(request: Request, parts: DicomParts, loaded: LoadedCollection) 
         respond_page(request, await parts.run(loaded.root.path, make))
     else:
         has_patient = parts.indexes.has_patient_data
-        make = partial(_message, name, url, index, facts, has_patient=has_patient)
+        make = partial(overview_message, name, url, index, facts, has_patient=has_patient)
         respond_json(request, Raw(await parts.run(loaded.root.path, make)))
 
 
@@ -144,88 +75,3 @@ def answer_progress(request: Request, progress: StillIndexing) -> None:
 
 def _wants_page(request: Request) -> bool:
     return request.prefers(b"text/html") and request.query().get("format") != "json"
-
-
-def _message(
-    name: str, url: str, index: DicomIndex, facts: FactsByUid, *, has_patient: bool
-) -> bytes:
-    """``url`` is that of the collection."""
-    studies = [
-        _study(url, uid, of_study, facts, has_patient=has_patient)
-        for uid, of_study in index.studies.items()
-    ]
-    return messages.encode(
-        DicomOverview(
-            name=name,
-            study_count=len(studies),
-            series_count=sum(len(study.series) for study in studies),
-            instance_count=sum(study.instances for study in studies),
-            dicomweb=f"{url}/dicomweb",
-            ohif=f"{url}/dicom.json",
-            studies=studies,
-            unindexed_count=len(index.unindexed),
-            unindexed=list(islice(_unindexed(index), MAX_UNINDEXED)),
-        )
-    )
-
-
-def _unindexed(index: DicomIndex) -> Iterator[UnindexedName]:
-    for file in index.unindexed:
-        yield UnindexedName(paths.display("/".join(file.names)), file.why)
-
-
-def _study(
-    url: str,
-    uid: str,
-    of_study: Mapping[str, IndexedSeries],
-    facts: FactsByUid,
-    *,
-    has_patient: bool,
-) -> StudySummary:
-    series = [_series(url, one, facts, has_patient=has_patient) for one in of_study.values()]
-    summary = StudySummary(
-        uid=uid,
-        modalities=sorted({one.modality for one in series if one.modality}),
-        instances=sum(one.instances for one in series),
-        frames=sum(one.frames for one in series),
-        dicomweb=f"{url}/dicomweb/studies/{uid}",
-        ohif=f"{url}/dicom.json?StudyInstanceUID={uid}",
-        series=series,
-    )
-    if has_patient:
-        patient = study_patient(of_study, facts)
-        summary.patient_name, summary.patient_id = patient.name, patient.id
-        summary.description, summary.date = patient.study_description, patient.study_date
-    return summary
-
-
-def _series(
-    url: str, series: IndexedSeries, facts: FactsByUid, *, has_patient: bool
-) -> SeriesSummary:
-    known = facts[series.study, series.uid]
-    volume = f"{url}/dicom/{series.uid}"
-    web = f"{url}/dicomweb/studies/{series.study}/series/{series.uid}"
-    summary = SeriesSummary(
-        uid=series.uid,
-        modality=series.modality,
-        number=series.number,
-        instances=len(series.instances),
-        frames=known.frames,
-        shape=known.shape,
-        voxel_size=known.voxel_size,
-        nii=None if known.why_no_volume else f"{volume}.nii",
-        json=f"{volume}.json",
-        dicomweb=web,
-        thumbnail=f"{web}/thumbnail" if known.frames else None,
-        viewer=_viewer(url, series.uid),
-    )
-    if known.why_no_volume:
-        summary.why = known.why_no_volume
-    if has_patient:
-        summary.description = known.patient.series_description
-    return summary
-
-
-def _viewer(url: str, series: str) -> str:
-    base, collections, name = url.rpartition(f"{routes.RouteKind.COLLECTIONS.value}/")
-    return f"{base}{routes.VIEW_BASE}{collections}{name}/dicom/{series}.nii"

@@ -167,7 +167,7 @@ def _named(file: UnindexedFile) -> tuple[str, str]:
 
 
 def _summary(index: DicomIndex, series: int) -> str:
-    instances = sum(1 for _ in index.instances())
+    instances = sum(len(series.instances) for series in index.series())
     return ", ".join(
         (
             _count(len(index.studies), "study", "studies"),

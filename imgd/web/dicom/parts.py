@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from imgd.collections.manager import CollectionManager, LoadedCollection
+from imgd.core.wait_limits import WaitLimit
 from imgd.dicom.indexes import DicomIndexes
 from imgd.dicom.model import IndexedInstance
 from imgd.dicom.series_volumes import SeriesVolumes
@@ -15,10 +17,20 @@ from imgd.web.dicom.addresses import Addresses
 from imgd.web.dicom.known_series import KnownSeries
 from imgd.web.many_files import AheadLimit, FileOpener
 
+# Searches and metadata under way: each has a piece of the store in memory. A viewer behind a proxy
+# asks for the metadata of a hundred series at once, and comes from the proxy's address.
+MAX_ANSWERS_PER_COLLECTION: Final = 256
+MAX_ANSWERS_PER_CLIENT: Final = 128
+TOO_MANY: Final = "Too many ask for lists of DICOM at once. Try again in a moment."
+
+
+def _answers() -> WaitLimit:
+    return WaitLimit(MAX_ANSWERS_PER_COLLECTION, MAX_ANSWERS_PER_CLIENT, TOO_MANY)
+
 
 @dataclass(frozen=True, slots=True)
 class DicomParts:
-    """``run`` and ``ask`` are those of ``BlockingRunner``."""
+    """``run`` and ``ask`` are those of ``BlockingRunner``; ``answers`` bounds long answers."""
 
     manager: CollectionManager
     indexes: DicomIndexes
@@ -29,6 +41,7 @@ class DicomParts:
     known_series: KnownSeries = field(default_factory=KnownSeries)
     ahead: AheadLimit = field(default_factory=AheadLimit)
     volumes: SeriesVolumes = field(default_factory=SeriesVolumes)
+    answers: WaitLimit = field(default_factory=_answers)
 
     def opener(self, loaded: LoadedCollection, instances: Iterable[IndexedInstance]) -> FileOpener:
         """Opens the files of these instances; one that changed is indexed again."""

@@ -28,16 +28,15 @@ from imgd.web.request import Request
 
 _DICOM: Final = "application/dicom"
 MANY: Final = 200  # instances whose answer is not put together on the reactor's thread
-_VR_BEFORE_VALUE: Final = (
-    8  # bytes: VR, two reserved bytes, four of the length (PS3.5 section 7.1.2)
-)
+# Bytes from the VR to the value: it, two reserved ones, four of the length (PS3.5 section 7.1.2).
+_VR_BEFORE_VALUE: Final = 8
 
 
 async def answer(
     request: Request, parts: DicomParts, loaded: LoadedCollection, target: DicomwebTarget
 ) -> None:
     """All files of a study or a series, or the one of an instance."""
-    instances = instances_of(await parts.indexes.index(loaded), target)
+    instances = await _instances(parts, loaded, target)
     syntaxes = {instance.syntax for instance in instances}
     offers = [Offer(_DICOM, syntaxes.pop() if len(syntaxes) == 1 else "")]
     if target.level == "instances":
@@ -56,7 +55,7 @@ async def answer_frames(
     request: Request, parts: DicomParts, loaded: LoadedCollection, target: DicomwebTarget
 ) -> None:
     """Frames of an instance, in the order asked."""
-    instances = instances_of(await parts.indexes.index(loaded), target)
+    instances = await _instances(parts, loaded, target)
     instance = instances[0]
     layout = frame_layout.of_indexed(instance) or await _layout(parts, loaded, instance)
     frames = [
@@ -70,6 +69,19 @@ async def answer_frames(
     chosen = accept.choose(accepted(request), offers)
     bodies = ((chosen.content_type, frame) for frame in frames)
     await _send(request, parts, loaded, instances, chosen, bodies)
+
+
+async def _instances(
+    parts: DicomParts, loaded: LoadedCollection, target: DicomwebTarget
+) -> Sequence[IndexedInstance]:
+    """An instance that was there a second ago need not be asked for: whether its file is the same
+    is seen when that is opened.
+    """
+    if target.level == "instances" and (recent := parts.indexes.recent(loaded)) is not None:
+        found = list(recent.instances(target.study, target.series, target.instance))
+        if found:
+            return found
+    return instances_of(await parts.indexes.index(loaded), target)
 
 
 async def _layout(

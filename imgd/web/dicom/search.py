@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from imgd.collections.manager import LoadedCollection
@@ -27,15 +27,27 @@ async def answer(
     """Every result as one JSON array; ``[]`` if nothing matches."""
     text = request.uri.partition(b"?")[2]
     asked = query.parse(text, has_patient_data=parts.indexes.has_patient_data)
-    headers = [json_answers.json_type(request), (b"Cache-Control", b"no-store")]
+    media_type = json_answers.json_type(request)
     index = await parts.indexes.index(loaded)
-    found = await _find(parts, loaded, index, Search(target, asked))
-    page = found[asked.offset :][: asked.limit]
-    warnings = [*asked.warnings, *([MORE] if asked.offset + len(page) < len(found) else [])]
-    headers += [_warning(sentence) for sentence in warnings]
     services = parts.addresses.collection(request, loaded.collection.name) + "/dicomweb"
     results = Results(target, asked, services)
+    with parts.answers.slot(loaded.root.path, request.peer):
+        found = await _find(parts, loaded, index, Search(target, asked))
+        page = found[asked.offset :][: asked.limit]
+        is_cut = asked.offset + len(page) < len(found)
+        warnings = map(_warning, (*asked.warnings, *([MORE] if is_cut else [])))
+        headers = (media_type, (b"Cache-Control", b"no-store"), *warnings)
+        await _write(request, parts, loaded, results, page, headers)
 
+
+async def _write(
+    request: Request,
+    parts: DicomParts,
+    loaded: LoadedCollection,
+    results: Results,
+    page: Sequence[Found],
+    headers: Iterable[Header],
+) -> None:
     async def encoded(piece: slice) -> bytes:
         some = page[piece]
         records = await parts.indexes.records(loaded, [found.instance for found in some])

@@ -128,6 +128,21 @@ class FileTests(SynchronousTestCase):
         self.assertEqual((found.frames, found.pixels), (1, None))
         self.assertEqual(found.note, "Its pixels are cut short.")
 
+    def test_claims(self) -> None:
+        """Frames without a size, and more of them than there can be."""
+        dataset = ct()
+        dataset.Rows = None
+        self.assertEqual(instance(written(dataset)).note, "The size of its pixels is not given.")
+        dataset.NumberOfFrames = 2**31 - 1
+        broken = Broken("It does not have the frames that its header claims.")
+        self.assertEqual(told(written(dataset)), [broken])
+        dataset = ct()
+        dataset.NumberOfFrames = 100_000
+        found = instance(written(dataset))
+        self.assertEqual((found.frames, found.pixels), (100_000, None))
+        dataset.NumberOfFrames = 100_001
+        self.assertEqual(told(written(dataset)), [broken])
+
     def test_no_uid(self) -> None:
         """A file without one of its UIDs, or with text in its place, is broken."""
         for keyword, name in (

@@ -138,6 +138,13 @@ class FrameTests(SynchronousTestCase):
         first, second = instance(written(dataset)).planes
         self.assertEqual((first.spacing, second.spacing), ([0.5, 0.75], [9.0, 9.0]))
 
+    def test_outside_of_groups(self) -> None:
+        """What no group has is looked for where files of one frame have it."""
+        dataset = enhanced(2)
+        del dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+        dataset.PixelSpacing = [4, 5]
+        self.assertEqual(instance(written(dataset)).planes[1].spacing, [4.0, 5.0])
+
     def test_other_count(self) -> None:
         """Groups of more or fewer frames than there are say nothing of any."""
         dataset = enhanced(4)

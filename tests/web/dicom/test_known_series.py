@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
-
 from imgd.collections.registry import LoadedCollection
 from imgd.core.conditional import FileFacts
 from imgd.dicom.model import DicomIndex, IndexedInstance, IndexedSeries
@@ -60,8 +58,8 @@ class KnownSeriesTests(DicomCase):
 
     def facts(self, loaded: LoadedCollection, index: DicomIndex) -> Any:
         run = self.memory_site.blocking
-        asking: Any = self.known.facts(self.records, run, loaded, index)  # type: ignore[arg-type]
-        return self.successResultOf(Deferred.fromCoroutine(asking))
+        asking = self.known.facts(self.records, run, loaded, index)  # type: ignore[arg-type]
+        return self.successResultOf(asking)
 
     def test_batches(self) -> None:
         """The records of many series are read in pieces, and each series has its own facts."""
@@ -81,6 +79,19 @@ class KnownSeriesTests(DicomCase):
         ):
             self.facts(loaded, index_of(2, tag))
             self.assertEqual(len(self.records.asked), reads)
+
+    def test_together(self) -> None:
+        """They are read once for all who ask meanwhile; who goes ends nobody else's reading."""
+        loaded, index = self.load(), index_of(2, "a")
+        run = self.memory_site.blocking
+        run.held = True
+        asking = [self.known.facts(self.records, run, loaded, index) for _ in range(3)]  # type: ignore[arg-type]
+        asking[0].cancel()
+        self.failureResultOf(asking[0])
+        run.held = False
+        run.release()
+        self.assertEqual([len(self.successResultOf(each)) for each in asking[1:]], [2, 2])
+        self.assertLessEqual(len(self.records.asked), 2)
 
     def test_bounded(self) -> None:
         """Facts of many collections are not kept for ever."""

@@ -93,6 +93,26 @@ class DocumentTests(DicomCase):
             self.assertEqual(metadata["SOPInstanceUID"], first["SOPInstanceUID"])
             self.assertNotIn("PerFrameFunctionalGroupsSequence", metadata)
 
+    def test_folders_called_frames(self) -> None:
+        """No URL has a segment by which OHIF would take it for one of DICOMweb's, whatever folders
+        and collections are called; each leads to its file.
+        """
+        save(multiframe(2), f"{self.folder}/frames/Frames/frames/IM")
+        self.memory_site.load(self.folder, name="frames", recursive=True)
+        [study] = self.memory_site.ask("/collections/frames/dicom.json").json["studies"]
+        for entry in study["series"][0]["instances"]:
+            self.assertNotIn("/frames/", entry["url"].lower())
+            path = entry["url"].removeprefix("dicomweb:https://localhost:8888").partition("?")[0]
+            self.assertEqual(self.memory_site.ask(path).body[128:132], b"DICM")
+
+    def test_claimed_frames(self) -> None:
+        """A file that claims frames by the million, and has one, is one entry."""
+        save(ct_slice(more={"NumberOfFrames": 20_000_000}), f"{self.folder}/IM")
+        self.load()
+        for study in self.studies():
+            [entry] = study["series"][0]["instances"]
+            self.assertEqual(entry["url"], f"{FILES}IM")
+
     def test_one_study(self) -> None:
         """One study can be asked for; one that is not there is 404."""
         write_series(self.folder, 2)
@@ -133,8 +153,10 @@ class StreamTests(DicomCase):
         """What is sent does not depend on how many files are read at once."""
         write_series(self.folder, 7)
         write_series(self.folder, 3, name="b{}", series="1.2.8")
+        save(multiframe(8), f"{self.folder}/frames")
         self.load()
         whole = self.memory_site.ask(PATH).body
+        self.assertEqual(whole.count(b'"url":'), 7 + 3 + 8)
         for piece in (1, 2, 3, 7):
             self.patch(ohif, "PIECE", piece)
             self.assertEqual(self.memory_site.ask(PATH).body, whole)
@@ -159,6 +181,27 @@ class StreamTests(DicomCase):
             self.assertLess(len(transport.value()) - len(sent), 2000)  # one file
             sent = transport.value()
         self.assertTrue(sent.endswith(self.END))
+
+    def test_gone_reader(self) -> None:
+        """Nothing more is read for a client that has gone."""
+        self.patch(ohif, "PIECE", 1)
+        write_series(self.folder, 9)
+        self.load()
+        self.memory_site.ask(PATH)
+        records, asked = self.dicom.records, []
+
+        async def count(loaded: LoadedCollection, instances: Any) -> Any:
+            asked.append(instances)
+            return await records(loaded, instances)
+
+        self.patch(self.dicom, "records", count)
+        transport = FullTransport("127.0.0.1")
+        connect(self.memory_site, transport)
+        transport.protocol.dataReceived(
+            f"GET {PATH} HTTP/1.1\r\nHost: localhost:8888\r\n\r\n".encode("ascii")
+        )
+        transport.lose()
+        self.assertLess(len(asked), 4)
 
     def test_changed_on_the_way(self) -> None:
         """If a file is indexed no more while the answer is sent, the connection ends: nobody takes

@@ -261,4 +261,8 @@ class PrivateTests(DicomwebCase):
         self.assertIn("/-/s/", url)
         path = url.removeprefix("https://localhost:8888")
         self.assertEqual(self.memory_site.ask(f"{path}/metadata").status, 200)
-        self.assertEqual(self.memory_site.ask(f"{path}/series").status, 200)
+        below = self.memory_site.ask(f"{path}/series", headers={"Origin": "https://viewer.example"})
+        self.assertEqual(below.status, 200)
+        self.assertNotIn("access-control-allow-origin", below.headers)
+        link = f"https://localhost:8888{path.partition('/collections/')[0]}/"
+        self.assertTrue(below.json[0]["00081190"]["Value"][0].startswith(link))
