@@ -23,13 +23,13 @@ from benchmarks.dicom.servers import (
     uids,
     upload,
 )
+from benchmarks.dicom.waits import Waits
 from benchmarks.pictures.report import IMGD, Floor, Row
-from benchmarks.pictures.rows import MB, probed, watched
+from benchmarks.pictures.rows import MB, watched
 from benchmarks.pictures.servers import calm, imgd, memory
 from benchmarks.servers import Server
 
 ACCEPT = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'  # as OHIF
-PROBE_EVERY = 0.01  # seconds between two requests of the client that measures stalls
 
 
 class Measurement:
@@ -197,21 +197,25 @@ class Stalls(Measurement):
         super().__init__(work, inputs, with_peers=with_peers)
         self.took = Row(f"index {self.sizes.most:,} files, wall", "s")
         self.again = Row("the same, CPU of a second load", "s")
-        self.stall = Row("longest wait for a file meanwhile", "ms", (Floor(plus=50),))
+        self.wait = Row("longest wait for a file meanwhile", "ms")
+        self.stall = Row("the same, without waiting for a core", "ms", (Floor(plus=50),))
         self.growth = Row("growth of the daemon at its peak", "MB", (Floor(plus=100),))
         self.kept = Row("the same, afterwards", "MB")
         self.worker = Row("peak memory of a worker", "MB")
-        self.rows = (self.took, self.again, self.stall, self.growth, self.kept, self.worker)
+        self.rows = (
+            *(self.took, self.again, self.wait, self.stall),
+            *(self.growth, self.kept, self.worker),
+        )
 
     def measure(self) -> None:
         folder, number = self.inputs.most, self.sizes.most
         with imgd(self.work, self.inputs.plain, is_pinned=False) as server:
             pid = server.process.pid
-            with probed(server, "f.bin", PROBE_EVERY) as idle:
+            with Waits(server, "f.bin") as idle:
                 time.sleep(2)
             calm(pid)
             before = memory(pid, "VmRSS")
-            with probed(server, "f.bin", PROBE_EVERY) as beside, watched(pid) as workers:
+            with Waits(server, "f.bin") as beside, watched(pid) as workers:
                 begun = time.monotonic()
                 load(server, folder, "most")
                 index(server, "most", number)
@@ -222,8 +226,9 @@ class Stalls(Measurement):
             load(server, folder, "again")
             index(server, "again", number)
             self.again.add(IMGD, calm(pid) - used)
-        self.stall.add(self.IDLE, max(idle["times"]) * 1000)
-        self.stall.add(IMGD, max(beside["times"]) * 1000)
+        for name, waits in ((self.IDLE, idle), (IMGD, beside)):
+            self.wait.add(name, waits.longest * 1000)
+            self.stall.add(name, waits.own * 1000)
         self.worker.add(IMGD, workers["resident"] / MB)
 
 
@@ -257,9 +262,14 @@ def only_part(client: Client, path: str) -> bytes:
 
 
 def wrk_paths(
-    server: Server, work: Path, paths: Sequence[str], seconds: float, connections: int = 32
+    server: Server,
+    work: Path,
+    paths: Sequence[str],
+    seconds: float,
+    accept: str = ACCEPT,
+    connections: int = 32,
 ) -> loads.Cost:
-    """These paths in turn, frames as OHIF asks for them, and metadata."""
+    """These paths in turn, by default as OHIF asks for frames."""
     listed = work / "paths.txt"
     listed.write_text("".join(f"/{path}\n" for path in paths), "ascii")
     return loads.wrk(
@@ -268,6 +278,6 @@ def wrk_paths(
         tls=False,
         seconds=seconds,
         script="paths.lua",
-        variables={"PATHS": str(listed), "ACCEPT": f"{ACCEPT}, application/dicom+json"},
+        variables={"PATHS": str(listed), "ACCEPT": accept},
         connections=connections,
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks import loads
 from benchmarks.dicom.inputs import Inputs
-from benchmarks.dicom.rows import PROBE_EVERY, Measurement, wrk_paths
+from benchmarks.dicom.rows import ACCEPT, Measurement, wrk_paths
 from benchmarks.dicom.servers import Client, Web, index, load, uids
 from benchmarks.pictures.report import IMGD, Floor, Row
 from benchmarks.pictures.rows import percentile, probed
@@ -18,6 +19,7 @@ from benchmarks.pictures.servers import calm, imgd
 from benchmarks.servers import Server
 
 VIEWERS = 20
+PROBE_EVERY = 0.01  # seconds between two requests of the client that measures waits
 CLOSING = 10.0  # seconds after which the daemon has closed what its clients closed
 
 
@@ -33,9 +35,8 @@ class Viewers(Measurement):
         self.frames = Row(f"{VIEWERS} viewers for {seconds:.0f} s beside an index", "frames/s")
         self.p99 = Row("the same, p99 of a 20 kB GET", "ms")
         self.longest = Row("the same, the longest", "ms")
-        self.indexed = Row("the same, files indexed meanwhile", "files")
         self.left = Row("left open afterwards", "descriptors", (Floor(plus=0),))
-        self.rows = (self.frames, self.p99, self.longest, self.indexed, self.left)
+        self.rows = (self.frames, self.p99, self.longest, self.left)
 
     def measure(self) -> None:
         with imgd(self.work, self.inputs.plain, is_pinned=False) as server:
@@ -43,16 +44,19 @@ class Viewers(Measurement):
             index(server, "ct", self.sizes.series)
             load(server, self.inputs.most, "most")
             paths = self._paths(server)
-            wrk_paths(server, self.work, paths, 1, VIEWERS)  # what is made once is made
+            self._ask(server, paths, 1)  # what is made once is made
             before = resting_descriptors(server)
-            with probed(server, "f.bin", PROBE_EVERY) as beside, self._indexing(server) as indexed:
-                seconds = self.sizes.load_seconds
-                cost = wrk_paths(server, self.work, paths, seconds, VIEWERS)
+            with probed(server, "f.bin", PROBE_EVERY) as beside, self._indexing(server):
+                cost = self._ask(server, paths, self.sizes.load_seconds)
             self.left.add(IMGD, resting_descriptors(server, before) - before)
         self.frames.add(IMGD, cost.per_second)
         self.p99.add(IMGD, percentile(beside["times"], 99) * 1000)
         self.longest.add(IMGD, max(beside["times"]) * 1000)
-        self.indexed.add(IMGD, sum(indexed))
+
+    def _ask(self, server: Server, paths: Sequence[str], seconds: float) -> loads.Cost:
+        """Every frame, and the metadata, in turn."""
+        accept = f"{ACCEPT}, application/dicom+json"
+        return wrk_paths(server, self.work, paths, seconds, accept, VIEWERS)
 
     @staticmethod
     def _paths(server: Server) -> list[str]:
@@ -62,9 +66,8 @@ class Viewers(Measurement):
         return [web.metadata(study, series), *frames]
 
     @contextmanager
-    def _indexing(self, server: Server) -> Iterator[list[int]]:
-        """While the large folder is indexed; how many files each complete index had is there."""
-        complete: list[int] = []
+    def _indexing(self, server: Server) -> Iterator[None]:
+        """While the files of the large folder change, and its index is asked for."""
         failures: list[Exception] = []
         over = threading.Event()
 
@@ -73,14 +76,13 @@ class Viewers(Measurement):
                 while not over.is_set():
                     self.inputs.renew(self.inputs.most)
                     index(server, "most", self.sizes.most)
-                    complete.append(self.sizes.most)
             except Exception as error:
                 failures.append(error)
 
         thread = threading.Thread(target=work)
         thread.start()
         try:
-            yield complete
+            yield
         finally:
             over.set()
             thread.join()
