@@ -91,13 +91,6 @@ async def _send(
     volume: SeriesVolume,
     nifti: JoinedFile,
 ) -> None:
-    root = loaded.root
-    changed = await parts.ask(
-        root.path, _changed, root, series.instances, key=(root.path, volume.tag)
-    )
-    if changed is not None:
-        parts.indexes.has_changed(loaded, changed)
-        raise Unavailable(_CHANGED)
     now, name = request.now, f"{series.uid}.nii"
     rep = joined_file.represent(
         nifti, media.media_type(name), volume.tag, now, request.site.max_age
@@ -108,7 +101,20 @@ async def _send(
     named = replace(rep, headers=(*rep.headers, dated, disposition))
     plan = joined_file.plan_joined(named, request.conditions(), now)
     plan = unchanged(named) if plan.status == 304 else plan
+    if request.method == b"HEAD" or not plan.parts:
+        await _check(parts, loaded, series)  # else each file is judged when it is opened
     await send_joined(request, plan, nifti, parts.opener(loaded, series.instances))
+
+
+async def _check(parts: DicomParts, loaded: LoadedCollection, series: IndexedSeries) -> None:
+    """Unavailable if a file is not the version that was indexed."""
+    root = loaded.root
+    changed = await parts.ask(
+        root.path, _changed, root, series.instances, key=(root.path, series.study, series.uid)
+    )
+    if changed is not None:
+        parts.indexes.has_changed(loaded, changed)
+        raise Unavailable(_CHANGED)
 
 
 async def _tell(
