@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,22 @@ def validators(server: Server, path: str) -> dict[str, str]:
     return {"ETAG": headers.get("etag", '"none"'), "SINCE": headers["last-modified"]}
 
 
-def wrk(server: Server, path: str, *, tls: bool, seconds: float, script: str = "") -> Cost:
-    """Requests over 32 kept connections."""
+def wrk(
+    server: Server,
+    path: str,
+    *,
+    tls: bool,
+    seconds: float,
+    script: str = "",
+    variables: Mapping[str, str] | None = None,
+    connections: int = CONNECTIONS,
+) -> Cost:
+    """Requests over kept connections; ``variables`` are what the script reads."""
     url = server.url(path, tls=tls)
-    environment = os.environ | (validators(server, path) if script == "304.lua" else {})
-    command = ["taskset", "-c", str(LOAD_CPU), "wrk", "-t1", f"-c{CONNECTIONS}"]
+    environment = {**os.environ, **(variables or {})}
+    if script == "304.lua":
+        environment |= validators(server, path)
+    command = ["taskset", "-c", str(LOAD_CPU), "wrk", "-t1", f"-c{connections}"]
     command += ["-d", f"{max(1, round(seconds))}s", "--timeout", "20s"]
     if script:
         command += ["-s", str(LUA / script)]

@@ -31,6 +31,8 @@ from imgd.core.forwarded import TrustedProxies
 from imgd.core.messages import PicturesReport
 from imgd.core.routes import RESERVED
 from imgd.core.urls import is_loopback
+from imgd.dicom import indexes as dicom_indexes
+from imgd.dicom.indexes import DicomIndexes
 from imgd.errors import StartError
 from imgd.files.disk import Root, hidden_by
 from imgd.files.folder_indexes import FolderIndexes
@@ -103,6 +105,7 @@ class Daemon(Service):
         self._on_hangup: list[Callable[[], object]] = []
         self._manager: CollectionManager | None = None
         self._site: Site | None = None
+        self._dicom: DicomIndexes | None = None
         self._picture_pool = self._make_picture_pool()
 
     @property
@@ -177,6 +180,8 @@ class Daemon(Service):
         await gatherResults([close(port) for port in (*self._main_ports, *self._plain_ports)])
         if self._site is not None:
             await self._site.drain(self._settings.grace)
+        if self._dicom is not None:
+            await within(CLOSE_TIMEOUT, self._dicom.stop(), self._reactor)
         if self._picture_pool is not None:
             await within(CLOSE_TIMEOUT, self._picture_pool.stop(), self._reactor)
         if self._manager is not None:
@@ -298,6 +303,7 @@ class Daemon(Service):
                 self._runner.ask,
                 self._reactor.seconds,
             ),
+            dicom=self._make_dicom(manager),
             memory_cache=settings.memory_cache * MEGABYTE,
             archive_limit=settings.archive_limit * MEGABYTE,
             private=settings.private,
@@ -312,6 +318,18 @@ class Daemon(Service):
             max_per_client=max_per_client,
         )
         return Site(parts, self._reactor, self._access_log())
+
+    def _make_dicom(self, manager: CollectionManager) -> DicomIndexes:
+        dicom = self._dicom = dicom_indexes.make(
+            manager,
+            self._picture_pool,
+            self._state_dir,
+            self._runner,
+            self._reactor,
+            with_patients=self._settings.patient_data,
+        )
+        self._checks.each_second(dicom.drop_unloaded)
+        return dicom
 
     def _own_hosts(self, proxies: TrustedProxies) -> OwnHosts:
         settings = self._settings

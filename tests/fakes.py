@@ -25,12 +25,17 @@ from imgd.collections.stored_rows import StoredCollection, StoredTimeout, Stored
 from imgd.core.connections import Deadlines
 from imgd.core.forwarded import NONE
 from imgd.core.routes import RESERVED
+from imgd.dicom import indexes as dicom_indexes
+from imgd.dicom.index_store import IndexStore
+from imgd.dicom.indexer import IndexerParts
+from imgd.dicom.indexes import DicomIndexes
 from imgd.files.dicom_files import DicomFiles
 from imgd.files.disk import Root
 from imgd.host.health_monitor import HealthMonitor
 from imgd.pictures import maker
 from imgd.pictures.cache import PictureCache
 from imgd.pictures.maker import Maker, Pictures
+from imgd.pictures.views import ViewKind
 from imgd.web.access import Access
 from imgd.web.own_hosts import OwnHosts
 from imgd.web.response_headers import HeaderPolicy
@@ -125,6 +130,7 @@ class Blocking:
 
     def __init__(self) -> None:
         self.held = False
+        self.calls = 0
         self._waiting: list[tuple[Deferred[Any], Any]] = []
 
     def __call__(
@@ -134,6 +140,7 @@ class Blocking:
 
     def run_own(self, f: Callable[..., T], *args: Any) -> Deferred[T]:
         """The same for work that says no directory."""
+        self.calls += 1
         if not self.held:
             return execute(f, *args)
         done: Deferred[T] = Deferred(self._drop)
@@ -252,6 +259,7 @@ class MemorySite:
         access: Mapping[str, Any] | None = None,
         picture_pool: Maker | None = None,
         picture_cache: int = 10_000_000,
+        patient_data: bool = False,
         more: Mapping[str, Any] | None = None,
     ) -> None:
         self.state_dir = os.path.join(folder, "state")
@@ -294,6 +302,11 @@ class MemorySite:
             self.clock.seconds,
             why_off=maker.NO_EXTRA if picture_pool is None else "",
         )
+        self.dicom = DicomIndexes(
+            self.manager,
+            None if picture_pool is None else self._indexer(picture_pool, patient_data),
+            dicom_indexes.NO_EXTRA,
+        )
         parts = Parts(
             document_root=Root(
                 os.path.realpath(self.documents),
@@ -316,12 +329,24 @@ class MemorySite:
             ca_pem=lambda: CA_PEM if has_ca else None,
             has_ca=has_ca,
             pictures=self.pictures,
+            dicom=self.dicom,
             private=private,
             links=Links(wall=self.wall),
             health_monitor=HealthMonitor(self.clock.seconds),
             **{**LIMITS, **(more or {})},
         )
         self.site = Site(parts, self.clock, self.access_lines.append)
+
+    def _indexer(self, pool: Maker, patient_data: bool) -> IndexerParts:
+        return IndexerParts(
+            pool=pool,
+            view=ViewKind.PATIENT_INDEX if patient_data else ViewKind.INDEX,
+            lanes=2,
+            store=IndexStore(os.path.join(self.state_dir, "dicom.sqlite3")),
+            run=self.blocking,
+            run_store=self.blocking.run_own,
+            clock=self.clock,
+        )
 
     def connect(self, peer: str = "127.0.0.1") -> Transport:
         """A new connection: write to its protocol with ``transport.protocol.dataReceived``."""

@@ -153,6 +153,32 @@ class PictureCommandTests(SynchronousTestCase):
             self.assertIn(f"| {row['row']} | {row['unit']} | ", done.stdout)
 
 
+class DicomCommandTests(SynchronousTestCase):
+    """``python -m benchmarks.dicom`` with few and small files."""
+
+    def test_runs(self) -> None:
+        """Each row of imgd's own gets a figure, in the table and as JSON."""
+        work = Path(self.mktemp()).resolve()
+        work.mkdir()
+        only = [word for kind in ("index", "metadata", "stalls") for word in ("--only", kind)]
+        command = [sys.executable, "-m", "benchmarks.dicom", "--quick", "--without-peers", *only]
+        command += ["--rounds", "1", "--work", str(work), "--json", str(work / "figures.json")]
+        done = subprocess.run(
+            command,
+            cwd=CHECKOUT,
+            env=environment(work),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        self.assertNotIn("failed", done.stderr)
+        self.assertTrue((work / "figures.json").exists(), done.stderr[-2000:])
+        rows = json.loads((work / "figures.json").read_text("utf-8"))["rows"]
+        self.assertEqual([row["row"] for row in rows if not row["figures"].get("imgd")], [])
+        for row in rows:
+            self.assertIn(f"| {row['row']} | {row['unit']} | ", done.stdout)
+
+
 class PictureTableTests(SynchronousTestCase):
     """``python -m benchmarks.pictures``: figures that are given become the table."""
 

@@ -24,6 +24,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from tests import samples
 from tests.chromium import Chromium
 from tests.daemons import CHECKOUT, PATIENCE, Daemon, environment, port_of
+from tests.dicom_phantoms import write_native
 from tests.recipes import block, document
 
 DOCUMENT = document("clients.md")
@@ -61,6 +62,7 @@ CLIENTS = {
     "rclone": Client(("rclone",), r"(?m)^patient 1/$[\s\S]*n\+1", IN_A_FOLDER),
     "lftp": Client(("lftp",), gets=IN_A_FOLDER),
     "HTTPie": Client(("http",), '"entries"', ("scan.nii.gz",)),
+    "dcm2niix": Client(("curl", "dcm2niix"), "Convert 60 DICOM", makes=("series.nii",)),
     "GDAL": Client(("gdalinfo",), "Size is 1024, 768", makes=("corner.png",)),
     "ffmpeg and ffprobe": Client(("ffmpeg", "ffprobe"), "width=320", makes=("frame.png",)),
     "mpv": Client(("mpv",), "320x240"),
@@ -74,6 +76,7 @@ CLIENTS = {
     "nibabel": Client(python("nibabel"), r"\(128, 96, 24, 2\)"),
     "SimpleITK": Client(python("SimpleITK"), r"\(128, 96, 24, 2\)"),
     "pydicom": Client(python("pydicom", "fsspec", "aiohttp"), "CT 128 128"),
+    "dicomweb-client": Client(python("dicomweb_client", "requests"), "CT 60 1210"),
     "Pillow": Client(python("PIL", "requests"), r"JPEG \(1024, 768\)"),
     "OpenCV": Client(python("cv2", "requests"), r"\(768, 1024, 3\)"),
     "imageio": Client(python("imageio"), r"\(768, 1024, 3\)"),
@@ -102,7 +105,7 @@ CLIENTS = {
 }
 # Chromium has no sandbox for root.
 FOR_ROOT = 'chromium() { command chromium --no-sandbox "$@"; }' if os.geteuid() == 0 else ""
-OTHERS = {"n8n"}  # sections without lines to run
+OTHERS = {"n8n", "OHIF"}  # sections without lines to run
 
 
 @cache
@@ -115,6 +118,7 @@ def shared_home() -> tuple[Path, Daemon]:
     array = zarr.create_array(root / "brain.zarr", shape=(16, 16), chunks=(4, 4), dtype="u1")
     array[:] = numpy.arange(256, dtype="u1").reshape(16, 16)
     film(root)
+    write_native(home / "export")
     state = ("--state-dir", str(home / ".local/state/imgd"))
     daemon = Daemon(home, "--images-dir", str(root), "--http-port", "0", *state)
     atexit.register(daemon.stop)
@@ -244,7 +248,7 @@ def is_installed(need: str) -> bool:
     """Whether .ci/run or the extra ``dev`` installs it."""
     kind, _, name = need.rpartition(":")
     if kind == "python":
-        package = {"PIL": "pillow", "SimpleITK": "simpleitk"}.get(name, name)
+        package = {"PIL": "pillow", "SimpleITK": "simpleitk"}.get(name, name.replace("_", "-"))
         return f'"{package}>=' in (CHECKOUT / "pyproject.toml").read_text("utf-8")
     wanted = f" {name}@" if kind == "node" else f"command -v {name} "
     return wanted in (CHECKOUT / ".ci" / "run").read_text("utf-8")

@@ -22,6 +22,7 @@ from imgd.web import response_headers, serializers
 from tests import samples
 from tests.daemons import CHECKOUT
 from tests.fakes import Answer, MemorySite
+from tests.pictures.inline_pool import InlinePool
 from tools import documents as generated
 
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "benchmarks/README.md")
@@ -234,7 +235,8 @@ class ReferenceTests(SynchronousTestCase):
         self.reference = text("docs/http.md")
         self.folder = Path(self.mktemp()).resolve()
         self.folder.mkdir(parents=True)
-        self.memory_site = MemorySite(str(self.folder))
+        self.memory_site = MemorySite(str(self.folder), picture_pool=InlinePool())
+        self.addCleanup(self.memory_site.dicom.stop)
         os.rmdir(self.memory_site.documents)
         samples.studies(Path(self.memory_site.documents))
         samples.frames(self.folder / "data" / "frames", 3)
@@ -264,7 +266,7 @@ class ReferenceTests(SynchronousTestCase):
                     example.shown[0].replace('"collections":[…]', '"collections":[]')
                 )
                 given = answer.json
-                if shown.get("collections") == []:
+                if isinstance(shown, dict) and shown.get("collections") == []:
                     given = {**given, "collections": []}
                 self.assertEqual(shape(given), shape(shown), example.path)
         self.assertGreater(count, 10)

@@ -26,11 +26,12 @@ MAY_KNOW: dict[str, set[str]] = {
     "files": BELOW | {"host"},
     "collections": BELOW | {"host", "files"},
     "pictures": BELOW | {"host", "files"},
+    "dicom": BELOW | {"host", "files", "collections", "pictures"},
     "certificates": BELOW | {"host"},
-    "web": BELOW | {"host", "files", "collections", "net", "pictures"},
+    "web": BELOW | {"host", "files", "collections", "net", "pictures", "dicom"},
     "service": BELOW
     | {"host", "files", "collections", "certificates", "web", "net"}
-    | {"pictures"},
+    | {"pictures", "dicom"},
     "tap": BELOW | {"host", "collections", "web", "net", "service"},
     "client": BELOW | {"host"},
     "__main__": {"client"},
@@ -42,7 +43,7 @@ OPENING = {"open", "fdopen", "getContent", "setContent"} | {
     *("read_text", "read_bytes", "write_text", "write_bytes")
 }
 # The client writes manifests, pictures keep a cache.
-OPENS_FILES = {"host", "files", "collections", "certificates", "client", "pictures"}
+OPENS_FILES = {"host", "files", "collections", "certificates", "client", "pictures", "dicom"}
 REACTOR = "twisted.internet.reactor"
 WITH_REACTOR = {"imgd.tap", "imgd.client.cli"}
 

@@ -13,6 +13,7 @@ from imgd import __version__
 from imgd.settings import load
 from imgd.settings.table import TABLE
 from imgd.tap import Options, makeService
+from tests.daemons import PATIENCE, environment
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -147,3 +148,32 @@ class Importing(SynchronousTestCase):
             [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True
         )
         self.assertEqual((process.stdout, process.stderr), ("False\n", ""))
+
+
+class Running(SynchronousTestCase):
+    PROGRAM = """
+import gc
+from twisted.internet import reactor
+from imgd.tap import Options, makeService
+
+options = Options()
+options.parseOptions(["--port", "0", "--state-dir", "state"])
+makeService(options)
+reactor.callWhenRunning(lambda: print(gc.get_freeze_count()))
+reactor.callWhenRunning(reactor.stop)
+reactor.run()
+"""
+
+    def test_collector(self) -> None:
+        """What is there when the daemon starts is never looked through by the collector again."""
+        folder = self.mktemp()
+        os.mkdir(folder)
+        done = subprocess.run(
+            [sys.executable, "-c", self.PROGRAM],
+            cwd=folder,
+            env=environment(Path(folder)),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        self.assertGreater(int(done.stdout or 0), 10_000, done.stderr)

@@ -7,11 +7,9 @@ and exits with status 1 if a floor is not held; ``--json`` writes every figure. 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,7 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.pictures.inputs import QUICK, Inputs, Sizes
-from benchmarks.pictures.report import markdown
 from benchmarks.pictures.rows import (
     Bombs,
     Measurement,
@@ -30,6 +27,7 @@ from benchmarks.pictures.rows import (
 )
 from benchmarks.pictures.servers import peers_python
 from benchmarks.pictures.viewer import Viewer
+from benchmarks.rounds import run
 from benchmarks.servers import PICTURE_PACKAGES
 
 KINDS: dict[str, type[Measurement]] = {
@@ -63,23 +61,7 @@ def main() -> None:
     with_peers = not options.without_peers
     kinds = [KINDS[name] for name in options.only or KINDS]
     measurements = [kind(work, inputs, with_peers=with_peers) for kind in kinds]
-    failed = False
-    for number in range(1, options.rounds + 1):
-        for measurement in measurements:
-            print(f"{type(measurement).__name__} ({number})", file=sys.stderr, flush=True)
-            try:
-                measurement.measure()
-            except (AssertionError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
-                failed = True
-                print(f"{type(measurement).__name__} failed: {error}", file=sys.stderr)
-    rows = [row for measurement in measurements for row in measurement.rows]
-    machine = describe(work, with_peers=with_peers)
-    print(f"{machine}. {options.rounds} rounds.\n\n{markdown(rows)}")
-    if options.json:
-        figures = {"machine": machine, "rows": [row.as_json() for row in rows]}
-        options.json.write_text(json.dumps(figures, indent=1), "utf-8")
-    if failed or not all(row.is_held for row in rows):
-        raise SystemExit(1)
+    run(measurements, options.rounds, describe(work, with_peers=with_peers), options.json)
 
 
 def describe(work: Path, *, with_peers: bool) -> str:

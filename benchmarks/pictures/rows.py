@@ -289,8 +289,12 @@ def probed(server: Server, path: str, every: float) -> Iterator[dict[str, Any]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as client:
-        time.sleep(0.5)  # until it asks
-        yield report
+        try:
+            time.sleep(0.5)  # until it asks
+            yield report
+        except BaseException:
+            client.kill()
+            raise
         report.update(json.loads(client.communicate()[0]))
     assert report["statuses"].keys() == {"200"}, report["statuses"]
 

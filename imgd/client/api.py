@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urljoin
 
+from msgspec import UNSET
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, succeed
 
@@ -64,6 +65,10 @@ class Client:
     def collection(self, name: str = CURRENT) -> Deferred[messages.CollectionInfo]:
         return self._request("GET", routes.collection_path(name), messages.CollectionInfo)
 
+    def dicom(self, name: str = CURRENT) -> Deferred[messages.DicomReport]:
+        """ErrorResponse with the status 202, and its ``retry_after``, while it is indexed."""
+        return self._request("GET", routes.dicom_path(name), messages.DicomReport)
+
     def load(
         self,
         directory: str,
@@ -72,14 +77,18 @@ class Client:
         recursive: bool = False,
         timeout_minutes: int | None = None,
         all_files: bool = False,
+        dicom: bool = False,
     ) -> Deferred[messages.LoadResult]:
-        """Load a directory of the server's; 0 minutes is never. ``all_files``: not only images."""
+        """Load a directory of the server's; 0 minutes is never. ``all_files``: not only images.
+        ``dicom``: its DICOM is indexed at once.
+        """
         request = messages.LoadRequest(
             directory=directory,
             name=name,
             recursive=recursive,
             timeout_minutes=timeout_minutes,
             all_files=all_files,
+            dicom=dicom or UNSET,
         )
         seconds = max(self._deadline, LOAD_SECONDS)
         return self._request("POST", RouteKind.LOAD.value, messages.LoadResult, request, seconds)

@@ -14,12 +14,13 @@ from twisted.internet.defer import CancelledError
 
 from imgd.client.base_urls import BaseUrls
 from imgd.client.commands import CliContext
+from imgd.client.dicom_report import lines, wait_for_index
 from imgd.client.discovery import Server
 from imgd.client.errors import ClientError, ErrorResponse, Retrier
 from imgd.client.load_targets import LoadTarget
 from imgd.client.manifest import Manifest, UrlTable, refuse_unwritable, write_manifest
 from imgd.client.options import CliOptions
-from imgd.client.progress import LoadProgress, log_verbose
+from imgd.client.progress import LineProgress, LoadProgress, log_verbose
 from imgd.client.session import HttpSession
 from imgd.client.signed_urls import lifetime, sign
 from imgd.client.skipped import NOTHING, passed_over, why_nothing
@@ -99,9 +100,27 @@ class LoadCommand:
         finally:
             verification.urls.close()
             verification.failed.close()
+        is_indexed = not options.dicom or (problem is None and await self._report(collection))
         if options.unload and not context.stopped:
             await self.client.unload(target.name)
-        return manifest.success
+        return manifest.success and is_indexed
+
+    async def _report(self, collection: CollectionInfo) -> bool:
+        """Wait for the index of its DICOM, and say what is in it. Whether that is everything."""
+        shown, context = self._options, self._context
+        progress = LineProgress(collection.name, context, shown)
+        try:
+            report = await wait_for_index(
+                self.client, collection.name, context.clock, progress.show
+            )
+        except CancelledError:
+            problem = context.stopped or "called off"
+            context.log(f"imgd: {collection.directory}: its DICOM is still indexed: {problem}")
+            return False
+        if report.unindexed_count or not shown.quiet:
+            for line in lines(report, SHOWN_FAILURES):
+                context.log(f"{collection.name}: {line}" if line[0] != " " else line)
+        return not report.unindexed_count
 
     def _bases(self, collection: CollectionInfo) -> BaseUrls | None:
         if self._base is None:
@@ -134,6 +153,7 @@ class LoadCommand:
             recursive=self._options.recursive,
             timeout_minutes=minutes,
             all_files=self._options.all_files,
+            dicom=self._options.dicom,
         )
         if minutes is None:
             minutes = (await self.client.timeout()).timeout_minutes

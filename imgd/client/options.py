@@ -88,6 +88,7 @@ class CliOptions:
     name: str | None = _value("NAME", "of the collection, and of the manifest (NAME.json)")
     recursive: bool = _switch("folders below it, too")
     all_files: bool = _switch("every file, and not only images and what belongs to them")
+    dicom: bool = _switch("index its DICOM, wait until that is done, and say what was found")
     timeout: int | None = _value("MIN", "until it unloads itself; 0: never (default: the server's)")
     force_reload: bool = _switch("load again, and not only check, what is loaded already")
     unload_first: bool = _switch("unload what has the name before loading")
@@ -157,13 +158,14 @@ _COMMANDS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
         imgd load frames                      one directory: it is served below /images/
         imgd load day1 day2 day3              several: collections day1, day2 and day3
         imgd load ct --signed --expires 2h    URLs that read without a token
+        imgd load export --recursive --dicom  a folder of DICOM: its studies and series
         imgd load ct --base-url https://box.example:8888    for whoever calls it that
         imgd load --resume output/json/frames_20250131_120000.json
         """,
         {
             "": "directories",
             "what is loaded": (
-                "dir name recursive all_files timeout force_reload unload_first unload"
+                "dir name recursive all_files dicom timeout force_reload unload_first unload"
             ),
             "how it is checked": _CHECKED,
             "what comes out": "base_url signed expires output quiet verbose",

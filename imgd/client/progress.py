@@ -25,6 +25,20 @@ def log_verbose(context: CliContext, options: CliOptions, text: str) -> None:
             context.log(text)
 
 
+class LineProgress:
+    """Lines that a server says of its progress, every ``LINE_SECONDS`` one."""
+
+    def __init__(self, name: str, context: CliContext, options: CliOptions) -> None:
+        self._name, self._context, self._options = name, context, options
+        self._next = context.clock.seconds()
+
+    def show(self, line: str) -> None:
+        now = self._context.clock.seconds()
+        if not self._options.quiet and now >= self._next:
+            self._next = now + LINE_SECONDS
+            self._context.log(f"{self._name}: {line}")
+
+
 class LoadProgress:
     def __init__(self, name: str, context: CliContext, options: CliOptions) -> None:
         self._name = name

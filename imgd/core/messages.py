@@ -142,7 +142,10 @@ class TimeoutResult(Struct, kw_only=True):
 
 
 class LoadRequest(Struct, kw_only=True):
-    """The body of ``POST /load-directory``; older clients say ``path`` for ``directory``."""
+    """The body of ``POST /load-directory``; older clients say ``path`` for ``directory``.
+
+    ``dicom``: its DICOM is indexed at once, and not only when it is asked for.
+    """
 
     directory: str | UnsetType = UNSET
     path: str | UnsetType = UNSET
@@ -150,6 +153,7 @@ class LoadRequest(Struct, kw_only=True):
     name: str | None = None
     recursive: bool = False
     all_files: bool = False
+    dicom: bool | UnsetType = UNSET
 
     @property
     def directory_or_path(self) -> str:
@@ -172,6 +176,25 @@ class LoadResult(Struct, kw_only=True):
     timeout: str
     collection: CollectionInfo
     skipped: SkippedFiles = SkippedFiles()
+
+
+class LeftOutFile(Struct, kw_only=True):
+    """A DICOM file that is not in the index of its collection, and why, in a sentence."""
+
+    name: str
+    why: str
+
+
+class DicomReport(Struct, kw_only=True):
+    """Of ``GET /collections/NAME/dicom/`` what says whether all was indexed: ``unindexed`` are the
+    first of ``unindexed_count`` files.
+    """
+
+    study_count: int
+    series_count: int
+    instance_count: int
+    unindexed_count: int
+    unindexed: list[LeftOutFile]
 
 
 class UnloadRequest(Struct, kw_only=True):

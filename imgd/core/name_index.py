@@ -29,6 +29,10 @@ class NameIndex:
     def __len__(self) -> int:
         return len(self._ends) - 1
 
+    def has_names_of(self, other: NameIndex) -> bool:
+        """Whether both have the same names."""
+        return self._ends == other._ends and self._block == other._block
+
     def _raw(self, index: int) -> bytes:
         return self._block[self._ends[index] : self._ends[index + 1]]
 

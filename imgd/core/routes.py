@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from imgd.core import paths
+from imgd.core import dicomweb_paths, paths
 from imgd.core.catalog import CURRENT
 
 
@@ -31,6 +31,9 @@ class RouteKind(Enum):
     IMAGES = "/collections/NAME/images"
     CURRENT_FILES = "/images/PATH"
     COLLECTION_FILES = "/collections/NAME/files/PATH"
+    DICOM = "/collections/NAME/dicom/PATH"
+    DICOM_JSON = "/collections/NAME/dicom.json"
+    DICOMWEB = "/collections/NAME/dicomweb/PATH"
     SIGNED = "/-/s/TICKET/PATH"
     FORM = "/-/token"
     INDEX = "/-/files/PATH"
@@ -56,7 +59,14 @@ class Route(NamedTuple):
 
     @property
     def is_file(self) -> bool:
-        """Whether a file is asked for; False for a folder and for the API."""
+        """Whether a file is asked for, or what is known of one by its UIDs; False for a folder, a
+        search, and for the API.
+        """
+        if self.kind is RouteKind.DICOMWEB:
+            target = dicomweb_paths.parse(self.below or b"")
+            return target is not None and target.resource is not dicomweb_paths.Resource.SEARCH
+        if self.kind is RouteKind.DICOM:
+            return not self.is_exact
         may_be = bool(self.base) or self.kind is RouteKind.SIGNED
         return may_be and bool(self.below) and not (self.below or b"").endswith(b"/")
 
@@ -140,12 +150,28 @@ def _route_collection(below: bytes) -> Route:
         case "files", _:
             base = f"{collection_path(collection)}/files/"
             return Route(RouteKind.COLLECTION_FILES, third, collection, base)
+        case "dicom", _:
+            return Route(RouteKind.DICOM, third, collection)
+        case "dicom.json", None:
+            return Route(RouteKind.DICOM_JSON, None, collection)
+        case "dicomweb", bytes():
+            return Route(RouteKind.DICOMWEB, third, collection)
     return _UNKNOWN
 
 
 def collection_path(name: str) -> str:
     """``/collections/NAME``."""
     return f"{RouteKind.COLLECTIONS.value}/{paths.encode(name)}"
+
+
+def dicom_path(name: str) -> str:
+    """The studies and series of a collection, and below it each series as one volume."""
+    return f"{collection_path(name)}/dicom/"
+
+
+def dicomweb_path(name: str) -> str:
+    """Where a collection's DICOMweb services begin, without a slash at the end."""
+    return f"{collection_path(name)}/dicomweb"
 
 
 def images_path(name: str) -> str:

@@ -16,3 +16,8 @@ def human_size(size: int) -> str:
         value, power = value / 1000, power + 1
     unit = _UNITS[power - 1]
     return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """``1 file``, ``2 files``, ``10,000 files``."""
+    return f"{number:,} {one if number == 1 else many}"

@@ -29,7 +29,15 @@ class ViewKind(StrEnum):
     SLICE = "slice"
     MOSAIC = "mosaic"
     INFO = "info"
-    COMPANION = "companion"  # which other file holds its data; nobody can ask for this by a URL
+    # What nobody can ask for by a URL: which other file holds its data, and what the index of DICOM
+    # keeps of the files of a job, without or with what tells of the patient.
+    COMPANION = "companion"
+    INDEX = "index"
+    PATIENT_INDEX = "patient-index"
+
+
+INDEXES: Final = (ViewKind.INDEX, ViewKind.PATIENT_INDEX)  # of many files that have no relation
+ASKABLE: Final = (ViewKind.THUMB, ViewKind.SLICE, ViewKind.MOSAIC, ViewKind.INFO)
 
 
 class Plane(StrEnum):
@@ -47,7 +55,9 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     in RAS order (from left, posterior, inferior) from 0, None for the middle. ``t`` is the volume
     of a 4-D file. ``window`` is ``CENTER,WIDTH``, ``p2-98``, ``min-max``, or "" for the file's own
     (DICOM), else ``p2-98``. ``depth`` is 8 or 16 bits: of 16, the picture holds the values, with a
-    line in it how to get them back. ``is_neurological``: the patient's left is at the left.
+    line in it how to get them back. ``is_neurological``: the patient's left is at the left. Of
+    slices of DICOM files alone, ``height`` makes ``size`` a rectangle's width, and ``quality`` the
+    picture a JPEG.
     """
 
     kind: ViewKind
@@ -60,6 +70,8 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     columns: int = 0
     rows: int = 0
     is_neurological: bool = False
+    height: int = 0
+    quality: int = 0
 
     def key(self) -> bytes:
         """The same for two views if and only if they are the same."""
@@ -75,7 +87,7 @@ def parse(query: bytes) -> View | None:
         return None
     text = query.decode("ascii", "replace")
     values = dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
-    kinds = [kind for kind in ViewKind if kind in values and kind is not ViewKind.COMPANION]
+    kinds = [kind for kind in ASKABLE if kind in values]
     if not kinds:
         return None
     if len(kinds) > 1:

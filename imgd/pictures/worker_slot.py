@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 from imgd.errors import ImgdError, Unavailable
 from imgd.logs import Logger
 from imgd.pictures.messages import Answer, Bug, Done, FromWorker, Job, Progress, Ready
-from imgd.pictures.views import View, ViewKind
+from imgd.pictures.views import INDEXES, View, ViewKind
 from imgd.pictures.waiting import Picture, ViewJob
 from imgd.pictures.worker_process import WorkerProcess
 
@@ -31,7 +31,7 @@ _STATUSES: Final = frozenset({400, 413, 415, 422})
 _BROKEN: Final = "Not a picture that can be shown: its data is broken."
 _LATE: Final = "It takes too long."
 _CRASHED: Final = "It takes too much memory, or its data breaks its decoder."
-_KILLED: Final = "The process that made it was killed: ask again."
+KILLED: Final = "The process that made it was killed: ask again."
 # By the system, which needed memory, or by a person: no fault of the picture, so that none is kept.
 _BY_OTHERS: Final = f"signal {int(signal.SIGKILL)}" if hasattr(signal, "SIGKILL") else ""
 
@@ -110,7 +110,7 @@ class WorkerSlot:
         self._has_bug = False
         self._allow_time(job)
         names = [_as_text(file.name) for file in job.files]
-        self._name = names[0]
+        self._name = _in_log(names, job.views)
         message = Job(list(job.views), names, self._facts.max_pixels)
         if not self._worker.send(message, [file.fd for file in job.files]):
             self.is_leaving, self.job = True, None
@@ -159,7 +159,7 @@ class WorkerSlot:
         if job is not None:
             self.is_leaving = True
             is_killed = reason == _BY_OTHERS
-            error = Unavailable(_KILLED) if is_killed else ImgdError.of(422, _CRASHED)
+            error = Unavailable(KILLED) if is_killed else ImgdError.of(422, _CRASHED)
             self._give_up(job, error, reason)
         self._pool.gone(self, reason)
 
@@ -227,6 +227,12 @@ class WorkerSlot:
         else:
             self._after(IDLE, self.kill)
         self._pool.free()
+
+
+def _in_log(names: Sequence[str], views: Iterable[View]) -> str:
+    """What a job is about: a file, or for the index many."""
+    is_of_many = len(names) > 1 and any(view.kind in INDEXES for view in views)
+    return f"{names[0]} or one of {len(names) - 1} other files" if is_of_many else names[0]
 
 
 def _as_text(name: str) -> str:

@@ -63,6 +63,7 @@ class Settings:
     public_url: str | None
     follow_symlinks: bool
     private: bool
+    patient_data: bool
     max_age: int
     niivue: str | None
     header_timeout: int

@@ -270,6 +270,11 @@ SECTIONS: Final[dict[str, tuple[SettingSpec, ...]]] = {
         ),
         _flag("follow_symlinks", "Serve symbolic links that leave their root."),
         _flag("private", "To read, the token or a signed link is needed."),
+        _flag(
+            "patient_data",
+            "What imgd tells of DICOM includes patients, dates, physicians and institutions; "
+            "without this it is geometry and acquisition alone. The files are served as they are.",
+        ),
         _row(
             "max_age",
             "Seconds for which clients may use a file without asking whether it changed; 0: they "

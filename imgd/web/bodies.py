@@ -24,6 +24,8 @@ class FileBody:
     bytes that were read after a change.
     """
 
+    kept = LAST  # bytes that the kernel does not send; 0 if others follow this body
+
     def __init__(self, parts: tuple[bytes | Slice, ...], file: OpenFile) -> None:
         self._parts = [part for part in reversed(parts) if not _is_empty(part)]
         self.file = file
@@ -36,6 +38,8 @@ class FileBody:
             return cast(bytes, self._parts.pop())
         data = self.peek(CHUNK)
         self.skip(len(data))
+        if self._parts and self.is_next_literal():
+            data += cast(bytes, self._parts.pop())  # one write for both
         return data
 
     def read_all(self) -> bytes:
@@ -61,8 +65,8 @@ class FileBody:
     def slice_to_send(self) -> Slice | None:
         """What the kernel may send from the file; None if the next bytes must be read here."""
         part = self._parts[-1] if self._parts else None
-        if isinstance(part, Slice) and part.length > LAST:
-            return Slice(part.offset, part.length - LAST)
+        if isinstance(part, Slice) and part.length > self.kept:
+            return Slice(part.offset, part.length - self.kept)
         return None
 
     def skip(self, length: int) -> None:

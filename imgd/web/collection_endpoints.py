@@ -78,8 +78,13 @@ class CollectionEndpoints:
         infos = await self._serializers.infos(request, [loaded_collection], show_paths=show_paths)
         vary_by_accept(request)
         if self._wants_page(request):
-            path, has_archives = request.path.decode("latin-1"), self._folders.has_archives
-            respond_page(request, collection_page(infos[0], path, has_archives=has_archives))
+            page = collection_page(
+                infos[0],
+                request.path.decode("latin-1"),
+                has_archives=self._folders.has_archives,
+                has_dicom=self._maker.are_offered,
+            )
+            respond_page(request, page)
         else:
             respond_json(request, infos[0])
 

@@ -26,6 +26,7 @@ class CollectionView(NamedTuple):
     page: str
     files: str
     image_list: str
+    dicom: str
 
     @classmethod
     def of(cls, info: CollectionInfo, top: str) -> CollectionView:
@@ -44,6 +45,7 @@ class CollectionView(NamedTuple):
             page=page,
             files=f"{page}/files/",  # of the current one, too: a link to the page covers it
             image_list=top + routes.images_path(info.name)[1:],
+            dicom=top + routes.dicom_path(info.name)[1:],
         )
 
 
@@ -58,8 +60,12 @@ def collections_page(collections: Sequence[CollectionInfo], path: str) -> bytes:
     )
 
 
-def collection_page(collection: CollectionInfo, path: str, *, has_archives: bool) -> bytes:
-    """One collection, as the page at ``path``: HTML in UTF-8."""
+def collection_page(
+    collection: CollectionInfo, path: str, *, has_archives: bool, has_dicom: bool
+) -> bytes:
+    """One collection, as the page at ``path``: HTML in UTF-8. ``has_dicom``: its DICOM can be
+    indexed.
+    """
     top = _top(path)
     return pages.render(
         "collection.html",
@@ -71,6 +77,7 @@ def collection_page(collection: CollectionInfo, path: str, *, has_archives: bool
         ],
         collection=CollectionView.of(collection, top),
         has_archives=has_archives,
+        has_dicom=has_dicom,
     )
 
 

@@ -10,6 +10,7 @@ from imgd.collections.manager import CollectionManager, LoadSpec
 from imgd.core import json_body, messages, paths
 from imgd.core.catalog import CURRENT, Collection
 from imgd.core.request_body import NOT_JSON, is_json
+from imgd.dicom.indexes import DicomIndexes
 from imgd.errors import BadRequest, NotFound, UnsupportedMediaType
 from imgd.web.access import Access
 from imgd.web.endpoint import Reply, respond_json
@@ -45,17 +46,29 @@ class Actions:
     """What a controller can do."""
 
     def __init__(
-        self, manager: CollectionManager, serializers: Serializers, urls: Urls, hosts: OwnHosts
+        self,
+        manager: CollectionManager,
+        serializers: Serializers,
+        urls: Urls,
+        hosts: OwnHosts,
+        dicom: DicomIndexes,
     ) -> None:
         self._manager = manager
+        self._dicom = dicom
         self._serializers = serializers
         self._urls = urls
         self._hosts = hosts
 
     async def load(self, request: Request) -> messages.LoadResult:
         """``POST /load-directory``: load a directory, and replace the collection of its name."""
-        spec = _load_spec(read_json(request, messages.LoadRequest))
-        collection = (await self._manager.load(spec)).collection
+        body = read_json(request, messages.LoadRequest)
+        spec = _load_spec(body)
+        if body.dicom is True:
+            self._dicom.require()
+        loaded = await self._manager.load(spec)
+        if body.dicom is True:
+            self._dicom.prepare(loaded)
+        collection = loaded.collection
         info = self._serializers.info(self._urls.base(request), collection, show_paths=True)
         noun = "files" if collection.all_files else "images"
         return messages.LoadResult(

@@ -32,13 +32,27 @@ async def answer(
 ) -> None:
     """Send a picture of the file of these names, or raise ImgdError."""
     source = await pictures.find(root, names, request.peer)
+    await answer_of(request, pictures, source, view, (root, names))
+
+
+async def answer_of(
+    request: Request,
+    pictures: Pictures,
+    source: PictureSource,
+    view: View,
+    place: tuple[Root, tuple[str, ...]] | None = None,
+) -> None:
+    """Send a picture of what was found, which is closed here, or raise ImgdError.
+
+    ``place`` leads to the file if the URL says all that the answer depends on.
+    """
     try:
         if _send_unchanged(request, source, view):
             return
         picture = await pictures.picture(source, view, request.peer, request.require_client)
     finally:
         source.close()
-    _send(request, root, names, source, view, picture)
+    _send(request, place, source, view, picture)
 
 
 def _send_unchanged(request: Request, source: PictureSource, view: View) -> bool:
@@ -66,8 +80,7 @@ def _represent(
 
 def _send(
     request: Request,
-    root: Root,
-    names: tuple[str, ...],
+    place: tuple[Root, tuple[str, ...]] | None,
     source: PictureSource,
     view: View,
     picture: PictureFile,
@@ -78,9 +91,9 @@ def _send(
     header = attachment(name) if request.has_flag(b"download") else inline(name)
     named = replace(representation, headers=(*representation.headers, header))
     file_cache = request.site.file_cache
-    if file_cache is not None and not request.is_private and len(source.files) == 1:
-        place = Place(request.route.collection or None, root, names, source.file.version)
-        file_cache.keep_picture(request.uri, place, named, picture.body, request.now)
+    if place and file_cache is not None and not request.is_private and len(source.files) == 1:
+        kept = Place(request.route.collection or None, *place, source.file.version)
+        file_cache.keep_picture(request.uri, kept, named, picture.body, request.now)
     answer = plan(named, request.conditions(), request.now)
     send(request, unchanged(named) if answer.status == 304 else answer, picture)
 

@@ -146,7 +146,9 @@ class Request(TwistedRequest):
         The system's error behind ``why`` is reported if it is the machine's fault.
         """
         if why is not None and why.__cause__ is not None:
-            self.report(os_errors.to_error(why.__cause__, NotFound()))
+            cause = why.__cause__
+            error = cause if isinstance(cause, ImgdError) else None
+            self.report(error or os_errors.to_error(cause, NotFound()))
         if not self.is_gone:
             self.channel.transport.abortConnection()  # type: ignore[union-attr]
 

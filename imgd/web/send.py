@@ -6,7 +6,8 @@ no client takes a short or mixed body for a whole one.
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from collections.abc import Callable
+from typing import Any, Final, Protocol, cast
 
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
@@ -22,24 +23,63 @@ from imgd.web.request import Request
 AT_ONCE: Final = 128 * 1024
 # Bytes sent in one turn of the reactor, before others have theirs: 0.2 ms of a fast client's TLS.
 TURN: Final = 480 * 1024
+# The same of many files, so that 512 x 512 pixels of 16 bits are not cut.
+TURN_OF_MANY: Final = 640 * 1024
+
+
+class NextBodies(Protocol):
+    """The bodies of an answer that is made of many files, but for the first, in order."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all were taken."""
+
+    def take(self, resume: Callable[[], None]) -> FileBody | None:
+        """The next body, when the one before is closed; FileChanged if there is none to trust.
+
+        None if all were taken (``is_over``), or if it is not open yet: ``resume`` is called then.
+        """
+
+    def close(self) -> None:
+        """Close what is open, and open nothing more."""
 
 
 def send(request: Request, plan: Plan, file: OpenFile) -> None:
     """Answer a request by a plan, and close the file when it is sent."""
-    request.setResponseCode(plan.status)
-    for name, value in plan.headers:
-        is_secret = request.is_private and name == b"Cache-Control"
-        request.responseHeaders.addRawHeader(name, b"private, " + value if is_secret else value)
     if request.method == b"HEAD" or not plan.parts:
         file.close()
-        request.write(b"")
-        request.finish()
-        return
-    body = FileBody(plan.parts, file)
+        send_head(request, plan)
+    else:
+        send_body(request, plan, FileBody(plan.parts, file))
+
+
+def send_head(request: Request, plan: Plan) -> None:
+    """Answer a request by a plan without its parts."""
+    _begin(request, plan)
+    request.write(b"")
+    request.finish()
+
+
+def send_body(request: Request, plan: Plan, body: FileBody) -> None:
+    """Answer a request by a plan whose parts are this body, and close it when it is sent."""
+    _begin(request, plan)
     if sum(part.length if isinstance(part, Slice) else len(part) for part in plan.parts) <= AT_ONCE:
         _send_at_once(request, body)
     else:
         _producer_for(request.channel.transport)(request, body).start()
+
+
+def send_bodies(request: Request, plan: Plan, body: FileBody, others: NextBodies) -> None:
+    """Answer a request by a plan whose parts are this body and others."""
+    _begin(request, plan)
+    _producer_for(request.channel.transport)(request, body, others).start()
+
+
+def _begin(request: Request, plan: Plan) -> None:
+    request.setResponseCode(plan.status)
+    for name, value in plan.headers:
+        is_secret = request.is_private and name == b"Cache-Control"
+        request.responseHeaders.addRawHeader(name, b"private, " + value if is_secret else value)
 
 
 def _producer_for(transport: object) -> type[FileProducer]:
@@ -62,12 +102,15 @@ def _send_at_once(request: Request, body: FileBody) -> None:
 
 @implementer(IPushProducer)
 class FileProducer:
-    """Writes a large body to the transport, chunk by chunk while it has room."""
+    """Writes a large body to the transport, chunk by chunk while it has room, then ``others``."""
 
-    def __init__(self, request: Request, body: FileBody) -> None:
+    def __init__(self, request: Request, body: FileBody, others: NextBodies | None = None) -> None:
         self._request = request
         self._body = body
+        self._others = others
+        self._turn = TURN if others is None else TURN_OF_MANY
         self._is_paused = False
+        self._is_waiting = False  # for the next body
         self._is_producing = False
         self._is_done = False
 
@@ -95,7 +138,7 @@ class FileProducer:
 
     def _produce(self) -> None:
         budget = TURN
-        while not (self._is_paused or self._is_done):
+        while not (self._is_paused or self._is_done or self._is_waiting):
             if budget <= 0:
                 self._give_way()
                 budget = TURN  # for a transport without turns, which does not pause this
@@ -110,10 +153,25 @@ class FileProducer:
         chunk = self._body.next_chunk()
         if chunk:
             self._request.write(chunk)
-        else:
+        elif self._others is None or self._others.is_over or not self._go_on(self._others):
             self._end()
             self._request.finish()
         return len(chunk)
+
+    def _go_on(self, others: NextBodies) -> bool:
+        """Go on with the next body, or wait for it; False if there is none."""
+        self._body.close()
+        body = others.take(self._end_wait)
+        if body is not None:
+            self._body = body
+        elif not others.is_over:
+            self._is_waiting = True
+        return not others.is_over or body is not None
+
+    def _end_wait(self) -> None:
+        self._is_waiting = False
+        if not (self._is_paused or self._is_done):
+            self.resumeProducing()
 
     def _count(self, taken: int) -> None:
         """Count bytes that went to the transport without the channel."""
@@ -130,6 +188,8 @@ class FileProducer:
     def stopProducing(self) -> None:
         self._is_done = True
         self._body.close()
+        if self._others is not None:
+            self._others.close()
 
 
 class BulkProducer(FileProducer):
@@ -145,7 +205,7 @@ class BulkProducer(FileProducer):
         if self._body.is_next_literal():
             return super()._send_some()
         transport = cast(Any, self._request.channel.transport)
-        taken: int = transport.write_some(self._body.peek(TURN))
+        taken: int = transport.write_some(self._body.peek(self._turn))
         if taken:
             self._body.skip(taken)
             self._count(taken)
@@ -178,7 +238,7 @@ class SendFileProducer(FileProducer):
         return sent
 
     def _send_file(self, part: Slice) -> int | None:
-        transport, length = self._request.channel.transport, min(part.length, TURN)
+        transport, length = self._request.channel.transport, min(part.length, self._turn)
         try:
             return tcp.send_file(transport, self._body.file.fd, part.offset, length)
         except OSError as error:  # of the file or of the connection, which ends in both cases

@@ -19,6 +19,7 @@ from imgd.core.forwarded import NONE, TrustedProxies
 from imgd.core.messages import PicturesReport
 from imgd.core.routes import RouteKind, redact
 from imgd.core.wait_limits import WaitLimit
+from imgd.dicom.indexes import DicomIndexes
 from imgd.errors import ImgdError, NotFound
 from imgd.files.disk import Root
 from imgd.files.folder_indexes import FolderIndexes
@@ -32,6 +33,9 @@ from imgd.web.channel import Channel
 from imgd.web.collection_endpoints import CollectionEndpoints
 from imgd.web.connection_limiter import ConnectionLimiter
 from imgd.web.control import Actions, control
+from imgd.web.dicom.addresses import Addresses
+from imgd.web.dicom.endpoints import DicomEndpoints
+from imgd.web.dicom.parts import DicomParts
 from imgd.web.endpoint import Refusing, Reply
 from imgd.web.fast_path import DisabledFastPath, FastPath, FastPathRequest, ReportingFastPath
 from imgd.web.file_cache import FileCache
@@ -73,6 +77,7 @@ class Parts:
     ca_pem: Callable[[], bytes | None]
     has_ca: bool
     pictures: Pictures
+    dicom: DicomIndexes
     memory_cache: int  # bytes of small files kept in memory
     archive_limit: int = 0  # bytes of files that a folder may hold to be sent as one; 0: none
     private: bool = False
@@ -107,9 +112,19 @@ class ResourceTree(Resource):
         images = ImageLists(manager, parts.urls, parts.run_blocking, waiting)
         maker = parts.pictures
         collections = CollectionEndpoints(manager, serializers, access, folders, images, maker)
-        actions = Actions(manager, serializers, parts.urls, parts.hosts)
+        actions = Actions(manager, serializers, parts.urls, parts.hosts, parts.dicom)
         link_actions = LinkActions(parts.links, parts.urls, access)
         self.token_form = TokenForm(parts.links, access, parts.hosts, parts.urls, clock)
+        dicom = DicomEndpoints(
+            DicomParts(
+                manager,
+                parts.dicom,
+                maker,
+                Addresses(parts.urls, parts.links),
+                parts.run_blocking,
+                manager.ask,
+            )
+        )
         niivue = NiiVue(parts.niivue, manager.ask) if parts.niivue else None
         documents = Files(parts.document_root, folders, manager.ask, maker, send_well_known)
         self._resources: dict[RouteKind, Resource] = {
@@ -123,6 +138,9 @@ class ResourceTree(Resource):
             RouteKind.INDEX: documents,
             RouteKind.CURRENT_FILES: Reply(collections.current_files, deep=True),
             RouteKind.COLLECTION_FILES: Reply(collections.files, deep=True),
+            RouteKind.DICOM: Reply(dicom.dicom, deep=True),
+            RouteKind.DICOM_JSON: Reply(dicom.ohif),
+            RouteKind.DICOMWEB: Reply(dicom.dicomweb, deep=True),
             RouteKind.COLLECTIONS: Reply(collections.all),
             RouteKind.COLLECTION: Reply(collections.one),
             RouteKind.IMAGES: Reply(collections.images),

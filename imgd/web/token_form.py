@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from imgd.core import paths
+from imgd.core.routes import RouteKind, route, split_view
 from imgd.core.urls import is_loopback, parse_url
 from imgd.core.wait_limits import WaitLimit
 from imgd.errors import BadRequest, Forbidden, Gone, ImgdError, Unauthorized
@@ -107,12 +108,13 @@ class TokenForm(Endpoint):
         BadRequest if no link can be for it.
         """
         path, question, query = target.partition("?")
-        folder, slash, name = path.rpartition("/")
-        link, _ = self._links.make(folder + slash, LIFETIME, is_prefix=True)
+        folder = _folder(path)
+        link, _ = self._links.make(folder, LIFETIME, is_prefix=True)
         if not _QUERY.fullmatch(query):
             raise BadRequest("The query of the page cannot be read.")
-        last = paths.encode(paths.decode(name.encode("utf-8", "surrogateescape")))
-        return f"{link.removeprefix('/-/')}{last}{question}{query}".encode("ascii")
+        names = path[len(folder) :].encode("utf-8", "surrogateescape").split(b"/")
+        rest = paths.encode(*map(paths.decode, names))
+        return f"{link.removeprefix('/-/')}{rest}{question}{query}".encode("ascii")
 
     def _show(self, request: Request, target: str, problem: str, status: int) -> None:
         if status == 401:
@@ -131,6 +133,15 @@ class TokenForm(Endpoint):
         request.setHeader(b"Referrer-Policy", b"same-origin")
         request.setHeader(b"Cache-Control", b"no-store")
         respond(request, page, HTML, status)
+
+
+def _folder(path: str) -> str:
+    """The folder of what is at a path. What tells of DICOM shows files of the whole collection."""
+    page, shown = split_view(path.encode("utf-8", "surrogateescape"))
+    if route(shown).kind not in (RouteKind.DICOM, RouteKind.DICOM_JSON, RouteKind.DICOMWEB):
+        return path[: path.rfind("/") + 1]
+    collection = path.split("/")[: 3 + page.count(b"/")]
+    return "/".join(collection) + "/"
 
 
 def _fields(request: Request) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from imgd.collections.manager import CollectionManager
-from imgd.core import media, paths, routes
+from imgd.core import dicomweb_paths, media, paths, routes
 from imgd.core.catalog import CURRENT
 from imgd.core.routes import Route, RouteKind
 from imgd.errors import ImgdError, NotFound
@@ -54,6 +54,9 @@ class Viewer(Endpoint):
         501 if no pictures are made here.
         """
         shown = routes.route(b"/" + (request.route.below or b""))
+        if shown.kind is RouteKind.DICOM:
+            self._answer_series(request, shown)
+            return
         if shown.below is None and shown.base:  # a collection without its last slash
             redirect(request, shown.base.rsplit("/", 2)[1] + "/")
             return
@@ -68,10 +71,35 @@ class Viewer(Endpoint):
         elif await self._manager.ask(root.path, _is_folder_or_file, root, names, key=key):
             redirect(request, paths.encode(names[-1]) + "/")
             return
+        self._prepare()
+        self._send_file(request, shown.base, names, is_folder=url_path.is_folder)
+
+    def _prepare(self) -> None:
         if not self._pictures.are_offered:
             raise ImgdError.of(501, self._pictures.why_off)
         self._pictures.prepare()
-        self._send_page(request, shown.base, names, is_folder=url_path.is_folder)
+
+    def _answer_series(self, request: Request, shown: Route) -> None:
+        """The page of ``/collections/NAME/dicom/SERIES.nii``; its script asks for the order of the
+        files. Whether there is such a series, it learns then.
+        """
+        uid, suffix, rest = paths.decode(shown.below or b"").rpartition(".nii")
+        if not suffix or rest or not dicomweb_paths.UID.fullmatch(uid):
+            raise NotFound
+        name = self._manager.find(shown.collection).collection.name
+        self._prepare()
+        top = _top(request)
+        folder = top + routes.dicom_path(name)[1:]
+        trail = [Breadcrumb("imgd", top), Breadcrumb(f"DICOM of {name}", folder)]
+        self._send_page(
+            request,
+            trail=[*trail, Breadcrumb(uid, f"{folder}{uid}.nii")],
+            heading=uid,
+            file=f"{folder}{uid}.nii",
+            folder=f"{top}{routes.collection_path(name)[1:]}/files/",
+            hint="series",
+            has_3d=self._niivue is not None,
+        )
 
     def _root(self, shown: Route) -> Root:
         match shown.kind:
@@ -83,17 +111,12 @@ class Viewer(Endpoint):
                 return self._manager.find(shown.collection).root
         raise NotFound
 
-    def _send_page(
+    def _send_file(
         self, request: Request, base: str, names: tuple[str, ...], *, is_folder: bool
     ) -> None:
-        is_3d = request.has_flag(b"3d")
-        may_be_3d = self._niivue is not None and not is_folder and _is_whole_volume(names[-1])
-        if is_3d and not may_be_3d:
-            raise NotFound
-        top = "../" * (request.path.count(b"/") - 1)
-        body = pages.render(
-            "volume3d.html" if is_3d else "viewer.html",
-            top=top,
+        top = _top(request)
+        self._send_page(
+            request,
             trail=_trail(base, names, top),
             heading=names[-1] if names else root_name(base),
             file=top + base[1:] + paths.encode(*names) + "/" * bool(is_folder and names),
@@ -101,12 +124,26 @@ class Viewer(Endpoint):
             name=paths.encode(names[-1]) if names else "",
             has_folder=request.covers_below and not is_folder,
             hint=_hint(names, is_folder=is_folder),
-            has_3d=may_be_3d,
+            has_3d=self._niivue is not None and not is_folder and _is_whole_volume(names[-1]),
+        )
+
+    def _send_page(self, request: Request, *, has_3d: bool, **values: object) -> None:
+        is_3d = request.has_flag(b"3d")
+        if is_3d and not has_3d:
+            raise NotFound
+        body = pages.render(
+            "volume3d.html" if is_3d else "viewer.html",
+            **{"top": _top(request), "name": "", "has_folder": False, **values},
+            has_3d=has_3d,
             niivue=self._niivue.edition if self._niivue else "",
         )
         begin_page(request)
         request.setHeader(b"Content-Security-Policy", (CSP_3D if is_3d else CSP).encode("ascii"))
         respond(request, body, HTML)
+
+
+def _top(request: Request) -> str:
+    return "../" * (request.path.count(b"/") - 1)
 
 
 def _is_folder_or_file(root: Root, names: tuple[str, ...]) -> bool:

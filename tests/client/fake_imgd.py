@@ -75,6 +75,7 @@ class FakeImgd(Resource):
         self.pages_end = True
         self.skipped: dict[str, Any] | None = {}  # of every load; None: not read since a restart
         self.skipped_later: dict[str, Any] | None = None  # if one collection is asked for
+        self.dicom: list[tuple[int, dict[str, Any]]] = []  # answers in turn; the last stays
         self.held: list[Request] | None = None
         self.most_held = 0
         site = Site(self)
@@ -105,6 +106,11 @@ class FakeImgd(Resource):
             return b'{"detail": "Reading is private here"}'
         if ".png" in path:
             return self._image(request, path)
+        if path.endswith("/dicom/"):
+            status, report = self.dicom.pop(0) if len(self.dicom) > 1 else self.dicom[0]
+            request.setResponseCode(status)
+            request.setHeader("Retry-After", "1")
+            return json.dumps(report).encode()
         answer = self._get(
             path, {k: v[0] for k, v in parse_qs(request.uri.decode().partition("?")[2]).items()}
         )
@@ -217,6 +223,7 @@ class FakeImgd(Resource):
                 "directory": directory,
                 "recursive": asked["recursive"],
                 "all_files": asked["all_files"],
+                "dicom": asked.get("dicom", False),
             }
             count = len(self.directories[directory])
             return self._say(

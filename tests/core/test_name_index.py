@@ -26,6 +26,13 @@ class NamesTests(SynchronousTestCase):
             self.assertEqual(empty.index_after(""), 0)
             self.assertEqual(empty.index_after("z"), 0)
 
+    def test_same_names(self) -> None:
+        """Two indexes of the same names are told from those of others."""
+        index = NameIndex(["ab", "c"])
+        self.assertTrue(index.has_names_of(NameIndex(["c", "ab"])))
+        for others in ([], ["a", "bc"], ["ab", "d"], ["ab", "c", "d"]):
+            self.assertFalse(index.has_names_of(NameIndex(others)))
+
     def test_order(self) -> None:
         """Names are in their natural order: no locale, no case, a prefix before what has it."""
         names = [

@@ -86,6 +86,14 @@ class RouteTests(SynchronousTestCase):
             (b"/a%20b/files/", Route(RouteKind.COLLECTION_FILES, b"", "a b", base)),
             (b"/a%20b/%66iles/x%2fy/z", Route(RouteKind.COLLECTION_FILES, b"x%2fy/z", "a b", base)),
             (b"/a%20b/filesx", Route(RouteKind.UNKNOWN)),
+            (b"/a%20b/dicom", Route(RouteKind.DICOM, *named)),
+            (b"/a%20b/dicom/", Route(RouteKind.DICOM, b"", "a b")),
+            (b"/a%20b/dic%6Fm/1.2.nii", Route(RouteKind.DICOM, b"1.2.nii", "a b")),
+            (b"/a%20b/dicom.json", Route(RouteKind.DICOM_JSON, *named)),
+            (b"/a%20b/dicom.json/", Route(RouteKind.UNKNOWN)),
+            (b"/a%20b/dicomweb", Route(RouteKind.UNKNOWN)),
+            (b"/a%20b/dicomweb/", Route(RouteKind.DICOMWEB, b"", "a b")),
+            (b"/a%20b/dicomweb/studies/1", Route(RouteKind.DICOMWEB, b"studies/1", "a b")),
         ):
             self.assertEqual(route(b"/collections" + path), expected, path)
 
@@ -123,6 +131,23 @@ class RouteTests(SynchronousTestCase):
         ):
             self.assertFalse(route(path).is_file, path)
 
+    def test_dicom(self) -> None:
+        """What one must know a UID for counts as a file; a search and a list do not."""
+        for path, is_file in (
+            (b"dicom", False),
+            (b"dicom/", False),
+            (b"dicom/1.2.nii", True),
+            (b"dicom.json", False),
+            (b"dicomweb/", False),
+            (b"dicomweb/studies", False),
+            (b"dicomweb/studies/1.2/series", False),
+            (b"dicomweb/studies/1.2", True),
+            (b"dicomweb/studies/1.2/metadata", True),
+            (b"dicomweb/studies/1.2/x", False),
+        ):
+            with self.subTest(path=path):
+                self.assertIs(route(b"/collections/a/" + path).is_file, is_file)
+
     def test_exact(self) -> None:
         """Slashes at the end do not matter to the API, anything else does."""
         for path in (b"/health", b"/health/", b"/health//"):
@@ -146,6 +171,8 @@ class PathTests(SynchronousTestCase):
         for written, expected in (
             (routes.collection_path("a b"), "/collections/a%20b"),
             (routes.images_path("a"), "/collections/a/images"),
+            (routes.dicom_path("a b"), "/collections/a%20b/dicom/"),
+            (routes.dicomweb_path("a b"), "/collections/a%20b/dicomweb"),
             (routes.images_page_path("a", 5), "/collections/a/images?limit=5"),
             (routes.images_page_path("a", 5, "b/c"), "/collections/a/images?limit=5&after=b%2Fc"),
             (routes.files_base(None), "/"),

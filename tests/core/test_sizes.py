@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.core.sizes import human_size
+from imgd.core.sizes import counted, human_size
 
 
 class SizeTests(SynchronousTestCase):
@@ -23,3 +23,8 @@ class SizeTests(SynchronousTestCase):
             (2**73, "9445 EB"),
         ]:
             self.assertEqual(human_size(size), expected)
+
+    def test_counted(self) -> None:
+        """A number comes with its noun, in the singular or the plural."""
+        for number, expected in ((0, "0 studies"), (1, "1 study"), (12_345, "12,345 studies")):
+            self.assertEqual(counted(number, "study", "studies"), expected)

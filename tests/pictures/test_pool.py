@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
+from pydicom.data import get_charset_files
 from twisted.internet.defer import CancelledError, inlineCallbacks
 
 from benchmarks.pictures.servers import family
+from imgd.pictures.instances import MAX_BATCH, Instance, parse
 from imgd.pictures.pool import MAX_WAITING
-from imgd.pictures.views import Plane, View, ViewKind
+from imgd.pictures.views import INDEXES, Plane, View, ViewKind
 from imgd.pictures.waiting import BUSY, CANNOT, MAX_VIEWS, Picture
 from imgd.pictures.worker_slot import MAX_BYTES
 from tests.pictures.pool_case import LARGE, THUMB, PoolCase
@@ -224,6 +227,34 @@ class WaitTests(PoolCase):
         yield pool.stop()
         for volume in volumes:
             yield self.refusal(volume)
+
+
+class IndexTests(PoolCase):
+    @inlineCallbacks
+    def test_many_files(self) -> Any:
+        """A worker in its sandbox tells of as many files as a job may have, in any character set
+        of DICOM.
+        """
+        paths = sorted(get_charset_files("chr*.dcm"))[:MAX_BATCH]
+        self.assertEqual(len(paths), MAX_BATCH)
+        files = [self.file(Path(path).read_bytes(), Path(path).name) for path in paths]
+        pool = self.pool()
+        for kind in INDEXES:
+            body = yield self.body(pool.make(kind.encode(), files, View(kind)))
+            told = parse(body.encode())
+            self.assertEqual(len(told), MAX_BATCH)
+        names = b"".join(bytes(found.metadata) for found in told if isinstance(found, Instance))
+        for name in ("\u5c71\u7530^\u592a\u90ce", "\u041b\u044e\u043ace", "\u6d2a^\u5409\u6d1e"):
+            self.assertIn(name, names.decode())
+
+    @inlineCallbacks
+    def test_crash(self) -> Any:
+        """A worker that crashes over many files may have done so over any: the log says so."""
+        pool = self.pool("by_content")
+        files = [self.file(data) for data in (b"crash", b"other", b"third")]
+        yield self.refusal(pool.make(b"key", files, View(ViewKind.INDEX)))
+        [line] = self.lines
+        self.assertIn("ended over crash.bin or one of 2 other files: signal", line)
 
 
 class WorkerTests(PoolCase):

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from imgd.dicom.indexer import CLIENT as INDEX
 from imgd.errors import ImgdError, Unavailable
 from imgd.pictures.views import View, ViewKind
 from imgd.pictures.waiting import BUSY, MAX_VIEWS, JobQueue, Picture, ViewJob
@@ -43,6 +44,12 @@ class TurnTests(QueueCase):
         for key, client in (("a", "2001:db8::1"), ("b", "2001:db8::2"), ("c", "2001:db9::1")):
             self.ask(key, client)
         self.assertEqual(self.taken(), ["a", "c", "b"])
+
+    def test_index(self) -> None:
+        """The index of DICOM leaves every second turn to people, those of this machine too."""
+        for key, client in (("i1", INDEX), ("i2", INDEX), ("a", "127.0.0.1"), ("i3", INDEX)):
+            self.ask(key, client)
+        self.assertEqual(self.taken(), ["i1", "a", "i2", "i3"])
 
     def test_not_now(self) -> None:
         """What may not begin keeps its place, and lets others go ahead."""

@@ -36,6 +36,7 @@ class DefaultTests(SettingsCase):
                 public_url=None,
                 follow_symlinks=False,
                 private=False,
+                patient_data=False,
                 require_token=False,
                 header_timeout=20,
                 body_timeout=30,

@@ -133,7 +133,9 @@ class CollectionPagesTests(SiteCase):
         """A directory of any name is shown in full, and its markup is text."""
         for name in HOSTILE:
             info = loaded_collection("x", directory=name.encode("utf-8", "replace").decode())
-            reader = Reader(collection_page(info, "/collections/x", has_archives=True))
+            reader = Reader(
+                collection_page(info, "/collections/x", has_archives=True, has_dicom=True)
+            )
             self.assertEqual(reader.all("script"), [])
             self.assertEqual(reader.all("b"), [])
             self.assertNotIn("\u202e", reader.text())

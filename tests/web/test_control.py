@@ -9,7 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.paths import encode
 from imgd.errors import Unavailable
+from tests.dicom_files import write_series
 from tests.fakes import TOKEN, Answer, MemorySite, log_lines, write
+from tests.pictures.inline_pool import InlinePool
 from tests.web.connection_case import FullTransport, connect
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -95,6 +97,23 @@ class LoadTests(SiteCase):
         body = {"directory": self.frames, "recursive": True}
         self.assertEqual(self.memory_site.post("/load-directory", body).json["image_count"], 3)
         self.assertEqual(self.memory_site.ask("/images/deep/c.nii.gz").body, b"volume")
+
+    def test_dicom(self) -> None:
+        """With ``dicom`` the index is begun at once; where nothing can be indexed, nothing is
+        loaded, and the answer says why.
+        """
+        body = {"directory": self.frames, "dicom": True}
+        self.assert_detail(self.memory_site.post("/load-directory", body), 501, "pip install")
+        self.assertIsNone(self.memory_site.manager.get("current"))
+        pool = InlinePool()
+        site = MemorySite(self.folder, picture_pool=pool)
+        write_series(self.frames, 2)
+        for is_asked in (False, True):
+            body = {"directory": self.frames, "dicom": is_asked}
+            self.assertEqual(site.post("/load-directory", body).status, 200)
+            self.assertEqual(len(pool.jobs), is_asked)
+        body = {"directory": self.frames, "dicom": "yes"}
+        self.assert_detail(site.post("/load-directory", body), 400, "dicom")
 
     def test_all_files(self) -> None:
         """With ``all_files`` everything is served that the document root would serve, and the load

@@ -147,6 +147,30 @@ class EnterTests(FormCase):
         self.memory_site.clock.advance(2)
         self.assertEqual(self.memory_site.ask(link, peer=FAR).status, 410)
 
+    def test_dicom(self) -> None:
+        """Of what tells of a collection's DICOM, the link is good for the collection, whose files
+        are shown there.
+        """
+        series = "/collections/scans/dicom/1.2.3.nii"
+        for path, folder in (
+            *(
+                ("/collections/scans/dicom/", ""),
+                (f"{series}", ""),
+                (f"/-/view{series}", "/-/view"),
+            ),
+            *(("/collections/scans/dicom.json", ""), ("/collections/scans/dicomweb/studies", "")),
+        ):
+            location = self.enter(TOKEN, f"{path}?a=b").headers["location"]
+            ticket, found = location.removeprefix("s/").split("/", 1)
+            self.assertEqual(f"/{found}", f"{path}?a=b")
+            self.assertIn("-2.", ticket)
+            read = self.memory_site.ask(
+                f"/-/s/{ticket}{folder}/collections/scans/files/x", peer=FAR
+            )
+            self.assertEqual(read.status, 404)
+            read = self.memory_site.ask(f"/-/s/{ticket}/collections/other/files/x", peer=FAR)
+            self.assertEqual(read.status, 403)
+
     def test_expired(self) -> None:
         """A browser whose link has expired gets the form, which leads to a new link to the same."""
         link = urljoin("/-/token", self.enter(TOKEN, "/study%201/").headers["location"])

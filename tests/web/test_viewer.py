@@ -123,6 +123,29 @@ class PageTests(ViewerCase):
         ):
             self.assertIn(f'data-hint="{hint}"'.encode(), self.view(path).body, path)
 
+    def test_series(self) -> None:
+        """There is a page for a series of DICOM, whose script asks for its files in their order;
+        whether it is there, the script learns.
+        """
+        self.memory_site.load(self.frames, name="f")
+        for path, status in (
+            *(("1.2.3.nii", 200), ("1.2.3.json", 404), ("x.nii", 404), ("", 404), (".nii", 404)),
+            *(("1.2.nii.nii", 404), ("1.2.nii/", 404), ("a/1.2.nii", 404), ("1.2.nii%00", 404)),
+        ):
+            self.assertEqual(self.view(f"/collections/f/dicom/{path}").status, status, path)
+        self.assertEqual(self.view("/collections/none/dicom/1.2.3.nii").status, 404)
+        self.assertEqual(self.view("/collections/f/dicom/1.2.3.nii?3d").status, 404)
+        path = "/collections/f/dicom/1.2.3.nii"
+        answer = self.view(path)
+        self.assertEqual(answer.headers["content-security-policy"], CSP)
+        self.assertIn(b'data-hint="series"', answer.body)
+        urls = self.urls(f"/-/view{path}", answer)
+        for url in (path, "/collections/f/dicom/", "/collections/f/files/"):
+            self.assertIn(url, urls)
+        text = answer.body.decode().partition("<noscript>")[2]
+        self.assertIn(f'href="../../../../..{path}"', text)
+        self.assertNotIn("<img", text)
+
     def test_without_script(self) -> None:
         """Without script there is a picture of the file, and a way to it."""
         text = self.view("/a.nii").body.decode().partition("<noscript>")[2]

@@ -10,7 +10,7 @@ from typing import IO, Final
 
 from imgd.pictures.messages import Job, Progress
 from imgd.pictures.views import View, ViewKind
-from imgd.pictures.worker import dicom, halves, raster, samples, volumes
+from imgd.pictures.worker import dicom, dicom_index, halves, raster, samples, volumes
 from imgd.pictures.worker.formats import HEAD_SIZE, refused_format
 from imgd.pictures.worker.source import Made, NotAPicture, PictureError, SourceFile, Sources
 
@@ -35,6 +35,7 @@ def warm() -> None:
     Returns after every format was decoded once; what cannot be is refused when it is asked for.
     """
     raster.warm()
+    dicom_index.warm()
     views = [
         View(ViewKind.THUMB, size=8),
         View(ViewKind.SLICE, index=0, window="p2-98", size=8),
@@ -47,8 +48,9 @@ def warm() -> None:
             file.write(data)
             file.flush()
             source = SourceFile(file.fileno(), "", len(data))
-            for _ in decode(Sources(source, {}, Job(views, [""], MAX_WARM_PIXELS))):
-                pass
+            for asked in (views, [View(ViewKind.PATIENT_INDEX)]):
+                for _ in decode(Sources(source, {}, Job(asked, [""], MAX_WARM_PIXELS))):
+                    pass
 
 
 def _temporary_file() -> IO[bytes]:
@@ -58,6 +60,8 @@ def _temporary_file() -> IO[bytes]:
 
 
 def _decode(sources: Sources) -> Iterator[Made | Progress]:
+    if dicom_index.is_asked_for(sources.job):
+        return dicom_index.make(sources)
     if halves.are_asked_for(sources):
         return volumes.make_of_halves(sources)
     head = sources.file.read(0, HEAD_SIZE)

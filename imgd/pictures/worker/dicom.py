@@ -71,8 +71,11 @@ class DicomPicture:
                 values = _nearest(values, self._fitted(frame, index, (view.size, view.size)))
             linear = rescale(self._header.dataset, index)
             return frames.values_png(view, self._sided(view, values), *linear)
-        size = (view.size, view.size) if view.size else None
-        return frames.png_of(view, self._shown(view, index, size))
+        size = (view.size, view.height or view.size) if view.size else None
+        image = self._shown(view, index, size)
+        if view.quality:
+            return Made.of(view, JPEG, jpeg(image, view.quality))
+        return frames.png_of(view, image)
 
     def _mosaic(self, view: View) -> Made:
         indices = frames.spread(view, self._count, _FRAMES)

@@ -9,12 +9,12 @@ import io
 import logging
 import struct
 import zlib
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Any, BinaryIO, Final, NamedTuple, cast
 
-import pydicom
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
+from pydicom.filereader import read_dataset, read_partial
+from pydicom.tag import BaseTag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -59,7 +59,11 @@ _NEEDED: Final = (
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
-_TAGS: Final = [tag for tag in map(tag_for_keyword, (*FACTS, *_NEEDED)) if tag is not None]
+# Plain numbers: pydicom's own class compares them three times as slowly.
+_TAGS: Final[list[BaseTag | int]] = [
+    tag for tag in map(tag_for_keyword, (*FACTS, *_NEEDED)) if tag is not None
+]
+UNDEFINED: Final = 0xFFFFFFFF  # length of an element that a delimiter ends
 _PIXELS: Final = {
     0x7FE00010: "PixelData",
     0x7FE00008: "FloatPixelData",
@@ -68,6 +72,8 @@ _PIXELS: Final = {
 # A file without its preamble begins with an element of group 2 or 8, and names a UID of DICOM soon.
 _FIRST_GROUPS: Final = (b"\x02\0", b"\x08\0", b"\0\x08")
 _UID_ROOT: Final = b"1.2.840.10008."
+_META: Final = 4096  # bytes in which the transfer syntax is told
+_DEFLATED: Final = DeflatedExplicitVRLittleEndian.encode()
 
 # What pydicom logs quotes values of the file.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
@@ -90,6 +96,31 @@ class BoundedFile:
         return self._file.read(length)
 
 
+Readable = BoundedFile | io.BytesIO
+
+
+class Parsed(NamedTuple):
+    """A file that was read up to its pixels. Of a deflated file, ``file`` is what was deflated,
+    and ``syntax`` that of what it holds.
+    """
+
+    dataset: Dataset
+    syntax: UID
+    file: Readable
+    is_deflated: bool
+
+
+class PixelPlace(NamedTuple):
+    """Where the value of the element ``keyword`` begins; ``length`` as the file has it, in bytes,
+    UNDEFINED if it is encapsulated.
+    """
+
+    offset: int
+    keyword: str
+    vr: str
+    length: int
+
+
 class Header(NamedTuple):
     """``offset`` is where the value of the element ``keyword`` begins in ``pixels``, a file of
     ``size`` bytes.
@@ -97,7 +128,7 @@ class Header(NamedTuple):
 
     dataset: Dataset
     syntax: UID
-    pixels: BoundedFile
+    pixels: Readable
     size: int
     offset: int
     keyword: str
@@ -113,23 +144,39 @@ def detect(head: bytes) -> bool:
 
 def read(source: SourceFile) -> Header:
     """Everything before the pixels; NotAPicture if there are none."""
-    file = BoundedFile(source.open(), source.size)
-    is_part_10 = source.read(PREAMBLE, 4) == b"DICM"
-    if is_part_10 and _meta(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        return _inflated(file)
+    parsed = parse(BoundedFile(source.open(), source.size), _TAGS, MAX_VALUE)
+    place = find_pixels(parsed)
+    if place is None:
+        raise NotAPicture(_without_pixels(parsed.dataset))
+    size = len(parsed.file.getbuffer()) if isinstance(parsed.file, io.BytesIO) else source.size
+    return Header(parsed.dataset, parsed.syntax, parsed.file, size, *place[:3])
+
+
+def parse(file: Readable, tags: list[BaseTag | int] | None, most: int) -> Parsed:
+    """The elements of these tags (None: all) that are before the pixels, where the file stands
+    then, or at its end if it has none. Values of more than ``most`` bytes are None.
+    """
+    begin = file.read(_META)
+    if begin[PREAMBLE : PREAMBLE + 4] == b"DICM" and _DEFLATED in begin:
+        file.seek(PREAMBLE + 4)
+        if _meta(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            return _inflated(file, tags, most)
     file.seek(0)
-    dataset = pydicom.dcmread(
-        file, stop_before_pixels=True, force=True, defer_size=MAX_VALUE, specific_tags=_TAGS
+    dataset = read_partial(
+        cast(BinaryIO, file), _is_of_pixels, defer_size=most, force=True, specific_tags=tags
     )
     syntax = dataset.file_meta.get("TransferSyntaxUID")
-    return _located(dataset, UID(syntax) if syntax else _guessed(dataset), file)
+    return Parsed(dataset, UID(syntax) if syntax else _guessed(dataset), file, False)
 
 
-def _meta(file: BoundedFile) -> Dataset:
-    """The group before the data set, which ``file`` then stands at (PS3.10 section 7.1)."""
-    file.seek(PREAMBLE + 4)
+def _is_of_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag in _PIXELS
+
+
+def _meta(file: Readable) -> Dataset:
+    """The group before the data set, which ``file`` stands at (PS3.10 section 7.1)."""
     return read_dataset(
-        file,  # type: ignore[arg-type]
+        cast(BinaryIO, file),
         is_implicit_VR=False,
         is_little_endian=True,
         stop_when=lambda tag, _vr, _length: tag >> 16 != 2,
@@ -137,7 +184,7 @@ def _meta(file: BoundedFile) -> Dataset:
     )
 
 
-def _inflated(file: BoundedFile) -> Header:
+def _inflated(file: Readable, tags: list[BaseTag | int] | None, most: int) -> Parsed:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         data = inflater.decompress(file.read(), MAX_INFLATED)
@@ -145,16 +192,16 @@ def _inflated(file: BoundedFile) -> Header:
         raise NotAPicture("its compressed data is broken.") from None
     if inflater.unconsumed_tail:
         raise PictureError(422, "It takes too much memory.")
-    inner = BoundedFile(io.BytesIO(data), len(data))
+    inner = io.BytesIO(data)
     dataset = read_dataset(
-        inner,  # type: ignore[arg-type]
+        cast(BinaryIO, inner),
         is_implicit_VR=False,
         is_little_endian=True,
-        stop_when=lambda tag, _vr, _length: tag in _PIXELS,
-        defer_size=MAX_VALUE,
-        specific_tags=_TAGS,
+        stop_when=_is_of_pixels,
+        defer_size=most,
+        specific_tags=tags,
     )
-    return _located(dataset, ExplicitVRLittleEndian, inner)
+    return Parsed(dataset, ExplicitVRLittleEndian, inner, True)
 
 
 def _guessed(dataset: Dataset) -> UID:
@@ -164,21 +211,22 @@ def _guessed(dataset: Dataset) -> UID:
     return ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
 
 
-def _located(dataset: Dataset, syntax: UID, file: BoundedFile) -> Header:
-    """The element at which reading stopped (PS3.5 section 7.1)."""
-    is_implicit, is_little = dataset.original_encoding
+def find_pixels(parsed: Parsed) -> PixelPlace | None:
+    """The element at which reading stopped (PS3.5 section 7.1); None if it was the end."""
+    is_implicit, is_little = parsed.dataset.original_encoding
     order = "<" if is_little else ">"
-    begin = file.read(12)
+    begin = parsed.file.read(12)
     group, element = struct.unpack(f"{order}HH", begin[:4].ljust(4, b"\0"))
     keyword = _PIXELS.get(group << 16 | element)
     if keyword is None or len(begin) < 12:
-        raise NotAPicture(_without_pixels(dataset))
+        return None
     # Explicit: VR, two bytes that are reserved, and the length; implicit: the length alone.
-    is_implicit = is_implicit or not begin[4:6].isalpha()
+    is_implicit = bool(is_implicit) or not begin[4:6].isalpha()
     position = 4 if is_implicit else 8
-    offset = file.seek(file.tell() - 12 + position + 4)
+    (length,) = struct.unpack_from(f"{order}I", begin, position)
+    offset = parsed.file.seek(parsed.file.tell() - 12 + position + 4)
     vr = "OW" if is_implicit else begin[4:6].decode("latin-1")
-    return Header(dataset, syntax, file, file.size, offset, keyword, vr)
+    return PixelPlace(offset, keyword, vr, length)
 
 
 def _without_pixels(dataset: Dataset) -> str:

@@ -11,12 +11,13 @@ from typing import Final
 
 import msgspec
 
+from imgd.pictures.instances import MAX_BATCH
 from imgd.pictures.messages import MAX_BODY, Bug, Done, Job, Progress, Ready, frame
 from imgd.pictures.worker import sandbox
 from imgd.pictures.worker.memory import MemoryGauge
 from imgd.pictures.worker.source import Made, NotAPicture, PictureError, SourceFile, Sources
 
-MAX_FILES: Final = 8  # of one job
+MAX_FILES: Final = MAX_BATCH  # of one job
 
 Decode = Callable[[Sources], Iterator[Made | Progress]]
 
@@ -57,7 +58,7 @@ def _do(connection: socket.socket, job: Job, fds: Sequence[int], decode: Decode)
             for fd, name in zip(fds, job.names, strict=True)
         ]
         companions = {file.name: file for file in files[1:]}
-        for item in _answers(Sources(files[0], companions, job), decode):
+        for item in _answers(Sources(files[0], companions, job, files), decode):
             if isinstance(item, Made):
                 connection.sendall(frame(item.answer))
                 connection.sendall(item.body)

@@ -16,7 +16,7 @@ from typing import Final
 from imgd.pictures.worker import seccomp
 
 MAX_MEMORY: Final = 1 << 30  # bytes of address space
-MAX_DESCRIPTORS: Final = 24  # those of a job, and a few
+MAX_DESCRIPTORS: Final = 32  # those of a job, and a few
 NICENESS: Final = 5  # the daemon comes first
 _OOM_SCORE: Final = "500"  # of a system that runs out of memory, a worker goes before the daemon
 _PR_SET_PDEATHSIG: Final = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from imgd.pictures.messages import Answer, Job
@@ -62,8 +63,11 @@ class Made(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """What a job is about: the file, and the files by name that hold its data if it does not."""
+    """What a job is about: the file, the files by name that hold its data if it does not, and in
+    order all of them.
+    """
 
     file: SourceFile
     companions: dict[str, SourceFile]
     job: Job
+    files: Sequence[SourceFile] = ()

@@ -6,7 +6,7 @@ import {
   state, view, visible,
 } from './viewer_view.js';
 import { askJson, describe, pictures } from './viewer_fetch.js';
-import { isShowable, openFolder, openPicture, openVolume, sliceUrl } from './viewer_scenes.js';
+import { isShowable, openFolder, openPicture, openSeries, openVolume, sliceUrl } from './viewer_scenes.js';
 import { Pane, shownWindow } from './viewer_panes.js';
 import { middle, onKey, setLayout, setTime, toolsOfScene } from './viewer_input.js';
 import {
@@ -105,10 +105,11 @@ async function neighbour(key) {
 }
 
 function fail(text) {
+  const [href, label] = { folder: [fileUrl, 'Open the folder'], series: [new URL('./', fileUrl).href, 'Show all series'] }[hint] ?? [fileUrl, 'Open the file'];
   main.replaceChildren(
     make('div', { class: 'problem-box', role: 'alert' },
       make('p', { text }),
-      make('p', {}, button('Try again', 'Try again', () => location.reload()), make('a', { class: 'button', href: fileUrl, text: hint === 'folder' ? 'Open the folder' : 'Open the file' }))),
+      make('p', {}, button('Try again', 'Try again', () => location.reload()), make('a', { class: 'button', href, text: label }))),
   );
 }
 
@@ -132,6 +133,7 @@ function askEarly() {
 
 async function open() {
   if (hint === 'folder') return openFolder();
+  if (hint === 'series') return openSeries();
   askEarly();
   const info = await askJson(`${fileUrl}?info`);
   if (info.kind === 'picture') return openPicture(info, fileUrl);
@@ -151,8 +153,8 @@ async function start() {
     fail(describe(error));
     return addNeighbours();
   }
-  if (view.scene.isStack && !view.scene.files.length) await view.scene.complete();
-  if (view.scene.isStack && !view.scene.files.length) return listVolumes(view.scene.volumes);
+  if (view.scene.isStack && !view.scene.files.length) await view.scene.complete?.();
+  if (view.scene.isStack && !view.scene.files.length) return listVolumes(view.scene.volumes ?? []);
   state.tool = toolsOfScene()[0];
   makeTools();
   panes.push(...view.scene.planes.map((plane) => new Pane(plane)));

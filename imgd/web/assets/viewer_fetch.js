@@ -1,6 +1,6 @@
 // What the server sends: pictures and facts, their problems, and a cache.
 
-import { clamp, IS_SMALL, panes } from './viewer_view.js';
+import { clamp, IS_SMALL, main, panes } from './viewer_view.js';
 import { update } from './viewer_panes.js';
 import { say } from './viewer_controls.js';
 
@@ -14,9 +14,9 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 /** An answer's problem in the server's sentence, or in ours if there is none. */
 class Problem extends Error {}
 
-/** Fetch; a busy server is asked again when it says so. Throws Problem, or AbortError. */
+/** Fetch; a server that is busy, or has not read all files yet, is asked again when it says so. Throws Problem, or AbortError. */
 async function ask(url, signal) {
-  const late = AbortSignal.timeout(ANSWER_WITHIN);
+  let late = AbortSignal.timeout(ANSWER_WITHIN);
   for (;;) {
     let answer;
     try {
@@ -25,10 +25,15 @@ async function ask(url, signal) {
       if (signal.aborted) throw error;
       throw new Problem(late.aborted ? 'The server did not answer.' : 'The server cannot be reached.');
     }
-    if (answer.ok) return answer;
-    if (answer.status !== 503) throw new Problem(await sentence(answer));
+    if (answer.ok && answer.status !== 202) return answer;
+    if (![202, 503].includes(answer.status)) throw new Problem(await sentence(answer));
     const seconds = clamp(Number(answer.headers.get('Retry-After')) || 2, 1, 30);
-    say(`${await sentence(answer)} Trying again in ${seconds} s.`);
+    const text = await sentence(answer);
+    if (answer.ok) { // it goes on, however long that takes
+      late = AbortSignal.timeout(ANSWER_WITHIN);
+      main.querySelector('.message')?.replaceChildren(text);
+    }
+    say(answer.ok ? text : `${text} Trying again in ${seconds} s.`);
     await sleep(seconds * 1e3);
     if (signal.aborted) throw new DOMException('', 'AbortError');
   }

@@ -1,6 +1,6 @@
 // What can be shown: a volume, a picture, the files of a folder.
 
-import { fileUrl, panes, PLANES, state } from './viewer_view.js';
+import { fileUrl, folder, panes, PLANES, state } from './viewer_view.js';
 import { askJson } from './viewer_fetch.js';
 import { update } from './viewer_panes.js';
 
@@ -38,13 +38,11 @@ export function openPicture(info, url) {
   };
 }
 
-/** The frames and DICOM files of a folder, one after the other; `complete` reads its later pages. */
-export async function openFolder() {
-  const files = [];
-  const volumes = [];
+/** Files that are leafed through, one frame after the other: DICOM files and pictures. */
+function makeStack(files, more) {
   const infos = new Map();
-  const stack = {
-    ...{ files, volumes, shape: [1, 1, 1], spacing: [1, 1, 1], frames: 1, planes: ['axial'], isStack: true, title: 'Stack' },
+  return {
+    ...{ files, shape: [1, 1, Math.max(1, files.length)], spacing: [1, 1, 1], frames: 1, planes: ['axial'], isStack: true, title: 'Stack' },
     url: (_plane, index) => files[index] && frameUrl(files[index]),
     // What a DICOM file says of itself: its window, and the size of its pixels.
     facts({ href }) {
@@ -54,10 +52,20 @@ export async function openFolder() {
       }
       return infos.get(href);
     },
+    ...more,
+  };
+}
+
+/** The frames and DICOM files of a folder, one after the other; `complete` reads its later pages. */
+export async function openFolder() {
+  const files = [];
+  const volumes = [];
+  const stack = makeStack(files, {
+    volumes,
     async complete() {
       while (page.next) add((page = await askJson(fileUrl + new URL(page.next, fileUrl).search)).entries);
     },
-  };
+  });
   function add(entries) {
     for (const entry of entries.filter(isShowable)) {
       (VOLUME.test(entry.name) ? volumes : files).push({ ...entry, href: new URL(entry.url, fileUrl).href });
@@ -70,6 +78,18 @@ export async function openFolder() {
   return stack;
 }
 
-export const isDicom = (entry) => entry.media_type === 'application/dicom';
+/** The frames of a series of DICOM, in the order in which they lie in the patient. */
+export async function openSeries() {
+  const { files } = await askJson(fileUrl.replace(/nii$/, 'json'));
+  const base = new URL(folder, location.href);
+  const below = folder.replace(/^(\.\.\/)+/, '/'); // URLs may have another origin than the page
+  return makeStack(files.flatMap(({ name, url, frames = [1] }) => frames.map((frame) => ({
+    ...{ name: frames.length > 1 ? `${name}, frame ${frame}` : name, frame },
+    ...{ href: new URL(`./${url.slice(url.indexOf(below) + below.length)}`, base).href, media_type: DICOM },
+  }))), { title: 'Slice' });
+}
+
+const DICOM = 'application/dicom';
+export const isDicom = (entry) => entry.media_type === DICOM;
 export const isShowable = (entry) => entry.type === 'file' && (isDicom(entry) || FRAME.test(entry.name) || VOLUME.test(entry.name));
-const frameUrl = (entry) => (isDicom(entry) ? `${entry.href}?slice=axial:0&depth=16` : `${entry.href}?thumb=2048`);
+const frameUrl = (entry) => (isDicom(entry) ? `${entry.href}?slice=axial:${(entry.frame ?? 1) - 1}&depth=16` : `${entry.href}?thumb=2048`);

@@ -9,13 +9,20 @@ const url = new URL(main.dataset.file, location.href).href;
 
 /** Why NiiVue cannot show the volume, "" if it may. */
 async function limit() {
-  const [head, facts] = await Promise.all([fetch(url, { method: 'HEAD' }), fetch(`${url}?info`)]);
+  const factsUrl = 'series' in main.dataset ? url.replace(/nii$/, 'json') : `${url}?info`;
+  const [head, facts] = await Promise.all([fetch(url, { method: 'HEAD' }), fetch(factsUrl)]);
+  if ([head.status, facts.status].includes(202)) { // the files of the series are still being read
+    message.textContent = (await facts.json()).detail ?? message.textContent;
+    await new Promise((done) => setTimeout(done, 1000));
+    return limit();
+  }
+  if (head.status === 409) return (await facts.json()).why;
   if (!head.ok) return `The server answered ${head.status}.`;
   const size = Number(head.headers.get('Content-Length'));
   if (size > MAX_FILE) return `The file has ${(size / 1e9).toFixed(1)} GB, and a browser reads 1 GB at most in one piece. Its slices can be seen without 3D.`;
   if (!facts.ok) return (await facts.json()).detail;
-  const { shape = [] } = await facts.json();
-  const bytes = 4 * shape.reduce((product, count) => product * count, 1);
+  const { shape } = await facts.json();
+  const bytes = 4 * (shape ?? []).reduce((product, count) => product * count, 1);
   if (bytes > MAX_TEXTURE) return 'The volume has too many voxels for a texture of the graphics card, which holds 2 GB at most. Its slices can be seen without 3D.';
   return '';
 }

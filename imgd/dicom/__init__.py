@@ -1,0 +1,1 @@
+"""A folder of DICOM: its index, studies and series, and series as NIfTI volumes."""

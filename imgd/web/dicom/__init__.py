@@ -1,0 +1,1 @@
+"""Answers about a collection's DICOM: DICOMweb, studies and series, volumes."""
