@@ -17,6 +17,7 @@ TESTED_IN = {
     "__main__": "main",
     "client/ca_bundle": "client/trust_command",
     "client/trust_recipes": "client/trust_command",
+    "dicom/index_file": "dicom/index_store",
     "dicom/slice_gaps": "dicom/slice_order",
     "dicom/volume_files": "dicom/slice_order",
     "dicom/volume_grid": "dicom/nifti_header",

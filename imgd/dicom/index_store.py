@@ -10,55 +10,22 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, Final
+from contextlib import suppress
+from typing import Final
 
 import msgspec
 
 from imgd.core.conditional import FileFacts
+from imgd.dicom.index_file import IndexFile, one
 from imgd.dicom.model import IndexedInstance, IndexEntry, NotIndexed
-from imgd.errors import Unavailable
 from imgd.files.dicom_survey import SurveyedFile
 from imgd.files.disk import is_below
 from imgd.host.workers import JobProgress
-from imgd.logs import Logger
 from imgd.pictures.instances import Broken, Indexed, Instance
 
 FORMAT: Final = b"1"  # of the tables
-LOCK_TIMEOUT: Final = 5.0  # seconds to wait for another program that has the file locked
-UNUSED: Final = 30 * 86400  # seconds after which what nobody indexed is dropped
 _DAY: Final = 86400
 _CHUNK: Final = 500  # rows of one SELECT
-_PRIMARY: Final = 0xFF  # the low byte of an extended result code, https://sqlite.org/rescode.html
-# Result codes of a file that makes no sense; after all others, it is left as it is.
-_BROKEN: Final = frozenset(
-    {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-)
-# Records are apart from what is read of every file of a folder. AUTOINCREMENT: no number is used
-# for another file later, while somebody still has it.
-_TABLES: Final = """
-CREATE TABLE version (version BLOB NOT NULL);
-CREATE TABLE folders (
-    id INTEGER PRIMARY KEY,
-    path BLOB NOT NULL UNIQUE,  -- as the file system has it: it need not be UTF-8
-    used_at INTEGER NOT NULL
-);
-CREATE TABLE files (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    folder INTEGER NOT NULL REFERENCES folders ON DELETE CASCADE,
-    name BLOB NOT NULL,
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    inode INTEGER NOT NULL,
-    summary BLOB,  -- of an instance
-    why TEXT,  -- it is none
-    UNIQUE (folder, name)
-);
-CREATE TABLE records (
-    id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
-    record BLOB NOT NULL
-);
-"""
 _FOLDER: Final = """
 INSERT INTO folders (path, used_at) VALUES (?, ?)
 ON CONFLICT (path) DO UPDATE SET used_at = max(used_at, excluded.used_at) RETURNING id
@@ -72,10 +39,6 @@ RETURNING id
 _ROWS: Final = "SELECT id, name, size, mtime_ns, inode, summary, why FROM files WHERE folder = ?"
 
 StoredFile = tuple[SurveyedFile, Indexed]
-
-
-class StoreLost(Exception):
-    """What was stored is gone, and its rows' numbers mean nothing any more; the store is empty."""
 
 
 class RecordsMissing(Exception):
@@ -104,8 +67,6 @@ class _Summary(msgspec.Struct, array_like=True):
     series_number: int | None
 
 
-# What SQLite raises; the second if a name in a damaged file, which its message holds, is no UTF-8.
-_FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
 _NO_SENSE: Final = (msgspec.MsgspecError, ValueError, TypeError)  # what rows may raise
 _summaries: Final = msgspec.msgpack.Decoder(_Summary)
 _records: Final = msgspec.json.Decoder(Instance)
@@ -118,15 +79,12 @@ class IndexStore:
     epoch. Every method raises StoreLost if the file fails; Unavailable if no other can be made.
     """
 
-    log = Logger()
-
     def __init__(
         self, path: str, version: bytes = b"", wall: Callable[[], float] = time.time
     ) -> None:
         self.version = FORMAT + b" " + version
-        self._path = path  # "" for a file that SQLite deletes when it is closed
+        self._file = IndexFile(path, self.version, wall)
         self._wall = wall
-        self._connection: sqlite3.Connection | None = None
         self._texts: dict[str, str] = {}  # UIDs and modalities that many instances share
 
     def find(
@@ -140,7 +98,7 @@ class IndexStore:
             folder, last = os.path.split(file.real)
             by_folder.setdefault(folder, {}).setdefault(last, []).append(file)
         found: dict[str, IndexEntry] = {}
-        with self._used() as connection:
+        with self._file.used() as connection:
             for folder, files in by_folder.items():
                 gone = self._find_in(connection, folder, files, found, progress)
                 if is_below(folder, root):
@@ -156,7 +114,7 @@ class IndexStore:
         progress: JobProgress,
     ) -> list[int]:
         """Add what is stored of a folder's files to ``found``; the rows of those that are gone."""
-        [row] = _one(connection, _FOLDER, (os.fsencode(folder), self._today()))
+        [row] = one(connection, _FOLDER, (os.fsencode(folder), self._today()))
         gone = []
         for number, name, *facts, summary, why in connection.execute(_ROWS, (row,)):
             progress.step()
@@ -196,13 +154,13 @@ class IndexStore:
     def put(self, files: Iterable[StoredFile]) -> dict[str, IndexEntry]:
         """Store what a worker told of each file; the same as :meth:`find` gives it later."""
         entries = {}
-        with self._used() as connection:
+        with self._file.used() as connection:
             for file, told in files:
                 summary, why = _told(told)
                 folder, name = os.path.split(file.real)
-                [folder_row] = _one(connection, _FOLDER, (os.fsencode(folder), self._today()))
+                [folder_row] = one(connection, _FOLDER, (os.fsencode(folder), self._today()))
                 values = folder_row, os.fsencode(name), *_key(file.facts), summary, why
-                [row] = _one(connection, _PUT, values)
+                [row] = one(connection, _PUT, values)
                 connection.execute("DELETE FROM records WHERE id = ?", (row,))
                 if isinstance(told, Instance):
                     record = msgspec.json.encode(told)
@@ -212,7 +170,7 @@ class IndexStore:
 
     def records(self, instances: Sequence[IndexedInstance]) -> list[Instance]:
         """What is stored of each; RecordsMissing."""
-        with self._used() as connection:
+        with self._file.used() as connection:
             stored = dict(_read_records(connection, [instance.row for instance in instances]))
             records = [_record(instance, stored.get(instance.row)) for instance in instances]
             missing = [i for i, record in zip(instances, records, strict=True) if record is None]
@@ -223,111 +181,15 @@ class IndexStore:
 
     def drop_old(self) -> None:
         """Drop what is of another version, or unused, if there is a file."""
-        if self._path and os.path.exists(self._path):
-            with suppress(StoreLost), self._used():
-                pass
+        self._file.drop_old()
 
     def close(self) -> None:
         """Close the file."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    # The file
+        self._file.close()
 
     def _today(self) -> int:
         """To the day, so that a folder that is asked for again and again is not written again."""
         return int(self._wall()) // _DAY * _DAY
-
-    @contextmanager
-    def _used(self) -> Iterator[sqlite3.Connection]:
-        """The file, for one transaction."""
-        if self._connection is None:
-            self._connection = self._open()
-        try:
-            with self._connection:
-                self._connection.execute("BEGIN")
-                yield self._connection
-        except _FAILURES as error:
-            self._replace(error)
-            raise StoreLost from error
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except (OSError, *_FAILURES) as error:
-            self._give_up(error)
-        try:
-            return self._connect()
-        except (OSError, *_FAILURES) as error:
-            self._use_no_path(error)
-        try:
-            return self._connect()
-        except _FAILURES as error:
-            raise _cannot(error) from error
-
-    def _replace(self, error: Exception) -> None:
-        """Another file is used from now on; Unavailable if there can be no other."""
-        self.close()
-        if not self._path:
-            raise _cannot(error) from error
-        self._give_up(error)
-
-    def _give_up(self, error: Exception) -> None:
-        """Of a file that makes no sense, make another; if it cannot be written, use none."""
-        if _code(error) not in _BROKEN:
-            self._use_no_path(error)
-            return
-        message = "The index of DICOM in {path} is unusable ({why}), and is made again"
-        self.log.warn(message, path=self._path, why=error)
-        try:
-            _remove(self._path)
-        except OSError as failed:
-            self._use_no_path(failed)
-
-    def _use_no_path(self, error: Exception) -> None:
-        if self._path:
-            message = "The index of DICOM cannot be kept in {path}: {why}. A restart makes it again"
-            self.log.warn(message, path=self._path, why=error)
-        self._path = ""
-
-    def _connect(self) -> sqlite3.Connection:
-        if self._path:
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(
-            self._path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
-        )
-        try:
-            if not self._is_sound(connection):
-                connection.close()
-                _remove(self._path)
-                return self._connect()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _is_sound(self, connection: sqlite3.Connection) -> bool:
-        """Whether the file holds rows of this version, or none yet. Drops what is unused."""
-        if self._path:
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")  # whole, if not the newest, after a crash
-        connection.execute("PRAGMA foreign_keys = ON")
-        [is_new] = _one(connection, "SELECT count(*) = 0 FROM sqlite_schema")
-        if is_new:
-            connection.executescript(f"BEGIN; {_TABLES} COMMIT;")
-            connection.execute("INSERT INTO version VALUES (?)", (self.version,))
-        [version] = _one(connection, "SELECT version FROM version")
-        oldest = int(self._wall()) - UNUSED
-        connection.execute("DELETE FROM folders WHERE used_at < ?", (oldest,))
-        return bool(version == self.version)
-
-
-def _one(connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...]:
-    rows: list[tuple[Any, ...]] = connection.execute(sql, values).fetchall()
-    if len(rows) != 1:
-        raise sqlite3.DatabaseError("rows are missing")
-    return rows[0]
 
 
 def _delete(connection: sqlite3.Connection, rows: Iterable[int]) -> None:
@@ -385,21 +247,3 @@ def _record(instance: IndexedInstance, stored: bytes | None) -> Instance | None:
         return None
     same = (record.study, record.series, record.uid)
     return record if same == (instance.study, instance.series, instance.uid) else None
-
-
-def _code(error: Exception) -> int:
-    """The primary result code; 0 if it is an error of the system."""
-    if isinstance(error, OSError):
-        return 0
-    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return code & _PRIMARY
-
-
-def _remove(path: str) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        with suppress(FileNotFoundError):
-            os.remove(path + suffix)
-
-
-def _cannot(error: Exception) -> Unavailable:
-    return Unavailable(f"The index of DICOM cannot be stored: {error}.")

@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 
 from imgd.collections.manager import CollectionManager
 from imgd.collections.registry import LoadedCollection
-from imgd.dicom.index_store import IndexStore, RecordsMissing, StoreLost
+from imgd.dicom.index_file import StoreLost
+from imgd.dicom.index_store import IndexStore, RecordsMissing
 from imgd.dicom.indexer import IndexerParts
 from imgd.dicom.indexing import RECENT, WAIT, Indexing, StillIndexing
 from imgd.dicom.model import DicomIndex, IndexedInstance

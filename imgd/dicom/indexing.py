@@ -14,7 +14,7 @@ from imgd.collections.scan import CollectionIndex
 from imgd.core.conditional import FileFacts
 from imgd.core.name_index import NameIndex
 from imgd.core.sizes import counted
-from imgd.dicom.index_store import StoreLost
+from imgd.dicom.index_file import StoreLost
 from imgd.dicom.indexer import IndexerParts, IndexRun
 from imgd.dicom.model import DicomIndex, IndexedInstance, IndexEntry, NotIndexed
 from imgd.errors import ImgdError, NotFound, Unavailable

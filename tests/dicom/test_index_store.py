@@ -14,7 +14,8 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from imgd.core.conditional import FileFacts
-from imgd.dicom.index_store import UNUSED, IndexStore, RecordsMissing, StoreLost
+from imgd.dicom.index_file import UNUSED, StoreLost
+from imgd.dicom.index_store import IndexStore, RecordsMissing
 from imgd.dicom.model import IndexedInstance, IndexEntry, NotIndexed
 from imgd.errors import Unavailable
 from imgd.files.dicom_survey import SurveyedFile
@@ -272,7 +273,7 @@ class LostTests(IndexStoreCase):
         """If the file cannot grow, the index goes on without it, and the log says so once."""
         store = self.open()
         self.put(store, instance())
-        store._connection.execute("PRAGMA max_page_count = 1")  # type: ignore[union-attr]
+        store._file._connection.execute("PRAGMA max_page_count = 1")  # type: ignore[union-attr]
         large = instance(photometric="x" * 100_000)
         self.assertRaises(StoreLost, self.put, store, large)
         self.assertEqual(self.find(store), {})
@@ -291,9 +292,9 @@ class LostTests(IndexStoreCase):
     def test_no_other(self) -> None:
         """If there can be no file at all, the error is Unavailable, in a sentence."""
         store = self.open()
-        store._use_no_path(OSError("gone"))
+        store._file._use_no_path(OSError("gone"))
         self.put(store, instance())
-        store._connection.execute("PRAGMA max_page_count = 1")  # type: ignore[union-attr]
+        store._file._connection.execute("PRAGMA max_page_count = 1")  # type: ignore[union-attr]
         large = instance(photometric="x" * 100_000)
         error = self.assertRaises(Unavailable, self.put, store, large)
         self.assertRegex(error.detail, r"^The index of DICOM cannot be stored: .*\.$")

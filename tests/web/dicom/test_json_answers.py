@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imgd.dicom.index_store import StoreLost
+from imgd.dicom.index_file import StoreLost
 from imgd.errors import Unavailable
 from imgd.web.dicom.json_answers import MAX_FRAMES, pieces
 from imgd.web.dicom.parts import MAX_ANSWERS_PER_CLIENT, TOO_MANY
